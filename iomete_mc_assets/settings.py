@@ -1,0 +1,467 @@
+"""Every setting once: name, default, unit, meaning, and how its text is read.
+
+The Dagster resources, the command line and README's table use these; nothing else names a variable.
+Nothing here reads the environment by itself: ``read`` takes a mapping.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, Literal, TypeVar, cast
+
+from iomete_mc_assets.errors import SettingsError
+
+T = TypeVar("T")
+Group = Literal["lakehouse", "query log", "monte carlo", "store", "dagster"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting(Generic[T]):
+    """One environment variable.
+
+    Attributes:
+        default: its text when unset; None means it must be set.
+        takes: what a valid text looks like, for people.
+        meaning: one sentence, with the unit.
+        parse: text to value; raises ValueError for a text that ``takes`` does not describe.
+        secret: never shown anywhere.
+        newcomer: stands in README's first table.
+    """
+
+    name: str
+    group: Group
+    takes: str
+    meaning: str
+    parse: Callable[[str], T]
+    default: str | None = None
+    secret: bool = False
+    newcomer: bool = False
+
+    def read(self, environment: Mapping[str, str]) -> T:
+        """The value in ``environment``, or the default's.
+
+        Raises:
+            SettingsError: required and absent or empty, or not what ``takes`` says.
+        """
+        text = environment.get(self.name, "").strip() or self.default
+        if text is None:
+            msg = f"{self.name} is not set: {self.meaning} Set it to {self.takes}."
+            raise SettingsError(msg)
+        return self.of(text)
+
+    def of(self, text: str) -> T:
+        """The value of a text; SettingsError when it is not what ``takes`` says."""
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = "its value" if self.secret else repr(text)
+            msg = f"{self.name}: {shown} cannot be used ({error}). It takes {self.takes}."
+            raise SettingsError(msg) from None
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for part in _names(text):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            msg = f"{part!r} is not key=value"
+            raise ValueError(msg)
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _flag(text: str) -> bool:
+    known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if text.lower() not in known:
+        msg = "neither yes nor no"
+        raise ValueError(msg)
+    return known[text.lower()]
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            msg = f"not from {low} to {high}"
+            raise ValueError(msg)
+        return value
+
+    return parse
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:  # noqa: PLR2004 - percent
+        msg = "not from 0 to 100"
+        raise ValueError(msg)
+    return value
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            msg = f"none of {', '.join(choices)}"
+            raise ValueError(msg)
+        return text
+
+    return parse
+
+
+def _uuid(text: str) -> str:
+    return str(uuid.UUID(text))
+
+
+def _hour(text: str) -> datetime:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d-\d\d:00", text):
+        msg = "not a whole UTC hour"
+        raise ValueError(msg)
+    return datetime.strptime(text, "%Y-%m-%d-%H:%M").replace(tzinfo=UTC)
+
+
+def _http_endpoint(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#@]+/?", text):
+        msg = "not http(s)://host[:port] without a path"
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+IOMETE_URL = Setting(
+    name="IOMETE_URL",
+    group="lakehouse",
+    newcomer=True,
+    takes=(
+        "https://host/data-plane/<namespace>/lakehouse/<compute> "
+        "or http://host:10000/cliservice, without user and password"
+    ),
+    meaning="Address of the lakehouse's Thrift server over HTTP.",
+    parse=_text,
+)
+IOMETE_USER = Setting(
+    name="IOMETE_USER",
+    group="lakehouse",
+    newcomer=True,
+    takes="a user or service account name",
+    meaning="Who we are at the lakehouse.",
+    parse=_text,
+)
+IOMETE_TOKEN = Setting(
+    name="IOMETE_TOKEN",
+    group="lakehouse",
+    newcomer=True,
+    secret=True,
+    takes="an access token (an account password does not work)",
+    meaning="Access token of that user.",
+    parse=_text,
+)
+IOMETE_CATALOGS = Setting(
+    name="IOMETE_CATALOGS",
+    group="lakehouse",
+    newcomer=True,
+    default="spark_catalog",
+    takes="catalog names, separated by commas",
+    meaning="Catalogs to survey.",
+    parse=_names,
+)
+IOMETE_EXCLUDE = Setting(
+    name="IOMETE_EXCLUDE",
+    group="lakehouse",
+    default=" ",
+    takes="globs over catalog.database.table, separated by commas, e.g. *.tmp.*,*.*.stg_*",
+    meaning="What to leave out besides system databases, temporary views and iomete.governance.index=false.",
+    parse=_names,
+)
+IOMETE_TLS_VERIFY = Setting(
+    name="IOMETE_TLS_VERIFY",
+    group="lakehouse",
+    default="yes",
+    takes="yes or no",
+    meaning="Whether the lakehouse's certificate is verified; no is named in the log.",
+    parse=_flag,
+)
+IOMETE_CA_FILE = Setting(
+    name="IOMETE_CA_FILE",
+    group="lakehouse",
+    default=" ",
+    takes="the path of a PEM file",
+    meaning="Certificate authorities for a private certificate; the system's when unset.",
+    parse=lambda text: text.strip() or None,
+)
+IOMETE_CONNECT_TIMEOUT_S = Setting(
+    name="IOMETE_CONNECT_TIMEOUT_S",
+    group="lakehouse",
+    default="10",
+    takes="1 to 300",
+    meaning="Seconds to wait for a connection.",
+    parse=_whole(1, 300),
+)
+IOMETE_READ_TIMEOUT_S = Setting(
+    name="IOMETE_READ_TIMEOUT_S",
+    group="lakehouse",
+    default="60",
+    takes="30 to 3600",
+    meaning="Seconds to wait for one answer; the server itself holds a poll for 5.",
+    parse=_whole(30, 3600),
+)
+IOMETE_STATEMENT_DEADLINE_S = Setting(
+    name="IOMETE_STATEMENT_DEADLINE_S",
+    group="lakehouse",
+    default="300",
+    takes="1 to 7200",
+    meaning="Seconds after which a statement is cancelled.",
+    parse=_whole(1, 7200),
+)
+IOMETE_STARTUP_WINDOW_S = Setting(
+    name="IOMETE_STARTUP_WINDOW_S",
+    group="lakehouse",
+    default="120",
+    takes="0 to 1800",
+    meaning="Seconds in which a refused connection, 429, 502, 503 or 504 before the first statement is tried again.",
+    parse=_whole(0, 1800),
+)
+IOMETE_UNREADABLE_PERCENT = Setting(
+    name="IOMETE_UNREADABLE_PERCENT",
+    group="lakehouse",
+    default="5",
+    takes="0 to 100",
+    meaning="Percent of tables that may be unreadable before an hour fails (three tables always may).",
+    parse=_share,
+)
+IOMETE_QUERY_LOG_TABLE = Setting(
+    name="IOMETE_QUERY_LOG_TABLE",
+    group="query log",
+    newcomer=True,
+    default=" ",
+    takes="catalog.database.table",
+    meaning="Table with the query history; unset: query log partitions say that there is no source.",
+    parse=lambda text: text.strip() or None,
+)
+IOMETE_QUERY_LOG_COLUMNS = Setting(
+    name="IOMETE_QUERY_LOG_COLUMNS",
+    group="query log",
+    default=" ",
+    takes=(
+        "role=column pairs; roles: text, start, end, duration_ms, date, user, status, "
+        "error_code, error_text, rows, id, session, catalog, database"
+    ),
+    meaning="Columns of that table, where their names do not tell.",
+    parse=_pairs,
+)
+IOMETE_QUERY_LOG_TIMEZONE = Setting(
+    name="IOMETE_QUERY_LOG_TIMEZONE",
+    group="query log",
+    default="UTC",
+    takes="a zone such as UTC or Europe/Berlin",
+    meaning="Zone of times in that table that carry none (strings, TIMESTAMP_NTZ).",
+    parse=_text,
+)
+IOMETE_QUERY_LOG_WITHOUT_END = Setting(
+    name="IOMETE_QUERY_LOG_WITHOUT_END",
+    group="query log",
+    default="refuse",
+    takes="refuse or estimate",
+    meaning="What to do with a table that has only a start and a completion date; an estimated end is marked.",
+    parse=_choice("refuse", "estimate"),
+)
+IOMETE_QUERY_LOG_DELAY_MINUTES = Setting(
+    name="IOMETE_QUERY_LOG_DELAY_MINUTES",
+    group="query log",
+    default="30",
+    takes="0 to 1440",
+    meaning="Minutes after an hour's end until its query log is believed to be whole.",
+    parse=_whole(0, 1440),
+)
+IOMETE_QUERY_LOG_LOOKBACK_HOURS = Setting(
+    name="IOMETE_QUERY_LOG_LOOKBACK_HOURS",
+    group="query log",
+    default="3",
+    takes="1 to 24",
+    meaning="Hours the hourly run collects again, so that late queries arrive; unchanged hours are kept.",
+    parse=_whole(1, 24),
+)
+IOMETE_QUERY_LOG_EXCLUDE_USERS = Setting(
+    name="IOMETE_QUERY_LOG_EXCLUDE_USERS",
+    group="query log",
+    default=" ",
+    takes="user names, separated by commas",
+    meaning="Users whose queries are left out, e.g. Monte Carlo's own service account.",
+    parse=_names,
+)
+MCD_INGEST_ID = Setting(
+    name="MCD_INGEST_ID",
+    group="monte carlo",
+    newcomer=True,
+    takes="the id of a key of scope Ingestion",
+    meaning="Ingestion key that pushes.",
+    parse=_text,
+)
+MCD_INGEST_TOKEN = Setting(
+    name="MCD_INGEST_TOKEN",
+    group="monte carlo",
+    newcomer=True,
+    secret=True,
+    takes="the secret of that key",
+    meaning="Secret of the ingestion key.",
+    parse=_text,
+)
+MCD_RESOURCE_UUID = Setting(
+    name="MCD_RESOURCE_UUID",
+    group="monte carlo",
+    newcomer=True,
+    takes="the warehouse's UUID (not the data collector's)",
+    meaning="Warehouse of the custom integration.",
+    parse=_uuid,
+)
+MCD_INGEST_ENDPOINT = Setting(
+    name="MCD_INGEST_ENDPOINT",
+    group="monte carlo",
+    default="https://integrations.getmontecarlo.com",
+    takes="http(s)://host[:port] without a path",
+    meaning="Where pushes go.",
+    parse=_http_endpoint,
+)
+MCD_RESOURCE_TYPE = Setting(
+    name="MCD_RESOURCE_TYPE",
+    group="monte carlo",
+    default="spark",
+    takes="a word",
+    meaning="resource_type of metadata events.",
+    parse=_text,
+)
+MCD_LOG_TYPE = Setting(
+    name="MCD_LOG_TYPE",
+    group="monte carlo",
+    default="databricks-metastore-sql-warehouse",
+    takes="one of Monte Carlo's log types",
+    meaning="log_type of query log events.",
+    parse=_text,
+)
+MCD_NAMING = Setting(
+    name="MCD_NAMING",
+    group="monte carlo",
+    default="guide",
+    takes="guide (db, default, table), hive (db, db, table) or databricks (catalog, db, table)",
+    meaning="How a table is named at Monte Carlo; guide and hive take one catalog only.",
+    parse=_choice("guide", "hive", "databricks"),
+)
+MCD_APP_URL = Setting(
+    name="MCD_APP_URL",
+    group="monte carlo",
+    default="https://getmontecarlo.com",
+    takes="http(s)://host[:port] without a path",
+    meaning="Monte Carlo's web application, for links in the Dagster UI.",
+    parse=_http_endpoint,
+)
+IOMETE_MC_MAX_ASSETS = Setting(
+    name="IOMETE_MC_MAX_ASSETS",
+    group="monte carlo",
+    default="50",
+    takes="1 to 500",
+    meaning="Tables per request.",
+    parse=_whole(1, 500),
+)
+IOMETE_MC_MAX_QUERIES = Setting(
+    name="IOMETE_MC_MAX_QUERIES",
+    group="monte carlo",
+    default="100",
+    takes="1 to 500",
+    meaning="Queries per request.",
+    parse=_whole(1, 500),
+)
+IOMETE_MC_MAX_BODY_BYTES = Setting(
+    name="IOMETE_MC_MAX_BODY_BYTES",
+    group="monte carlo",
+    default="1000000",
+    takes="10000 to 10000000",
+    meaning="Bytes of one request's JSON body, as sent (Monte Carlo's limit is 1 MB compressed).",
+    parse=_whole(10_000, 10_000_000),
+)
+IOMETE_MC_REQUEST_TIMEOUT_S = Setting(
+    name="IOMETE_MC_REQUEST_TIMEOUT_S",
+    group="monte carlo",
+    default="60",
+    takes="1 to 600",
+    meaning="Seconds to wait for Monte Carlo's answer to one request; half as much again in total.",
+    parse=_whole(1, 600),
+)
+IOMETE_MC_HOUR_BUDGET_S = Setting(
+    name="IOMETE_MC_HOUR_BUDGET_S",
+    group="monte carlo",
+    default="300",
+    takes="1 to 1500",
+    meaning="Seconds one hour's push may take before the run goes on to the next.",
+    parse=_whole(1, 1500),
+)
+IOMETE_MC_RUN_BUDGET_S = Setting(
+    name="IOMETE_MC_RUN_BUDGET_S",
+    group="monte carlo",
+    default="1500",
+    takes="1 to 1500",
+    meaning="Seconds after which a push run starts no request (Dagster ends the run after 1800).",
+    parse=_whole(1, 1500),
+)
+IOMETE_MC_SEND_SUPERSEDED = Setting(
+    name="IOMETE_MC_SEND_SUPERSEDED",
+    group="monte carlo",
+    default="no",
+    takes="yes or no",
+    meaning="Send metadata and observations of older hours too, though Monte Carlo stamps them with now.",
+    parse=_flag,
+)
+IOMETE_MC_OBSERVATION_MAX_AGE_HOURS = Setting(
+    name="IOMETE_MC_OBSERVATION_MAX_AGE_HOURS",
+    group="monte carlo",
+    default="3",
+    takes="1 to 24",
+    meaning="Hours since an hour's end after which its observations are too old to be sent as now.",
+    parse=_whole(1, 24),
+)
+IOMETE_MC_MANIFESTS = Setting(
+    name="IOMETE_MC_MANIFESTS",
+    group="store",
+    newcomer=True,
+    default="./manifests",
+    takes="a folder or an fsspec address such as s3://bucket/prefix",
+    meaning="Where manifests and receipts live; one store belongs to one lakehouse.",
+    parse=_text,
+)
+IOMETE_MC_START = Setting(
+    name="IOMETE_MC_START",
+    group="dagster",
+    default="2026-01-01-00:00",
+    takes="a whole UTC hour such as 2026-01-01-00:00",
+    meaning="First partition; do not move it past hours that were collected.",
+    parse=_hour,
+)
+IOMETE_MC_GAP_LOOKBACK_HOURS = Setting(
+    name="IOMETE_MC_GAP_LOOKBACK_HOURS",
+    group="dagster",
+    default="48",
+    takes="1 to 720",
+    meaning="How far back fill_gaps looks for hours that were not collected.",
+    parse=_whole(1, 720),
+)
+IOMETE_MC_AUTOMATION = Setting(
+    name="IOMETE_MC_AUTOMATION",
+    group="dagster",
+    default="stopped",
+    takes="stopped or running",
+    meaning="Whether sensors and schedules start switched on; their switches in Dagster win.",
+    parse=_choice("stopped", "running"),
+)
+
+SETTINGS = tuple(
+    cast("Setting[object]", value)
+    for value in tuple(globals().values())
+    if isinstance(value, Setting)
+)
+"""All of them, in the order of README's table."""
