@@ -14,6 +14,11 @@ from typing import Generic, Literal, TypeVar, cast
 from iomete_mc_assets.errors import SettingsError
 
 T = TypeVar("T")
+S = TypeVar("S", bound=str)
+WithoutEnd = Literal["refuse", "estimate"]
+WITHOUT_END: tuple[WithoutEnd, ...] = ("refuse", "estimate")
+Naming = Literal["guide", "hive", "databricks"]
+NAMINGS: tuple[Naming, ...] = ("guide", "hive", "databricks")
 Group = Literal["lakehouse", "query log", "monte carlo", "store", "dagster"]
 
 
@@ -56,8 +61,9 @@ class Setting(Generic[T]):
         try:
             return self.parse(text)
         except ValueError as error:
-            shown = "its value" if self.secret else repr(text)
-            msg = f"{self.name}: {shown} cannot be used ({error}). It takes {self.takes}."
+            shown = "its value" if self.secret else f"{text!r}"
+            why = "" if self.secret else f" ({error})"  # Python's own errors repeat the text
+            msg = f"{self.name}: {shown} cannot be used{why}. It takes {self.takes}."
             raise SettingsError(msg) from None
 
 
@@ -107,12 +113,13 @@ def _share(text: str) -> float:
     return value
 
 
-def _choice(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            msg = f"none of {', '.join(choices)}"
-            raise ValueError(msg)
-        return text
+def _one_of(choices: tuple[S, ...]) -> Callable[[str], S]:
+    def parse(text: str) -> S:
+        for choice in choices:
+            if choice == text:
+                return choice
+        msg = f"none of {', '.join(choices)}"
+        raise ValueError(msg)
 
     return parse
 
@@ -264,13 +271,13 @@ IOMETE_QUERY_LOG_TIMEZONE = Setting(
     meaning="Zone of times in that table that carry none (strings, TIMESTAMP_NTZ).",
     parse=_text,
 )
-IOMETE_QUERY_LOG_WITHOUT_END = Setting(
+IOMETE_QUERY_LOG_WITHOUT_END: Setting[WithoutEnd] = Setting(
     name="IOMETE_QUERY_LOG_WITHOUT_END",
     group="query log",
     default="refuse",
     takes="refuse or estimate",
     meaning="What to do with a table that has only a start and a completion date; an estimated end is marked.",
-    parse=_choice("refuse", "estimate"),
+    parse=_one_of(WITHOUT_END),
 )
 IOMETE_QUERY_LOG_DELAY_MINUTES = Setting(
     name="IOMETE_QUERY_LOG_DELAY_MINUTES",
@@ -345,13 +352,13 @@ MCD_LOG_TYPE = Setting(
     meaning="log_type of query log events.",
     parse=_text,
 )
-MCD_NAMING = Setting(
+MCD_NAMING: Setting[Naming] = Setting(
     name="MCD_NAMING",
     group="monte carlo",
     default="guide",
     takes="guide (db, default, table), hive (db, db, table) or databricks (catalog, db, table)",
     meaning="How a table is named at Monte Carlo; guide and hive take one catalog only.",
-    parse=_choice("guide", "hive", "databricks"),
+    parse=_one_of(NAMINGS),
 )
 MCD_APP_URL = Setting(
     name="MCD_APP_URL",
@@ -456,7 +463,7 @@ IOMETE_MC_AUTOMATION = Setting(
     default="stopped",
     takes="stopped or running",
     meaning="Whether sensors and schedules start switched on; their switches in Dagster win.",
-    parse=_choice("stopped", "running"),
+    parse=_one_of(("stopped", "running")),
 )
 
 SETTINGS = tuple(

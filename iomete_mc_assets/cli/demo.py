@@ -1,0 +1,250 @@
+"""`iomete-mc demo`: collect, push and prove the last hours on this machine. The proof itself lives in ``demo_proof``."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+import dagster as dg
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.cli import demo_proof
+from iomete_mc_assets.cli.environment import (
+    demo_environment,
+    outlived,
+    prepare_dagster_home,
+    seeded,
+    start_servers,
+    stop_servers,
+)
+from iomete_mc_assets.cli.steps import Steps
+from iomete_mc_assets.defs.build import build_definitions
+from iomete_mc_assets.defs.keys import (
+    COLLECT_METADATA,
+    COLLECT_QUERIES,
+    FLOWS,
+    collected_key,
+    push_job_name,
+    pushed_key,
+)
+from iomete_mc_assets.defs.materializations import (
+    json_list,
+    manifest_id,
+    newest_by_hour,
+    number,
+    text_metadata,
+)
+from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS, STATE
+from iomete_mc_assets.defs.partitions import range_request
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.sandbox.gateway_client import GatewayClient
+from iomete_mc_assets.sandbox.gateway_records import Counts
+from iomete_mc_assets.windows import HourWindow
+
+MAX_ROUNDS = 10
+"""Rounds of sensor ticks; each asks again for what the one before left, so few are needed."""
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The demo's own lines are enough; the UI has every run's log."""
+IDS_SHOWN = 1
+"""Invocation ids a row of the table; all of them stand in the UI and in settled.json."""
+
+
+def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
+    """The whole journey.
+
+    Args:
+        home: absolute folder for everything the demo writes.
+        hours: how many closed hours to collect, newest included.
+        fresh: forget an earlier demo.
+
+    Returns:
+        The exit code: 0 when everything agrees.
+
+    Raises:
+        SandboxError: the lakehouse or the gateway cannot start.
+    """
+    console = Console()
+    steps = Steps(console)
+    began = clock.now()
+    windows = _last_hours(began, hours)  # fixed here: the demo may cross an hour while it works
+    console.print(
+        f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n"
+    )
+    if fresh or outlived(home, began):
+        why = "as you asked" if fresh else "the shop here is of an earlier day"
+        steps.note(f"Starting afresh: {why}.")
+        stop_servers(home)
+        shutil.rmtree(home, ignore_errors=True)
+    servers = start_servers(home, steps)
+    log = seeded(servers, began, steps)
+    os.environ.update(demo_environment(home, servers))
+    prepare_dagster_home(home)
+    with dg.DagsterInstance.get() as instance, GatewayClient(servers.gateway.url) as gateway:
+        journey = Journey(instance, build_definitions(), windows)
+        before = gateway.counts()
+        settled = journey.settled()
+        with steps.step("collect", f"{hours} hours of {len(FLOWS)} flows collected"):
+            journey.collect()
+        with steps.step("push", "sensors evaluated, their runs pushed"):
+            journey.push()
+        console.print(journey.table())
+        _say_what_was_sent(console, before, gateway.counts(), settled, journey.settled())
+        with steps.step("prove", "gateway compared with manifests, Spark and the seed's log"):
+            proof = demo_proof.prove(home / "manifests", servers, windows, log, gateway)
+    for line in proof.lines:
+        console.print(line)
+    console.print(
+        f"\n{sum(steps.seconds.values()):.0f} s in all. Lakehouse and gateway stay up for `make dev`; "
+        "`iomete-mc sandbox stop` stops them."
+    )
+    return 0 if proof.holds else 1
+
+
+def _last_hours(now: datetime, hours: int) -> list[HourWindow]:
+    windows = [HourWindow.newest_closed(now)]
+    while len(windows) < hours:
+        windows.insert(0, windows[0].previous)
+    return windows
+
+
+class Journey:
+    """Runs over the demo's hours, launched as the real definitions say.
+
+    Attributes:
+        cursors: of each flow's sensor, as its daemon would keep them.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        definitions: dg.Definitions,
+        windows: Sequence[HourWindow],
+    ) -> None:
+        self._instance = instance
+        self._repository = definitions.get_repository_def()
+        self._windows = list(windows)
+        self._cursors: dict[Flow, str | None] = dict.fromkeys(FLOWS)
+
+    def collect(self) -> None:
+        """One ranged run a collecting job, as a backfill of these hours would launch."""
+        for job in (COLLECT_METADATA, COLLECT_QUERIES):
+            self._run(job, range_request(self._windows, run_key=job, tags={}))
+
+    def push(self) -> None:
+        """Evaluate the sensors and run what they ask for, until they ask for nothing."""
+        for _ in range(MAX_ROUNDS):
+            requests: list[tuple[Flow, dg.RunRequest]] = [
+                (flow, request) for flow in FLOWS for request in self._asked(flow)
+            ]
+            if not requests:
+                return
+            for flow, request in requests:
+                self._run(push_job_name(flow), request)
+
+    def _asked(self, flow: Flow) -> Sequence[dg.RunRequest]:
+        sensor = self._repository.get_sensor_def(push_job_name(flow))
+        context = dg.build_sensor_context(
+            instance=self._instance, cursor=self._cursors[flow], repository_def=self._repository
+        )
+        tick = sensor.evaluate_tick(context)
+        self._cursors[flow] = tick.cursor
+        return tick.run_requests or []
+
+    def _run(self, job: str, request: dg.RunRequest) -> None:
+        """Execute one run; a failed one says why and ends the demo."""
+        result = self._repository.get_job(job).execute_in_process(
+            instance=self._instance,
+            tags=dict(request.tags),
+            partition_key=request.partition_key,
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+        if not result.success:
+            msg = f"{job} failed.\n{_why(result)}"
+            raise click.ClickException(msg)
+
+    def settled(self) -> set[str]:
+        """The manifests of these hours that are settled at Monte Carlo."""
+        return {
+            manifest_id(record) or ""
+            for flow in FLOWS
+            for record in newest_by_hour(
+                self._instance, pushed_key(flow), hours=self._windows
+            ).values()
+        }
+
+    def table(self) -> Table:
+        """What the Dagster UI shows of these hours, as one table."""
+        table = Table(title="What was collected, and what Monte Carlo took", box=box.SIMPLE_HEAD)
+        for name in ("partition", "state"):
+            table.add_column(name, no_wrap=True)
+        for name in ("records", "omissions"):
+            table.add_column(name, justify="right")
+        table.add_column("push", no_wrap=True)
+        table.add_column("batches", justify="right")
+        table.add_column("invocation ids", no_wrap=True)
+        for flow in FLOWS:
+            collected = newest_by_hour(self._instance, collected_key(flow), hours=self._windows)
+            pushed = newest_by_hour(self._instance, pushed_key(flow), hours=self._windows)
+            table.add_row(f"[bold]{flow}[/bold]")
+            for window in self._windows:
+                table.add_row(window.key, *_cells(collected.get(window), pushed.get(window)))
+            table.add_section()
+        return table
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The failed steps' own words."""
+    errors = [
+        event.step_failure_data.error
+        for event in result.filter_events(lambda event: event.is_step_failure)
+    ]
+    return "\n".join(
+        error.cause.message if error.cause else error.message for error in errors if error
+    )
+
+
+def _cells(
+    collected: dg.EventLogRecord | None, pushed: dg.EventLogRecord | None
+) -> tuple[str, ...]:
+    if collected is None:
+        return ("[red]not collected[/red]", "", "", "", "", "")
+    state = text_metadata(collected, STATE) or ""
+    figures = (str(number(collected, "records")), str(number(collected, "omissions")))
+    if pushed is None:
+        return (state, *figures, "[red]not settled[/red]", "", "")
+    ids = json_list(pushed, INVOCATION_IDS)
+    shown = [str(invocation_id)[:8] for invocation_id in ids[:IDS_SHOWN]]
+    more = [f"+{len(ids) - IDS_SHOWN}"] if len(ids) > IDS_SHOWN else []
+    batches = number(pushed, "monte_carlo/batches")
+    return (
+        state,
+        *figures,
+        text_metadata(pushed, PUSH_STATUS) or "",
+        str(batches),
+        " ".join([*shown, *more]),
+    )
+
+
+def _say_what_was_sent(
+    console: Console,
+    before: Counts,
+    after: Counts,
+    settled_before: set[str],
+    settled_after: set[str],
+) -> None:
+    """New requests and events, and what an earlier demo had sent already."""
+    requests = after.requests - before.requests
+    events = sum(after.events.values()) - sum(before.events.values())
+    console.print(f"Sent now: {events} events in {requests} requests.")
+    again = len(settled_before & settled_after)
+    if again:
+        console.print(
+            f"Not sent again: {again} manifests were settled by an earlier demo, with "
+            f"{sum(before.events.values())} events that the gateway had accepted."
+        )

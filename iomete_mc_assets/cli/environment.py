@@ -1,0 +1,98 @@
+"""The demo's world: its two servers, its Dagster home, and the variables that point everything at them."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from iomete_mc_assets.cli.steps import Steps
+from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
+from iomete_mc_assets.sandbox.gateway_connection import Connection
+from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.sandbox.seed_log import SeedLog
+
+QUERY_LOG_TABLE = "spark_catalog.ops.query_history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What the demo talks to."""
+
+    lakehouse: RunningLakehouse
+    gateway: Connection
+
+
+def outlived(home: Path, now: datetime) -> bool:
+    """Whether the demo's shop is of an earlier UTC day: its newest hours would all be empty."""
+    log = seed_log.read(lakehouse_state(home))
+    return log is not None and log.window.end.date() < now.date()
+
+
+def lakehouse_state(home: Path) -> Path:
+    """The lakehouse's folder below the demo's."""
+    return home / "lakehouse"
+
+
+def gateway_state(home: Path) -> Path:
+    """The gateway's folder below the demo's."""
+    return home / "gateway"
+
+
+def start_servers(home: Path, steps: Steps) -> Servers:
+    """Both servers; what runs already is used as it is.
+
+    Raises:
+        SandboxError: something is missing; the message says what to install or free.
+    """
+    with steps.step("gateway", "Monte Carlo gateway"):
+        gateway = gateway_process.start(gateway_state(home))
+    with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
+        running = lakehouse.start(lakehouse_state(home))
+    return Servers(lakehouse=running, gateway=gateway)
+
+
+def stop_servers(home: Path) -> list[str]:
+    """Stop both; the names of those that ran."""
+    ran = {
+        "lakehouse": lakehouse.stop(lakehouse_state(home)),
+        "gateway": gateway_process.stop(gateway_state(home)),
+    }
+    return [name for name, was_running in ran.items() if was_running]
+
+
+def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
+    """The shop's log; an empty lakehouse is seeded first."""
+    log = seed_log.read(servers.lakehouse.state)
+    if log is None:
+        with steps.step("seed", "small shop with 24 hours of history seeded"):
+            log = seed.seed(servers.lakehouse, now=now)
+    return log
+
+
+def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
+    """Variables for everything that runs on the demo; secrets are in here, so never print it."""
+    return {
+        "DAGSTER_HOME": str(home / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "IOMETE_URL": servers.lakehouse.url,
+        "IOMETE_USER": servers.lakehouse.user,
+        "IOMETE_TOKEN": servers.lakehouse.token,
+        "IOMETE_CATALOGS": "spark_catalog",
+        "IOMETE_QUERY_LOG_TABLE": QUERY_LOG_TABLE,
+        "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
+        "MCD_INGEST_ENDPOINT": servers.gateway.url,
+        "MCD_INGEST_ID": servers.gateway.key_id,
+        "MCD_INGEST_TOKEN": servers.gateway.key_secret,
+        "MCD_RESOURCE_UUID": servers.gateway.resource_uuid,
+        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+        "IOMETE_MC_AUTOMATION": "running",
+    }
+
+
+def prepare_dagster_home(home: Path) -> None:
+    """The demo's Dagster home, with the project's own dagster.yaml where there is one."""
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    project = Path("dagster.yaml")
+    if project.exists():
+        shutil.copyfile(project, folder / "dagster.yaml")

@@ -1,0 +1,77 @@
+"""`iomete-mc`: the command line's front door. Each command lives in a module of its own, imported when called."""
+
+from pathlib import Path
+
+import click
+
+from iomete_mc_assets.errors import IometeMcError
+
+DEMO_HOME = Path(".demo")
+"""Everything the demo writes, below the folder it is started in."""
+
+
+class Front(click.Group):
+    """Our own errors end as one red sentence, not as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; exit code 1 for what we raise on purpose."""
+        try:
+            return super().invoke(ctx)
+        except IometeMcError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="iomete-mc-assets")
+def main() -> None:
+    """Collect what an IOMETE lakehouse knows about itself, and push it to Monte Carlo.
+
+    The daily work is done by Dagster's schedules and sensors (`dagster dev`); these commands are
+    for trying it out and for work by hand.
+    """
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEMO_HOME,
+    show_default=True,
+    help="Folder of the demo's lakehouse, gateway, manifests and Dagster instance.",
+)
+
+
+@main.command()
+@home_option
+@click.option(
+    "--hours", type=click.IntRange(1, 24), default=6, show_default=True, help="Hours to collect."
+)
+@click.option("--fresh", is_flag=True, help="Forget what an earlier demo did and seed again.")
+def demo(home: Path, hours: int, *, fresh: bool) -> None:
+    """Collect and push the last hours of a real local lakehouse, and check what arrived.
+
+    Starts a Spark Thrift server with Iceberg and a Monte Carlo gateway on this machine, seeds a small
+    shop, collects the last hours as a ranged run, lets the sensors push, prints one table, and
+    compares what the gateway received with the manifests, with Spark and with the seed's own log.
+    Exit code 0 only when all of it agrees.
+    """
+    from iomete_mc_assets.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to load
+
+    raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh))
+
+
+@main.command()
+@home_option
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    help="Port of the UI; a free one from 3000 on by default.",
+)
+def dev(home: Path, port: int | None) -> None:
+    """Open the Dagster UI on the demo's data, with sensors and schedules switched on."""
+    from iomete_mc_assets.cli.dev import run_dev  # noqa: PLC0415 - only this command needs it
+
+    run_dev(home.absolute(), port=port)
+
+
+if __name__ == "__main__":
+    main()

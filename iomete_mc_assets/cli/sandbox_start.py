@@ -1,0 +1,96 @@
+"""What `iomete-mc sandbox start` and `status` do and print. Never the token: only the file it is in."""
+
+from pathlib import Path
+from typing import TypedDict
+
+from rich.console import Console
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.cli.environment import gateway_state, lakehouse_state
+from iomete_mc_assets.cli.steps import Steps
+from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
+
+
+class FoundLakehouse(TypedDict):
+    """The lakehouse, for people and programs."""
+
+    running: bool
+    url: str | None
+    user: str | None
+    token_file: str | None
+    pid: int | None
+    seeded_for: str | None
+
+
+class FoundGateway(TypedDict):
+    """The gateway, likewise."""
+
+    running: bool
+    url: str | None
+
+
+class Found(TypedDict):
+    """Both servers of one home."""
+
+    lakehouse: FoundLakehouse
+    gateway: FoundGateway
+
+
+def found(home: Path) -> Found:
+    """What runs below a home, and which hour the shop ends with."""
+    running = lakehouse.status(lakehouse_state(home))
+    gateway = gateway_process.status(gateway_state(home))
+    log = seed_log.read(lakehouse_state(home))
+    return Found(
+        lakehouse=FoundLakehouse(
+            running=running is not None,
+            url=running and running.url,
+            user=running and running.user,
+            token_file=running and str(running.token_file),
+            pid=running and running.pid,
+            seeded_for=log and log.window.key,
+        ),
+        gateway=FoundGateway(running=gateway is not None, url=gateway and gateway.url),
+    )
+
+
+def shown(state: Found) -> str:
+    """The same in words, with the lines a shell needs to connect."""
+    lake, gateway = state["lakehouse"], state["gateway"]
+    shop = f"the shop ends with hour {lake['seeded_for']}" if lake["seeded_for"] else "not seeded"
+    lines = [
+        f"lakehouse  {lake['url'] if lake['running'] else 'not running'}  ({shop})",
+        f"gateway    {gateway['url'] if gateway['running'] else 'not running'}",
+    ]
+    if lake["running"]:
+        lines += [
+            "",
+            f"export IOMETE_URL={lake['url']}",
+            f"export IOMETE_USER={lake['user']}",
+            f'export IOMETE_TOKEN="$(cat {lake["token_file"]})"',
+        ]
+    return "\n".join(lines)
+
+
+def run_start(home: Path, *, port: int | None, seeded: bool, fresh: bool, quiet: bool) -> None:
+    """Start both servers and print how to reach them.
+
+    Raises:
+        SandboxError: something is missing or taken; the message says what to do.
+        LakehouseError: a statement of the seed failed.
+    """
+    steps = Steps(Console(quiet=quiet))
+    state = lakehouse_state(home)
+    if fresh:
+        with steps.step("fresh", "earlier data removed"):
+            lakehouse.stop(state)
+            seed.remove_data(state)
+    with steps.step("gateway", "Monte Carlo gateway"):
+        gateway_process.start(gateway_state(home))
+    with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
+        running = lakehouse.start(state, port=port)
+    if seeded and seed_log.read(state) is None:
+        with steps.step("seed", "small shop with 24 hours of history seeded"):
+            seed.seed(running, now=clock.now())
+    if not quiet:
+        steps.console.print(shown(found(home)), soft_wrap=True, markup=False, highlight=False)

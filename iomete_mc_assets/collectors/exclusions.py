@@ -1,0 +1,35 @@
+"""What is left out of a catalog on purpose, and under which name it is counted. Asks nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from iomete_mc_assets.records import TableId
+
+Exclusion = Literal["temporary view", "system database", "pattern", "opted out"]
+SYSTEM_DATABASES = ("iomete_system_db", "global_temp", "information_schema", "sys*")
+"""Left out in every catalog. Source: IOMETE's own collector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """What the configuration and IOMETE's conventions leave out.
+
+    Attributes:
+        patterns: globs over ``catalog.database.table``, compared without case.
+    """
+
+    patterns: tuple[str, ...] = ()
+
+    def of_namespace(self, namespace: Sequence[str]) -> Exclusion | None:
+        """Why a namespace and everything below it is left out; None when it is not."""
+        outermost = namespace[0].casefold()
+        system = any(fnmatchcase(outermost, pattern) for pattern in SYSTEM_DATABASES)
+        return "system database" if system else None
+
+    def of_table(self, table: TableId) -> Exclusion | None:
+        """Why a table or view is left out by its name; None when it is not."""
+        shown = table.shown.casefold()
+        matched = any(fnmatchcase(shown, pattern.casefold()) for pattern in self.patterns)
+        return "pattern" if matched else None

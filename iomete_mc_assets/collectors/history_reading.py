@@ -1,0 +1,199 @@
+"""Reads the histories of many tables in few statements; a table that fails takes no other along.
+
+What the rows mean stands in ``history``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar, cast
+
+from iomete_mc_assets.collectors.history import (
+    Beginning,
+    History,
+    HistoryRow,
+    LogEntry,
+    Snapshot,
+)
+from iomete_mc_assets.collectors.limits import Asker
+from iomete_mc_assets.errors import StatementFailed, StatementTimedOut
+from iomete_mc_assets.records import TableId
+from iomete_mc_assets.warehouse import statements
+from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.statements import HistoryRead
+
+NOT_FOUND = frozenset({"42P01", "42K05"})
+"""SQL states of a missing table; the second also of one that is not Iceberg: SHOW TABLES tells which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The table was asked and did not answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The table was dropped after the catalog was listed."""
+
+
+Item = TypeVar("Item")
+Statement = Callable[[Sequence[Item]], str]
+Answers = Mapping[int, Sequence[Row] | StatementFailed | StatementTimedOut]
+
+
+class HistoryReader:
+    """Asks for histories, a batch of tables a statement."""
+
+    def __init__(self, asker: Asker, *, batch_tables: int) -> None:
+        """Ask through ``asker``, ``batch_tables`` (>= 1) tables a statement."""
+        self._asker = asker
+        self._batch_tables = batch_tables
+
+    def histories(self, reads: Sequence[HistoryRead]) -> dict[TableId, History | Failed | Gone]:
+        """The rows of each table, in the bounds of its read.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        answers = self._ask(reads, statements.history_and_snapshots)
+        found = {
+            read.table: self._judged(read.table, answers[place], _history)
+            for place, read in enumerate(reads)
+        }
+        return {**found, **self._with_older_snapshots(found)}
+
+    def beginnings(self, tables: Sequence[TableId]) -> dict[TableId, Beginning | Failed | Gone]:
+        """The oldest history row and the metadata files of each table.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        answers = self._ask(tables, statements.beginnings)
+        return {
+            table: self._judged(table, answers[place], _beginning)
+            for place, table in enumerate(tables)
+        }
+
+    def _with_older_snapshots(
+        self, found: Mapping[TableId, History | Failed | Gone]
+    ) -> dict[TableId, History | Failed | Gone]:
+        """Histories with the snapshots that their rows name and that were committed before the bounds."""
+        lacking = {
+            table: (history, _unread(history))
+            for table, history in found.items()
+            if isinstance(history, History) and _unread(history)
+        }
+        asked = [(table, ids) for table, (_, ids) in lacking.items()]
+        answers = self._ask(asked, statements.named_snapshots)
+        completed: dict[TableId, History | Failed | Gone] = {}
+        for place, (table, (history, _)) in enumerate(lacking.items()):
+            older = self._judged(table, answers[place], _history)
+            if isinstance(older, History):
+                older = replace(history, snapshots={**history.snapshots, **older.snapshots})
+            completed[table] = older
+        return completed
+
+    def _ask(self, items: Sequence[Item], statement: Statement[Item]) -> Answers:
+        """Each item's rows by its place, or its error; a batch that fails is halved until it stands alone."""
+        answers: dict[int, Sequence[Row] | StatementFailed | StatementTimedOut] = {}
+        size = self._batch_tables
+        waiting = [
+            range(start, min(start + size, len(items))) for start in range(0, len(items), size)
+        ]
+        while waiting:
+            places = waiting.pop(0)
+            batch = [items[place] for place in places]
+            try:
+                rows = self._asker.ask(statement(batch))
+            except (StatementFailed, StatementTimedOut) as error:
+                if len(batch) == 1:
+                    answers[places[0]] = error
+                else:
+                    half = len(batch) // 2
+                    waiting = [places[:half], places[half:], *waiting]
+                continue
+            for number, place in enumerate(places):
+                answers[place] = [row for row in rows if row["n"] == number]
+        return answers
+
+    def _judged(
+        self,
+        table: TableId,
+        answer: Sequence[Row] | StatementFailed | StatementTimedOut,
+        read: Callable[[Sequence[Row]], Item],
+    ) -> Item | Failed | Gone:
+        if isinstance(answer, StatementTimedOut):
+            return Failed(str(answer))
+        if isinstance(answer, StatementFailed):
+            missing = answer.sql_state in NOT_FOUND and not self._is_listed(table)
+            return Gone() if missing else Failed(str(answer))
+        return read(answer)
+
+    def _is_listed(self, table: TableId) -> bool:
+        try:
+            rows = self._asker.ask(statements.show_tables(table.catalog, table.namespace))
+        except (StatementFailed, StatementTimedOut):
+            return True
+        return any(row["tableName"] == table.table and not row["isTemporary"] for row in rows)
+
+
+def _unread(history: History) -> set[int]:
+    return {row.snapshot_id for row in history.rows} - set(history.snapshots)
+
+
+def _history(rows: Sequence[Row]) -> History:
+    return History(
+        rows=[_history_row(row) for row in rows if row["kind"] == "h"],
+        snapshots={
+            snapshot.snapshot_id: snapshot
+            for snapshot in (_snapshot(row) for row in rows if row["kind"] == "s")
+        },
+    )
+
+
+def _beginning(rows: Sequence[Row]) -> Beginning:
+    log = [
+        LogEntry(
+            at=_instant(row),
+            file=str(row["file"]),
+            snapshot_id=_number(row, "snapshot_id"),
+            sequence_number=_number(row, "sequence_number"),
+        )
+        for row in rows
+        if row["kind"] == "m"
+    ]
+    first = next((_history_row(row) for row in rows if row["kind"] == "h"), None)
+    return Beginning(first_row=first, log=log)
+
+
+def _history_row(row: Row) -> HistoryRow:
+    return HistoryRow(
+        snapshot_id=cast("int", row["snapshot_id"]),
+        parent_id=_number(row, "parent_id"),
+        at=_instant(row),
+    )
+
+
+def _snapshot(row: Row) -> Snapshot:
+    operation = row["operation"]
+    return Snapshot(
+        snapshot_id=cast("int", row["snapshot_id"]),
+        parent_id=_number(row, "parent_id"),
+        operation=None if operation is None else str(operation),
+        total_records=_number(row, "total_records"),
+        total_bytes=_number(row, "total_bytes"),
+        position_deletes=_number(row, "position_deletes"),
+        equality_deletes=_number(row, "equality_deletes"),
+        deleted_files=_number(row, "deleted_files") or 0,
+    )
+
+
+def _number(row: Row, column: str) -> int | None:
+    value = row[column]
+    return None if value is None else int(str(value))
+
+
+def _instant(row: Row) -> datetime:
+    return datetime.fromtimestamp(cast("int", row["at_ms"]) / 1000, UTC)

@@ -1,0 +1,35 @@
+"""When an hour fails because too much of it could not be read, and what a collector asks through. Asks nothing itself."""
+
+from collections.abc import Sequence
+
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
+
+ALWAYS_TOLERATED = 3
+"""Tables that may be unreadable whatever the share: in a small catalog one table is more than 5 %."""
+
+
+def too_many(unreadable: int, *, asked: int, percent: float) -> bool:
+    """Whether the unreadable are more than three *and* strictly more than ``percent`` of what was asked."""
+    return unreadable > ALWAYS_TOLERATED and unreadable * 100 > percent * asked
+
+
+class Asker:
+    """Asks a warehouse and counts the statements.
+
+    Attributes:
+        statements: how many were asked, answered or not.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        """Count from zero."""
+        self._warehouse = warehouse
+        self.statements = 0
+
+    def ask(self, statement: str) -> Sequence[Row]:
+        """All rows of one statement.
+
+        Raises:
+            LakehouseError: as the warehouse raises it.
+        """
+        self.statements += 1
+        return self._warehouse.ask(statement)

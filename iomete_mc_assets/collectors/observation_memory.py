@@ -1,0 +1,81 @@
+"""What was last known of each table, and how a table is found again under its name or its uuid. Asks nothing."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from iomete_mc_assets.records import Observation, TableEntry
+from iomete_mc_assets.windows import HourWindow
+
+Identity = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierInput:
+    """What a known observations manifest said.
+
+    Attributes:
+        manifest_id: its id.
+        observations: all of its records, those carried through it too.
+    """
+
+    manifest_id: str
+    window: HourWindow
+    observations: tuple[Observation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """The last known state of one table.
+
+    Attributes:
+        manifest_id: the manifest that said so; None for an hour of the same run, which has none yet.
+    """
+
+    observation: Observation
+    manifest_id: str | None
+
+    def carried(self) -> Observation | None:
+        """The state as an hour keeps it, unsent, that could not observe the table itself; None without origin."""
+        origin = self.observation.carried_from or self.manifest_id
+        return None if origin is None else replace(self.observation, carried_from=origin)
+
+
+class Memory:
+    """The last known states, by name and by uuid. Not changed once made."""
+
+    def __init__(self, states: Iterable[Remembered] = ()) -> None:
+        """Keep the last of several states of one name."""
+        self._by_name = {state.observation.table.folded: state for state in states}
+        self._by_uuid = {
+            state.observation.uuid: state
+            for state in self._by_name.values()
+            if state.observation.uuid is not None
+        }
+
+    @classmethod
+    def of(cls, earlier: EarlierInput | None) -> "Memory":
+        """What a manifest said; nothing without one."""
+        if earlier is None:
+            return cls()
+        return cls(
+            Remembered(observation=observation, manifest_id=earlier.manifest_id)
+            for observation in earlier.observations
+        )
+
+    def __iter__(self) -> Iterator[Remembered]:
+        """All states."""
+        return iter(self._by_name.values())
+
+    def of_table(self, entry: TableEntry, *, listed: Collection[Identity]) -> Remembered | None:
+        """The same table's state: under its name, or its uuid where the old name is no longer ``listed``.
+
+        A new uuid under an old name is a new table. Where one side shows no uuid, the name decides.
+        """
+        uuid = None if entry.state is None else entry.state.uuid
+        named = self._by_name.get(entry.table.folded)
+        if named is not None and (uuid is None or named.observation.uuid in {None, uuid}):
+            return named
+        renamed = self._by_uuid.get(uuid) if uuid is not None else None
+        if renamed is None or renamed.observation.table.folded in listed:
+            return None
+        return renamed

@@ -1,0 +1,181 @@
+"""Which tables' histories a range of hours needs, read once for all of them. What an hour says is ``observations``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from iomete_mc_assets.collectors.history import (
+    Beginning,
+    History,
+    last_data_change,
+    missing_ancestor,
+    place_at,
+)
+from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
+from iomete_mc_assets.collectors.observation_memory import Memory, Remembered
+from iomete_mc_assets.records import Observation, Omission, TableEntry, TableId
+from iomete_mc_assets.warehouse.statements import HistoryRead
+from iomete_mc_assets.windows import HourWindow
+
+LOOK_BACK = timedelta(days=2)
+"""How far before the first hour a table without an earlier observation is read at first; whole only where that
+does not show its last change. A busy table may have tens of thousands of snapshots, a stale one has few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogInput:
+    """Which tables there are.
+
+    Attributes:
+        manifest_id: of the catalog's manifest; None for a survey of our own.
+        window: that manifest's hour; None for a survey of our own.
+        collected_at: when the catalogs were listed.
+        omissions: what the listing could not tell.
+    """
+
+    manifest_id: str | None
+    window: HourWindow | None
+    collected_at: datetime
+    entries: tuple[TableEntry, ...]
+    omissions: tuple[Omission, ...] = ()
+
+    @property
+    def iceberg(self) -> Iterator[TableEntry]:
+        """The tables that can be observed."""
+        return (entry for entry in self.entries if entry.format == "iceberg" and entry.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read for a range of hours.
+
+    Attributes:
+        histories: every table that some hour could not be told of without.
+        beginnings: those of them without a row before some hour's end.
+        newest: each table as the newest of the range's catalogs lists it.
+    """
+
+    histories: Mapping[TableId, History | Failed | Gone]
+    beginnings: Mapping[TableId, Beginning | Failed | Gone]
+    newest: Mapping[TableId, TableEntry]
+
+
+def without_reading(
+    entry: TableEntry, before: Remembered | None, *, listed_at: datetime, instant: datetime
+) -> Observation | None:
+    """The state just before ``instant`` where the survey alone tells it; None where the table must be read.
+
+    It does where nothing was committed since an earlier observation that saw the newest state, and where
+    the table never had a snapshot. Only a listing made after the instant can show either.
+    """
+    state = entry.state
+    if state is None or listed_at < instant:
+        return None
+    if before is not None and _unchanged(entry, before.observation):
+        return replace(before.observation, table=entry.table, uuid=state.uuid, carried_from=None)
+    if state.snapshot_count == 0 and state.created_at is not None and state.created_at < instant:
+        return Observation(
+            table=entry.table,
+            uuid=state.uuid,
+            row_count=0,
+            exact_deletes=True,
+            metadata_location=state.metadata_location,
+        )
+    return None
+
+
+def _unchanged(entry: TableEntry, before: Observation) -> bool:
+    """Rule 4 of the ledger: the same metadata file, and its snapshot was the one observed.
+
+    A v2 catalog shows no metadata file, and Spark hides a location that mentions a token or url; there the
+    snapshot ids alone decide, which misses a write that was rolled back between two listings.
+    """
+    state = entry.state
+    if state is None or before.snapshot_id != before.surveyed_snapshot_id:
+        return False
+    if (
+        state.snapshot_id != before.snapshot_id
+        or state.metadata_location != before.metadata_location
+    ):
+        return False
+    return state.metadata_location is not None or state.snapshot_id is not None
+
+
+def read(
+    reader: HistoryReader, catalogs: Mapping[HourWindow, CatalogInput], memory: Memory
+) -> Reading:
+    """Histories and beginnings for the hours, each table once.
+
+    Args:
+        reader: asks.
+        catalogs: the hours (at least one, closed), oldest first, with their catalogs.
+        memory: the states known before the first of them.
+
+    Raises:
+        LakehouseError: the lakehouse cannot be asked any more.
+    """
+    hours = sorted(catalogs)
+    ends = [hour.end for hour in hours]
+    newest = {entry.table: entry for hour in hours for entry in catalogs[hour].iceberg}
+    needed = _needed(catalogs, memory)
+    reads = [_first_read(newest[table], needed[table], ends) for table in needed]
+    histories = reader.histories(reads)
+    again = [
+        replace(one, since=None)
+        for one in reads
+        if one.since is not None
+        and _tells_too_little(histories[one.table], needed[one.table], ends)
+    ]
+    histories.update(reader.histories(again))
+    headless = [
+        table
+        for table, history in histories.items()
+        if isinstance(history, History) and any(place_at(history, end) is None for end in ends)
+    ]
+    beginnings = reader.beginnings(headless)
+    return Reading(histories=histories, beginnings=beginnings, newest=newest)
+
+
+def _needed(
+    catalogs: Mapping[HourWindow, CatalogInput], memory: Memory
+) -> dict[TableId, Remembered | None]:
+    """Tables that some hour cannot be told of without reading, and what is known of them."""
+    needed: dict[TableId, Remembered | None] = {}
+    for hour, catalog in catalogs.items():
+        listed = {entry.table.folded for entry in catalog.entries}
+        for entry in catalog.iceberg:
+            before = memory.of_table(entry, listed=listed)
+            told = without_reading(entry, before, listed_at=catalog.collected_at, instant=hour.end)
+            if told is None:
+                needed[entry.table] = before
+    return needed
+
+
+def _first_read(
+    entry: TableEntry, before: Remembered | None, ends: Sequence[datetime]
+) -> HistoryRead:
+    """From the state observed last; without one a bounded look back, where it has a chance."""
+    look_back = min(ends) - LOOK_BACK
+    written_at = None if entry.state is None else entry.state.snapshot_at
+    since = look_back if written_at is None or written_at >= look_back else None
+    if before is not None:
+        since = before.observation.state_at
+    return HistoryRead(table=entry.table, since=since, before=max(ends))
+
+
+def _tells_too_little(
+    history: History | Failed | Gone, before: Remembered | None, ends: Sequence[datetime]
+) -> bool:
+    """Whether older rows could answer what these do not."""
+    if not isinstance(history, History):
+        return False
+    earlier = None if before is None else before.observation
+    places = [place_at(history, end) for end in ends]
+    if before is None and None in places:
+        return True
+    return any(
+        last_data_change(history, place, earlier=earlier) is None
+        or missing_ancestor(history.snapshots, history.rows[place].snapshot_id, earlier=earlier)
+        for place in places
+        if place is not None
+    )

@@ -1,0 +1,78 @@
+"""Everything put together. Fresh ``Definitions`` each time, so that tests and users can replace parts."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from iomete_mc_assets import settings
+from iomete_mc_assets.defs.checks import checks
+from iomete_mc_assets.defs.collected import MANIFESTS_IO, collected_assets
+from iomete_mc_assets.defs.io_manager import ManifestIOManager
+from iomete_mc_assets.defs.jobs import jobs
+from iomete_mc_assets.defs.keys import FLOWS
+from iomete_mc_assets.defs.partitions import accepting_beta, hourly
+from iomete_mc_assets.defs.pushed import pushed_assets
+from iomete_mc_assets.defs.resources import (
+    LakehouseResource,
+    ManifestStoreResource,
+    MonteCarloResource,
+)
+from iomete_mc_assets.defs.schedules import schedules
+from iomete_mc_assets.defs.sensors import push_sensor
+
+
+def build_definitions(
+    *,
+    resources: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dg.Definitions:
+    """The whole project as Dagster definitions.
+
+    Args:
+        resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``manifest_io``.
+        environment: where look-backs, start and switches are read from; None takes the process's.
+            Addresses and secrets are never read here: loading works with an empty environment.
+
+    Raises:
+        SettingsError: one of those settings cannot be used.
+    """
+    seen = os.environ if environment is None else environment
+    hours = hourly(settings.IOMETE_MC_START.read(seen))
+    running = settings.IOMETE_MC_AUTOMATION.read(seen) == "running"
+    sensor_status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+    schedule_status = (
+        dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    )
+    with accepting_beta():
+        assets = [*collected_assets(hours), *pushed_assets(hours)]
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks(),
+        jobs=jobs(),
+        sensors=[push_sensor(flow, status=sensor_status) for flow in FLOWS],
+        schedules=schedules(seen, status=schedule_status),
+        resources={**default_resources(), **(resources or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+def default_resources() -> dict[str, Any]:
+    """Ours: secrets by name of their variable, everything else read when a run needs it."""
+    manifests = ManifestStoreResource()
+    lakehouse = LakehouseResource(
+        url=dg.EnvVar(settings.IOMETE_URL.name),
+        user=dg.EnvVar(settings.IOMETE_USER.name),
+        token=dg.EnvVar(settings.IOMETE_TOKEN.name),
+    )
+    return {
+        "lakehouse": lakehouse,
+        "manifests": manifests,
+        "monte_carlo": MonteCarloResource(
+            key_id=dg.EnvVar(settings.MCD_INGEST_ID.name),
+            key_secret=dg.EnvVar(settings.MCD_INGEST_TOKEN.name),
+            resource_uuid=dg.EnvVar(settings.MCD_RESOURCE_UUID.name),
+        ),
+        MANIFESTS_IO: ManifestIOManager(store=manifests, lakehouse=lakehouse),
+    }

@@ -1,0 +1,200 @@
+"""Checks on assets: WARN, un-partitioned, evaluated by runs and by the ``watch`` schedule.
+
+They read events and manifests; they ask neither the lakehouse nor Monte Carlo.
+"""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
+from iomete_mc_assets.defs.materializations import (
+    manifest_id,
+    newest_by_hour,
+    not_acknowledged,
+    text_metadata,
+)
+from iomete_mc_assets.defs.metadata import PUSH_STATUS
+from iomete_mc_assets.defs.resources import ManifestStoreResource
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.windows import HourWindow
+
+LOOK_BACK = timedelta(hours=24)
+SETTLE_WITHIN = timedelta(minutes=20)
+"""A push follows its materialisation within a sensor interval and a short run."""
+COLLECT_WITHIN = timedelta(minutes=110)
+"""After an hour's end: the query log's minute is 35, its gap filler's 50, plus an hour of grace."""
+TROUBLED = ("partly_refused", "refused", "in_doubt")
+
+
+def checks() -> list[dg.AssetChecksDefinition]:
+    """All of them."""
+    return [
+        *(_manifest_complete(flow) for flow in FLOWS),
+        *(_collected_on_time(flow) for flow in FLOWS),
+        *(_newest_hour_pushed(flow) for flow in FLOWS),
+        *(_nothing_left_failed(flow) for flow in FLOWS),
+        *(_everything_accepted(flow) for flow in FLOWS),
+    ]
+
+
+def _result(problem: str | None, fine: str, **metadata: str | int) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=problem is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=problem or fine,
+        metadata=metadata,
+    )
+
+
+def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=collected_key(flow),
+        name="newest_manifest_complete",
+        description="The newest collected hour says everything: nothing unreadable, nothing unknown.",
+    )
+    def newest_manifest_complete(
+        context: dg.AssetCheckExecutionContext, manifests: ManifestStoreResource
+    ) -> dg.AssetCheckResult:
+        newest = newest_by_hour(context.instance, collected_key(flow), after_timestamp=_since())
+        if not newest:
+            return _result("No hour was collected in the last 24 hours.", "")
+        window = max(newest)
+        header = manifests.open().header(flow, window, manifest_id(newest[window]) or "")
+        problem = None
+        if header.state != "complete":
+            problem = f"{window.key} is {header.state}: {header.reason}"
+        elif header.omissions.total:
+            first = header.omissions.sample[0]
+            problem = (
+                f"{window.key} leaves out {header.omissions.total}: e.g. {first.question} of "
+                f"{first.scope}: {first.reason}"
+            )
+        return _result(
+            problem, f"{window.key} is complete.", hour=window.key, records=header.records
+        )
+
+    return newest_manifest_complete
+
+
+def _collected_on_time(flow: Flow) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=collected_key(flow),
+        name="collected_on_time",
+        description="The newest closed hour is collected within 110 minutes of its end.",
+    )
+    def collected_on_time(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        newest = newest_by_hour(context.instance, collected_key(flow), after_timestamp=_since())
+        if not newest:
+            return _result(
+                "No hour was collected in the last 24 hours. Is the hourly schedule on?", ""
+            )
+        last = max(newest)
+        late = clock.now() - last.end
+        problem = None
+        if late > COLLECT_WITHIN + timedelta(hours=1):
+            problem = (
+                f"The newest collected hour, {last.key}, ended {_hours(late)} ago. "
+                "Look at the newest failed run, and whether the hourly schedule is on."
+            )
+        return _result(problem, f"The newest collected hour is {last.key}.", hour=last.key)
+
+    return collected_on_time
+
+
+def _newest_hour_pushed(flow: Flow) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=pushed_key(flow),
+        name="newest_hour_pushed",
+        description="Every hour collected more than 20 minutes ago is settled at Monte Carlo.",
+    )
+    def newest_hour_pushed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        now = clock.now()
+        newest = newest_by_hour(context.instance, collected_key(flow), after_timestamp=_since())
+        waiting = not_acknowledged(context.instance, pushed_key(flow), newest)
+        overdue = sorted(
+            window
+            for window, record in waiting.items()
+            if now.timestamp() - record.timestamp > SETTLE_WITHIN.total_seconds()
+        )
+        problem = None
+        if overdue:
+            problem = (
+                f"{len(overdue)} collected hours are not settled, the newest is {overdue[-1].key}. "
+                f"Is the sensor push_{flow} on? Look at its newest tick and at the newest failed run."
+            )
+        return _result(
+            problem, f"All {len(newest)} hours collected lately are settled.", overdue=len(overdue)
+        )
+
+    return newest_hour_pushed
+
+
+def _nothing_left_failed(flow: Flow) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=pushed_key(flow),
+        name="nothing_left_failed",
+        description="No hour's newest push attempt of the last 24 hours ended red.",
+    )
+    def nothing_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        windows = _recent(clock.now())
+        statuses = context.instance.get_status_by_partition(
+            pushed_key(flow), [window.key for window in windows], _partitions(context, flow)
+        )
+        failed = sorted(
+            key
+            for key, status in (statuses or {}).items()
+            if status == dg.AssetPartitionStatus.FAILED
+        )
+        problem = f"Red hours: {', '.join(failed)}. Open one to read why." if failed else None
+        return _result(problem, "No hour of the last 24 is red.", failed=len(failed))
+
+    return nothing_left_failed
+
+
+def _everything_accepted(flow: Flow) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=pushed_key(flow),
+        name="everything_accepted",
+        description="Of the hours settled lately, none has refused events or unknown outcomes.",
+    )
+    def everything_accepted(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        settled = newest_by_hour(context.instance, pushed_key(flow), after_timestamp=_since())
+        troubled = {
+            window.key: word
+            for window, record in sorted(settled.items())
+            if (word := text_metadata(record, PUSH_STATUS)) in TROUBLED
+        }
+        problem = None
+        if troubled:
+            shown = ", ".join(f"{key} {word}" for key, word in troubled.items())
+            problem = f"Not everything was accepted: {shown}. The partition shows what and why."
+        return _result(
+            problem, f"All {len(settled)} hours settled lately are fine.", troubled=len(troubled)
+        )
+
+    return everything_accepted
+
+
+def _since() -> float:
+    return (clock.now() - LOOK_BACK).timestamp()
+
+
+def _recent(now: datetime) -> list[HourWindow]:
+    windows = [HourWindow.newest_closed(now)]
+    while len(windows) < LOOK_BACK // timedelta(hours=1):
+        windows.append(windows[-1].previous)
+    return windows
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age.total_seconds() / 3600:.1f} hours"
+
+
+def _partitions(context: dg.AssetCheckExecutionContext, flow: Flow) -> dg.PartitionsDefinition[str]:
+    definition = context.repository_def.assets_defs_by_key[pushed_key(flow)].partitions_def
+    if definition is None:
+        msg = f"{pushed_key(flow).to_user_string()} has no partitions"
+        raise dg.DagsterInvariantViolationError(msg)
+    return definition

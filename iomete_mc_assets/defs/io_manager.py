@@ -1,0 +1,115 @@
+"""Collected hours into manifests, and each hour's own metadata onto its event. Collecting lives elsewhere."""
+
+import logging
+from collections.abc import Iterable
+from hashlib import sha256
+
+import dagster as dg
+
+from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs.keys import collected_flow
+from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
+from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.model import Draft
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.records import Record
+from iomete_mc_assets.windows import HourWindow
+
+logger = logging.getLogger(__name__)
+
+
+class ManifestIOManager(dg.ConfigurableIOManager):
+    """Writes one manifest an hour and reports each hour once, also when others of the range failed."""
+
+    store: dg.ResourceDependency[ManifestStoreResource]
+    lakehouse: dg.ResourceDependency[LakehouseResource]
+
+    def handle_output(
+        self,
+        context: dg.OutputContext,
+        obj: Iterable[tuple[HourWindow, Draft | IometeMcError]],
+    ) -> None:
+        """Write what the body collects, hour by hour.
+
+        Raises:
+            dg.Failure: at least one hour of the run has no manifest; the others are reported.
+        """
+        store = self.store.open(source=self.lakehouse.source())
+        good: dict[str, metadata.Metadata] = {}
+        bad: dict[str, str] = {}
+        try:
+            for window, answer in obj:
+                try:
+                    good[window.key] = _written(context, store, answer)
+                except IometeMcError as error:
+                    bad[window.key] = str(error)
+        except IometeMcError as error:
+            unanswered = str(error)
+        else:
+            unanswered = "the collector gave no answer for this hour"
+        keys = context.asset_partition_keys
+        bad |= {key: unanswered for key in keys if key not in good and key not in bad}
+        if bad:
+            _report_apart(context, good, bad)
+        for key, shown in good.items():
+            context.step_context.add_asset_metadata(
+                shown, asset_key=context.asset_key, partition_key=key
+            )
+
+    def load_input(self, context: dg.InputContext) -> dict[str, list[Record]]:
+        """Records by partition key, for assets that read ours; an unknown hour has none.
+
+        Raises:
+            ManifestMissing: an hour was never collected.
+        """
+        store = self.store.open()
+        flow = collected_flow(context.asset_key)
+        loaded: dict[str, list[Record]] = {}
+        for key in context.asset_partition_keys:
+            header = store.current(flow, HourWindow.from_key(key))
+            if header is not None:
+                loaded[key] = list(store.records(header))
+        return loaded
+
+
+def _written(
+    context: dg.OutputContext, store: ManifestStore, answer: Draft | IometeMcError
+) -> metadata.Metadata:
+    if isinstance(answer, IometeMcError):
+        raise answer
+    manifest_id = _manifest_id(context, answer.window)
+    written = store.write(answer, manifest_id=manifest_id)
+    logger.info(
+        "%s %s: %s, %s records, %s omissions%s",
+        answer.flow,
+        answer.window.key,
+        written.header.state,
+        written.header.records,
+        written.header.omissions.total,
+        f" (kept: {written.why})" if written.kept else "",
+    )
+    return metadata.of_manifest(written, store)
+
+
+def _manifest_id(context: dg.OutputContext, window: HourWindow) -> str:
+    """Unique for each materialisation: a retried step or run may find something else."""
+    attempt = context.step_context.previous_attempt_count
+    parts = (context.run_id, context.asset_key.to_user_string(), window.key, str(attempt))
+    return sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+def _report_apart(
+    context: dg.OutputContext, good: dict[str, metadata.Metadata], bad: dict[str, str]
+) -> None:
+    """A failed step gets no automatic events, so the good hours are reported here, then it fails."""
+    for key, shown in good.items():
+        context.log_event(
+            dg.AssetMaterialization(asset_key=context.asset_key, partition=key, metadata=shown)
+        )
+    first = next(iter(bad.values()))
+    hours = ", ".join(sorted(bad))
+    msg = (
+        f"{context.asset_key.to_user_string()}: {len(bad)} of {len(bad) + len(good)} hours not "
+        f"collected ({hours}). {first}"
+    )
+    raise dg.Failure(msg, metadata={"failed hours": dg.MetadataValue.json(bad)})

@@ -1,0 +1,57 @@
+"""The jobs that schedules and sensors launch, by name. What runs in them are the assets."""
+
+# define_asset_job is typed in part only.
+# pyright: reportUnknownMemberType=false
+
+import dagster as dg
+
+from iomete_mc_assets.defs.keys import (
+    COLLECT_METADATA,
+    COLLECT_QUERIES,
+    FLOW_TAG,
+    FLOWS,
+    MAX_RUNTIME_TAG,
+    WATCH,
+    collected_key,
+    push_job_name,
+    pushed_key,
+)
+
+COLLECT_MAX_RUNTIME_S = "3600"
+PUSH_MAX_RUNTIME_S = "1800"
+"""Above the pusher's own deadline, after which it starts no request."""
+
+
+def jobs():
+    """All of them."""
+    metadata = dg.define_asset_job(
+        COLLECT_METADATA,
+        selection=dg.AssetSelection.assets(
+            collected_key("catalog_snapshot"), collected_key("observations")
+        ),
+        description="Lists the lakehouse and observes every table as of the hour's end, over one survey.",
+        tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: "metadata"},
+    )
+    queries = dg.define_asset_job(
+        COLLECT_QUERIES,
+        selection=dg.AssetSelection.assets(collected_key("query_logs")),
+        description="Collects the queries that ended in the hour.",
+        tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: "query_logs"},
+    )
+    # A pushed asset reports hours by itself and has no output, so checks in its runs would be skipped.
+    pushes = [
+        dg.define_asset_job(
+            push_job_name(flow),
+            selection=dg.AssetSelection.assets(pushed_key(flow)).without_checks(),
+            description=f"Pushes materialised hours of iomete/{flow} to Monte Carlo.",
+            tags={MAX_RUNTIME_TAG: PUSH_MAX_RUNTIME_S, FLOW_TAG: flow},
+        )
+        for flow in FLOWS
+    ]
+    watch = dg.define_asset_job(
+        WATCH,
+        selection=dg.AssetSelection.all_asset_checks(),
+        description="Evaluates all checks, so that a silent stop is seen.",
+        tags={FLOW_TAG: "watch"},
+    )
+    return [metadata, queries, *pushes, watch]

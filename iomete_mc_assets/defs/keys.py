@@ -1,0 +1,54 @@
+"""Asset keys, groups, tags and pools: the names that Dagster, sensors and checks share."""
+
+import dagster as dg
+
+from iomete_mc_assets.manifests.model import Flow
+
+FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+"""The flows that exist, in the order their pushes matter."""
+
+COLLECTED_GROUP = "collected"
+PUSHED_GROUP = "pushed"
+LAKEHOUSE_POOL = "iomete_thrift"
+MONTE_CARLO_POOL = "monte_carlo"
+
+COLLECT_METADATA = "collect_metadata"
+COLLECT_QUERIES = "collect_queries"
+WATCH = "watch"
+
+FLOW_TAG = "iomete_mc/flow"
+PRIORITY_TAG = "dagster/priority"
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+HOURLY_PRIORITY = "20"
+GAP_PRIORITY = "10"
+PUSH_PRIORITY: dict[Flow, str] = {
+    "catalog_snapshot": "40",
+    "observations": "35",
+    "query_logs": "30",
+}
+"""Pushes go before collecting; catalog entries first, since observations need them accepted."""
+
+
+def collected_key(flow: Flow) -> dg.AssetKey:
+    """Key of the asset that collects a flow."""
+    return dg.AssetKey(["iomete", flow])
+
+
+def collected_flow(key: dg.AssetKey) -> Flow:
+    """The flow that a collected asset's key stands for.
+
+    Raises:
+        KeyError: it is no collected asset of ours.
+    """
+    flows: dict[dg.AssetKey, Flow] = {collected_key(flow): flow for flow in FLOWS}
+    return flows[key]
+
+
+def pushed_key(flow: Flow) -> dg.AssetKey:
+    """Key of the asset that stands for a flow at Monte Carlo."""
+    return dg.AssetKey(["monte_carlo", flow])
+
+
+def push_job_name(flow: Flow) -> str:
+    """The job that pushes a flow; its sensor has the same name."""
+    return f"push_{flow}"

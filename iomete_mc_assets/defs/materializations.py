@@ -1,0 +1,200 @@
+"""What Dagster's event log says: which manifest each hour's newest event names, and who is at work.
+
+Reads events and runs only; what an event's metadata means is written in ``metadata``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import cast
+
+import dagster as dg
+
+from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID, STORE_ID
+from iomete_mc_assets.defs.partitions import windows_of_run
+from iomete_mc_assets.errors import WrongStore
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.windows import HourWindow
+
+PAGE = 1_000
+LIVE = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def text_metadata(record: dg.EventLogRecord, key: str) -> str | None:
+    """One text of a materialisation's metadata; None where it has none."""
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(key) if materialization else None
+    return value.value if isinstance(value, dg.TextMetadataValue) else None
+
+
+def number(record: dg.EventLogRecord, key: str) -> int:
+    """One whole number of a materialisation's metadata; 0 where it has none."""
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(key) if materialization else None
+    return (value.value or 0) if isinstance(value, dg.IntMetadataValue) else 0
+
+
+def json_list(record: dg.EventLogRecord, key: str) -> list[object]:
+    """One JSON list of a materialisation's metadata; empty where it has none."""
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(key) if materialization else None
+    stored = value.value if isinstance(value, dg.JsonMetadataValue) else None
+    return list(cast("list[object]", stored)) if isinstance(stored, list) else []
+
+
+def manifest_id(record: dg.EventLogRecord) -> str | None:
+    """The manifest a materialisation names; None for one reported by hand in the UI."""
+    return text_metadata(record, MANIFEST_ID)
+
+
+def collected_at(record: dg.EventLogRecord) -> datetime | None:
+    """When the manifest that a materialisation names was collected; None where it does not say."""
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(COLLECTED_AT) if materialization else None
+    if not isinstance(value, dg.TimestampMetadataValue):
+        return None
+    return datetime.fromtimestamp(value.value, UTC)
+
+
+def newest_by_hour(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    *,
+    hours: Iterable[HourWindow] | None = None,
+    after_timestamp: float | None = None,
+    after_storage_id: int | None = None,
+) -> dict[HourWindow, dg.EventLogRecord]:
+    """The newest materialisation of each hour that names a manifest.
+
+    Args:
+        instance: whose event log is read.
+        key: the asset.
+        hours: only these; None reads all.
+        after_timestamp: only events younger than this epoch second.
+        after_storage_id: only events behind this one.
+    """
+    wanted = None if hours is None else [window.key for window in hours]
+    newest: dict[HourWindow, dg.EventLogRecord] = {}
+    if wanted == []:
+        return newest
+    for record in _events(
+        instance,
+        dg.AssetRecordsFilter(
+            asset_key=key,
+            asset_partitions=wanted,
+            after_timestamp=after_timestamp,
+            after_storage_id=after_storage_id,
+        ),
+    ):
+        if record.partition_key and manifest_id(record):
+            newest.setdefault(HourWindow.from_key(record.partition_key), record)
+    return newest
+
+
+def _events(
+    instance: dg.DagsterInstance, records_filter: dg.AssetRecordsFilter
+) -> Iterator[dg.EventLogRecord]:
+    """Matching materialisations, newest first."""
+    cursor: str | None = None
+    while True:
+        page = instance.fetch_materializations(records_filter, limit=PAGE, cursor=cursor)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def not_acknowledged(
+    instance: dg.DagsterInstance,
+    pushed: dg.AssetKey,
+    newest: Mapping[HourWindow, dg.EventLogRecord],
+) -> dict[HourWindow, dg.EventLogRecord]:
+    """Of the newest collected materialisations, those whose manifest was not settled yet."""
+    settled = newest_by_hour(instance, pushed, hours=newest)
+    acknowledged = {window: manifest_id(record) for window, record in settled.items()}
+    return {
+        window: record
+        for window, record in newest.items()
+        if acknowledged.get(window) != manifest_id(record)
+    }
+
+
+def hours_at_work(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[HourWindow]:
+    """Hours of an asset that a queued or running run covers, whoever asked for it."""
+    busy: set[HourWindow] = set()
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(LIVE))):
+        run = record.dagster_run
+        if run.asset_selection and key in run.asset_selection:
+            busy.update(windows_of_run(dict(run.tags)))
+    return busy
+
+
+class NamedManifests(Mapping[HourWindow, str]):
+    """The manifest that speaks for each hour of a flow: its newest event's, else the pointer's.
+
+    Events of hours that Dagster has forgotten (an emptied database) are replaced by the store's
+    pointer, read only when asked for. Each look sees events that came since the last.
+    """
+
+    def __init__(
+        self, instance: dg.DagsterInstance, store: ManifestStore, flow: Flow, key: dg.AssetKey
+    ) -> None:
+        self._instance, self._store, self._key = instance, store, key
+        self._flow: Flow = flow
+        self._ids: dict[HourWindow, str] = {}
+        self._pointers: dict[HourWindow, str | None] = {}
+        self._seen: int | None = None
+        self._stored = frozenset(store.hours(flow))
+        self.refresh()
+
+    def refreshed(self) -> "NamedManifests":
+        """This, after taking in the events that came since the last look."""
+        self.refresh()
+        return self
+
+    def refresh(self) -> None:
+        """Take in the events that came since the last look."""
+        newest = newest_by_hour(self._instance, self._key, after_storage_id=self._seen)
+        for window, record in newest.items():
+            self._ids[window] = self._checked(record)
+        seen = [record.storage_id for record in newest.values()]
+        self._seen = max(seen, default=self._seen or 0) or self._seen
+
+    def _checked(self, record: dg.EventLogRecord) -> str:
+        """The event's manifest id; WrongStore when it lies in another store."""
+        named, store_id = manifest_id(record), text_metadata(record, STORE_ID)
+        if store_id is not None and store_id != self._store.store_id:
+            msg = (
+                f"{self._key.to_user_string()} {record.partition_key}: its manifest is in store {store_id}, "
+                f"this is store {self._store.store_id} at {self._store.root}. "
+                "Point IOMETE_MC_MANIFESTS to the store that this Dagster instance collects into."
+            )
+            raise WrongStore(msg)
+        return named or ""
+
+    def _pointed(self, window: HourWindow) -> str | None:
+        """What the store's pointer says of an hour that Dagster knows nothing of."""
+        if window not in self._pointers:
+            header = self._store.current(self._flow, window) if window in self._stored else None
+            self._pointers[window] = header.manifest_id if header else None
+        return self._pointers[window]
+
+    def __getitem__(self, window: HourWindow) -> str:
+        named = self._ids.get(window) or self._pointed(window)
+        if named is None:
+            raise KeyError(window)
+        return named
+
+    def __iter__(self) -> Iterator[HourWindow]:
+        for window in sorted(self._stored | self._ids.keys(), reverse=True):
+            if window in self._ids or self._pointed(window) is not None:
+                yield window
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

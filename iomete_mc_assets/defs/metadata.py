@@ -1,0 +1,163 @@
+"""What an event's metadata says: every key once, built from headers and outcomes. A public interface.
+
+Numbers become plots in the UI, so figures are plain ints under stable names.
+"""
+
+# Dagster types a path as PathLike without its parameter.
+# pyright: reportUnknownMemberType=false
+
+import itertools
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+from iomete_mc_assets.manifests.model import Header, Written
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
+
+MANIFEST_ID = "manifest_id"
+STORE_ID = "store_id"
+STATE = "state"
+COLLECTED_AT = "collected_at"
+PUSH_STATUS = "monte_carlo/status"
+INVOCATION_IDS = "monte_carlo/invocation_ids"
+
+PREVIEW_ROWS = 10
+SHOWN_IDS = 20
+"""Invocation ids in an event: every event is JSON in Dagster's database; all stand in settled.json."""
+SHOWN_TEXT = 80
+
+Metadata = dict[str, dg.MetadataValue]
+
+
+def of_manifest(written: Written, store: ManifestStore) -> Metadata:
+    """Metadata of a collected partition."""
+    header = written.header
+    figures = {name: dg.MetadataValue.int(count) for name, count in sorted(header.counts.items())}
+    metadata: Metadata = {
+        **figures,
+        MANIFEST_ID: dg.MetadataValue.text(header.manifest_id),
+        STORE_ID: dg.MetadataValue.text(store.store_id),
+        "manifest": dg.MetadataValue.path(
+            store.path(header.flow, header.window, header.manifest_id)
+        ),
+        STATE: dg.MetadataValue.text(header.state),
+        "records": dg.MetadataValue.int(header.records),
+        "dagster/partition_row_count": dg.MetadataValue.int(header.records),
+        "omissions": dg.MetadataValue.int(header.omissions.total),
+        COLLECTED_AT: dg.MetadataValue.timestamp(header.collected_at),
+        "kept": dg.MetadataValue.bool(written.kept),
+        "source": dg.MetadataValue.text(
+            f"{header.source.host} ({', '.join(header.source.catalogs)})"
+        ),
+        "preview": dg.MetadataValue.md(_preview(store, header)),
+    }
+    if header.reason:
+        metadata["reason"] = dg.MetadataValue.text(header.reason)
+    if written.why:
+        metadata["kept because"] = dg.MetadataValue.text(written.why)
+    if header.omissions.total:
+        metadata["omissions by kind"] = dg.MetadataValue.json(
+            {str(kind): count for kind, count in header.omissions.counts.items()}
+        )
+        metadata["omissions shown"] = dg.MetadataValue.md(_omissions(header))
+    if header.inputs:
+        metadata["read beside"] = dg.MetadataValue.json(dict(header.inputs))
+    return metadata
+
+
+def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
+    """Metadata of a pushed partition; the same keys go onto the collected one."""
+    shown = list(outcome.invocation_ids[:SHOWN_IDS])
+    metadata: Metadata = {
+        PUSH_STATUS: dg.MetadataValue.text(outcome.word),
+        INVOCATION_IDS: dg.MetadataValue.json(shown),
+        "monte_carlo/invocation_id_count": dg.MetadataValue.int(len(outcome.invocation_ids)),
+        "monte_carlo/batches": dg.MetadataValue.int(outcome.batches),
+        "monte_carlo/bytes": dg.MetadataValue.int(outcome.sent_bytes),
+        "monte_carlo/attempts": dg.MetadataValue.int(outcome.attempts),
+        "monte_carlo/settled_at": dg.MetadataValue.timestamp(outcome.settled_at),
+        "monte_carlo/link": dg.MetadataValue.url(app_url),
+    }
+    for status, count in sorted(outcome.counts.items()):
+        metadata[f"monte_carlo/{status}"] = dg.MetadataValue.int(count)
+    if outcome.superseded_by is not None:
+        newer = outcome.superseded_by
+        metadata["monte_carlo/superseded_by"] = dg.MetadataValue.json(
+            {
+                "hour": newer.window.key,
+                "manifest_id": newer.manifest_id,
+                "invocation_ids": list(newer.invocation_ids[:SHOWN_IDS]),
+            }
+        )
+    return metadata
+
+
+def of_pushed_partition(outcome: HourOutcome, *, app_url: str) -> Metadata:
+    """Metadata of the pushed asset's own materialisation: the manifest it settles, and the push."""
+    return {
+        MANIFEST_ID: dg.MetadataValue.text(outcome.manifest_id),
+        **of_push(outcome, app_url=app_url),
+    }
+
+
+def _omissions(header: Header) -> str:
+    rows = [
+        (omission.scope, omission.question, omission.kind, omission.reason)
+        for omission in header.omissions.sample[:PREVIEW_ROWS]
+    ]
+    table = markdown(("scope", "question", "kind", "reason"), rows)
+    rest = header.omissions.total - len(rows)
+    return f"{table}\n\nand {rest} more" if rest > 0 else table
+
+
+def _preview(store: ManifestStore, header: Header) -> str:
+    first = list(itertools.islice(store.records(header), PREVIEW_ROWS))
+    if not first:
+        return header.reason or "no records"
+    cells = [_cells(record) for record in first]
+    return markdown(tuple(cells[0]), [tuple(row.values()) for row in cells])
+
+
+def _cells(record: Record) -> Mapping[str, object]:
+    match record:
+        case TableEntry():
+            return {
+                "table": record.table.shown,
+                "kind": record.kind,
+                "columns": len(record.columns),
+                "first columns": ", ".join(f"{c.name} {c.type}" for c in record.columns[:4]),
+                "comment": record.comment,
+            }
+        case Observation():
+            return {
+                "table": record.table.shown,
+                "rows": record.row_count,
+                "bytes": record.byte_count,
+                "last data change": record.last_data_change,
+                "carried from": record.carried_from,
+            }
+        case QueryRecord():
+            return {
+                "ended": record.ended_at,
+                "user": record.user,
+                "status": record.status,
+                "query": record.text,
+                "query id": record.query_id,
+            }
+
+
+def markdown(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    """A Markdown table; cells are cut at 80 characters, pipes and newlines made harmless."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines.extend("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = " ".join(str(value).split())
+    cut = text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
+    return cut.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

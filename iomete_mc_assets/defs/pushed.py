@@ -1,0 +1,144 @@
+"""The pushed assets: what Monte Carlo was told of each hour. Wiring only; ``push.pusher`` decides."""
+
+# Dagster's decorators and events are typed in part only.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs.keys import (
+    FLOWS,
+    MONTE_CARLO_POOL,
+    PUSHED_GROUP,
+    collected_key,
+    pushed_key,
+)
+from iomete_mc_assets.defs.materializations import NamedManifests
+from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of
+from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloResource
+from iomete_mc_assets.errors import ManifestMissing
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.push.ledger import Owner
+from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.windows import HourWindow
+
+DESCRIPTIONS: dict[Flow, str] = {
+    "catalog_snapshot": "The catalog at Monte Carlo. Was the newest listing accepted, and under which "
+    "invocation ids? Older hours are `superseded`: a schema is simply the latest.",
+    "observations": "Freshness and volume at Monte Carlo. Monte Carlo stamps them on receipt, so only "
+    "the newest hour is sent; every other hour is `superseded` and shows by which.",
+    "query_logs": "The query log at Monte Carlo. Every ended query goes exactly once, in any order of "
+    "hours; each hour shows its invocation ids.",
+}
+
+PushEvent = dg.AssetMaterialization | dg.AssetObservation
+
+
+def pushed_assets(hours: dg.HourlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One asset a flow."""
+    return [pushed_asset(flow, hours) for flow in FLOWS]
+
+
+def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinition:
+    """The pushed side of one flow: newest hour first, each reported as soon as it is settled."""
+
+    @dg.asset(
+        key=pushed_key(flow),
+        description=DESCRIPTIONS[flow],
+        deps=[collected_key(flow)],
+        partitions_def=hours,
+        backfill_policy=dg.BackfillPolicy.multi_run(MAX_HOURS_PER_RUN),
+        output_required=False,
+        pool=MONTE_CARLO_POOL,
+        group_name=PUSHED_GROUP,
+        kinds={"montecarlo"},
+    )
+    def push(
+        context: dg.AssetExecutionContext,
+        manifests: ManifestStoreResource,
+        monte_carlo: MonteCarloResource,
+    ) -> Iterator[PushEvent]:
+        store = manifests.open()
+        named = {f: NamedManifests(context.instance, store, f, collected_key(f)) for f in FLOWS}
+        wanted, failed = _wanted(named[flow], windows_of(context.partition_keys))
+        pusher = monte_carlo.pusher(store)
+        for window, answer in pusher.push(
+            flow, wanted, named=lambda f: named[f].refreshed(), owner=_owner(context)
+        ):
+            if isinstance(answer, HourOutcome):
+                context.log.info(_told(flow, answer))
+                yield from _events(flow, answer, app_url=monte_carlo.app_url)
+            else:
+                context.log.error(f"{flow} {window.key}: {answer}")  # noqa: G004 - Dagster's own logger
+                failed[window.key] = str(answer)
+        _fail_if_any(flow, failed, of=len(context.partition_keys))
+
+    return push
+
+
+def _wanted(
+    named: NamedManifests, windows: list[HourWindow]
+) -> tuple[dict[HourWindow, str], dict[str, str]]:
+    """The manifest of each hour, and for hours that have none why nothing can be pushed."""
+    wanted: dict[HourWindow, str] = {}
+    missing: dict[str, str] = {}
+    for window in windows:
+        manifest_id = named.get(window)
+        if manifest_id is None:
+            missing[window.key] = str(
+                ManifestMissing(
+                    f"{window.key} was never collected, so there is nothing to push. "
+                    "Materialise the collected asset's partition first."
+                )
+            )
+        else:
+            wanted[window] = manifest_id
+    return wanted, missing
+
+
+def _owner(context: dg.AssetExecutionContext) -> Owner:
+    """Who holds the ledger: this run, or the run it retries; finished runs hold nothing."""
+    instance = context.instance
+
+    def is_finished(run_id: str) -> bool:
+        run = instance.get_run_by_id(run_id)
+        return run is not None and run.is_finished
+
+    return Owner(
+        run_id=context.run.run_id,
+        root_run_id=context.run.root_run_id or context.run.run_id,
+        is_finished=is_finished,
+    )
+
+
+def _events(flow: Flow, outcome: HourOutcome, *, app_url: str) -> Iterator[PushEvent]:
+    key = outcome.window.key
+    yield dg.AssetMaterialization(
+        asset_key=pushed_key(flow),
+        partition=key,
+        metadata=metadata.of_pushed_partition(outcome, app_url=app_url),
+    )
+    yield dg.AssetObservation(
+        asset_key=collected_key(flow),
+        partition=key,
+        metadata=metadata.of_push(outcome, app_url=app_url),
+    )
+
+
+def _told(flow: Flow, outcome: HourOutcome) -> str:
+    """One line for the run's log."""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.counts.items()))
+    sent = f"{outcome.batches} batches, {outcome.sent_bytes} bytes, {outcome.attempts} attempts"
+    why = f" ({outcome.reason})" if outcome.reason else ""
+    before = ", settled before" if outcome.reused else ""
+    return f"{flow} {outcome.window.key}: {outcome.word}{why}: {counts or 'no records'}; {sent}{before}"
+
+
+def _fail_if_any(flow: Flow, failed: dict[str, str], *, of: int) -> None:
+    if failed:
+        hours = ", ".join(sorted(failed))
+        first = next(iter(failed.values()))
+        msg = f"{flow}: {len(failed)} of {of} hours not settled at Monte Carlo ({hours}). {first}"
+        raise dg.Failure(msg, metadata={"failed hours": dg.MetadataValue.json(failed)})

@@ -1,0 +1,165 @@
+"""What assets are handed: the lakehouse, the manifest store, Monte Carlo. They hand out plain objects.
+
+Secrets come from ``dg.EnvVar`` and are marked secret; every other setting is read when a run needs
+it, from ``options`` first and from the environment after that.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+import dagster as dg
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from iomete_mc_assets import clock, settings
+from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.observations import ObservationConfig
+from iomete_mc_assets.collectors.query_logs import QueryLogConfig
+from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.model import Draft, Source
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.push.pusher import Pusher
+from iomete_mc_assets.warehouse import address
+from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
+from iomete_mc_assets.warehouse.rows import Warehouse
+from iomete_mc_assets.windows import HourWindow
+
+SECRET: JsonDict = {"dagster__is_secret": True}
+"""Dagster then shows asterisks for literals too."""
+
+HourAnswers = Iterable[tuple[HourWindow, Draft | IometeMcError]]
+Collect = Callable[[Warehouse, datetime], HourAnswers]
+
+
+class Configured(dg.ConfigurableResource[None]):
+    """A resource whose settings other than its fields come from options or the environment."""
+
+    options: dict[str, str] = Field(
+        default_factory=dict,
+        description="Settings by variable name, before the environment's; no secrets here.",
+    )
+
+    def environment(self, **fields: str) -> Mapping[str, str]:
+        """The variables as this resource sees them; its own fields win."""
+        return {**os.environ, **self.options, **fields}
+
+
+class ManifestStoreResource(Configured):
+    """Where manifests and receipts live."""
+
+    def open(self, *, source: Source | None = None) -> ManifestStore:
+        """The store; with a source it is made or checked, without one only read.
+
+        Raises:
+            WrongStore: the store belongs to another lakehouse.
+            ManifestMissing: nothing was ever written there and no source is given.
+        """
+        root = settings.IOMETE_MC_MANIFESTS.read(self.environment())
+        return ManifestStore.open(root, source=source)
+
+
+class LakehouseResource(Configured):
+    """The lakehouse over its Thrift server."""
+
+    url: str = Field(description=settings.IOMETE_URL.meaning)
+    user: str = Field(description=settings.IOMETE_USER.meaning)
+    token: str = Field(description=settings.IOMETE_TOKEN.meaning, json_schema_extra=SECRET)
+
+    def config(self) -> LakehouseConfig:
+        """Everything a session needs; SettingsError names what cannot be used."""
+        seen = self.environment(IOMETE_URL=self.url, IOMETE_USER=self.user, IOMETE_TOKEN=self.token)
+        return LakehouseConfig(
+            url=settings.IOMETE_URL.read(seen),
+            user=settings.IOMETE_USER.read(seen),
+            token=settings.IOMETE_TOKEN.read(seen),
+            verify_tls=settings.IOMETE_TLS_VERIFY.read(seen),
+            ca_file=settings.IOMETE_CA_FILE.read(seen),
+            connect_timeout_s=settings.IOMETE_CONNECT_TIMEOUT_S.read(seen),
+            read_timeout_s=settings.IOMETE_READ_TIMEOUT_S.read(seen),
+            statement_deadline_s=settings.IOMETE_STATEMENT_DEADLINE_S.read(seen),
+            startup_window_s=settings.IOMETE_STARTUP_WINDOW_S.read(seen),
+        )
+
+    def source(self) -> Source:
+        """Which lakehouse a store belongs to."""
+        catalogs = settings.IOMETE_CATALOGS.read(self.environment())
+        return Source(host=address.parse(self.url).shown, catalogs=catalogs)
+
+    def catalog_config(self) -> CatalogConfig:
+        """What to survey."""
+        seen = self.environment()
+        return CatalogConfig(
+            catalogs=settings.IOMETE_CATALOGS.read(seen),
+            exclude=settings.IOMETE_EXCLUDE.read(seen),
+            unreadable_percent=settings.IOMETE_UNREADABLE_PERCENT.read(seen),
+        )
+
+    def observation_config(self) -> ObservationConfig:
+        """How to observe."""
+        percent = settings.IOMETE_UNREADABLE_PERCENT.read(self.environment())
+        return ObservationConfig(unreadable_percent=percent)
+
+    def query_log_config(self) -> QueryLogConfig | None:
+        """Where the query history is; None without a source."""
+        seen = self.environment()
+        table = settings.IOMETE_QUERY_LOG_TABLE.read(seen)
+        if table is None:
+            return None
+        return QueryLogConfig(
+            table=table,
+            columns=settings.IOMETE_QUERY_LOG_COLUMNS.read(seen),
+            timezone=settings.IOMETE_QUERY_LOG_TIMEZONE.read(seen),
+            without_end=settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen),
+            delay_minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(seen),
+            exclude_users=settings.IOMETE_QUERY_LOG_EXCLUDE_USERS.read(seen),
+        )
+
+    def open(self) -> AbstractContextManager[Warehouse]:
+        """A session; connecting waits for a server that is just starting."""
+        return Lakehouse.connect(self.config())
+
+    def collecting(self, collect: Collect) -> "HourlyDrafts":
+        """What an asset body returns: nothing is asked before the IO manager iterates."""
+        return HourlyDrafts(self, collect)
+
+
+class HourlyDrafts:
+    """The hours of one run, collected while they are iterated, over one session that is closed after.
+
+    Dagster takes a returned generator for events; this is none, so it arrives at the IO manager.
+    """
+
+    def __init__(self, lakehouse: LakehouseResource, collect: Collect) -> None:
+        self._lakehouse, self._collect = lakehouse, collect
+
+    def __iter__(self) -> Iterator[tuple[HourWindow, Draft | IometeMcError]]:
+        with self._lakehouse.open() as warehouse:
+            yield from self._collect(warehouse, clock.now())
+
+
+class MonteCarloResource(Configured):
+    """Monte Carlo's push side."""
+
+    key_id: str = Field(description=settings.MCD_INGEST_ID.meaning)
+    key_secret: str = Field(description=settings.MCD_INGEST_TOKEN.meaning, json_schema_extra=SECRET)
+    resource_uuid: str = Field(description=settings.MCD_RESOURCE_UUID.meaning)
+
+    @property
+    def app_url(self) -> str:
+        """Where links in the UI lead."""
+        return settings.MCD_APP_URL.read(self.environment())
+
+    def pusher(self, store: ManifestStore) -> Pusher:
+        """Who pushes to the configured warehouse from this store.
+
+        Raises:
+            SettingsError: a key or the warehouse cannot be used; before any request.
+        """
+        seen = self.environment(
+            MCD_INGEST_ID=self.key_id,
+            MCD_INGEST_TOKEN=self.key_secret,
+            MCD_RESOURCE_UUID=self.resource_uuid,
+        )
+        return Pusher.configured(store, seen)

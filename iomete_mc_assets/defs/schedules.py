@@ -1,0 +1,160 @@
+"""When to collect, when to look for gaps, when to look at the checks. What is collected lives in the assets.
+
+Dagster's partitioned schedules do not catch up after a pause; ``fill_gaps`` does.
+"""
+
+# Dagster's decorators and events are typed in part only.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from iomete_mc_assets import settings
+from iomete_mc_assets.defs.keys import (
+    COLLECT_METADATA,
+    COLLECT_QUERIES,
+    FLOW_TAG,
+    GAP_PRIORITY,
+    HOURLY_PRIORITY,
+    PRIORITY_TAG,
+    WATCH,
+    collected_key,
+)
+from iomete_mc_assets.defs.materializations import collected_at, hours_at_work, newest_by_hour
+from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, range_request
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.windows import HOUR, HourWindow, contiguous
+
+METADATA_MINUTE = 5
+QUERIES_MINUTE = 35
+GAPS_MINUTE = 50
+WATCH_CRON = "*/15 * * * *"
+
+METADATA_FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations")
+QUERY_FLOWS: tuple[Flow, ...] = ("query_logs",)
+
+
+def schedules(
+    environment: Mapping[str, str], *, status: dg.DefaultScheduleStatus
+) -> list[dg.ScheduleDefinition]:
+    """All of them, with look-backs as configured."""
+    start = settings.IOMETE_MC_START.read(environment)
+    gap_hours = settings.IOMETE_MC_GAP_LOOKBACK_HOURS.read(environment)
+    query_hours = settings.IOMETE_QUERY_LOG_LOOKBACK_HOURS.read(environment)
+    delay = timedelta(minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(environment))
+    return [
+        _hourly(COLLECT_METADATA, METADATA_MINUTE, hours=1, start=start, status=status),
+        _hourly(COLLECT_QUERIES, QUERIES_MINUTE, hours=query_hours, start=start, status=status),
+        _gaps(COLLECT_METADATA, METADATA_FLOWS, gap_hours, start=start, status=status),
+        _gaps(COLLECT_QUERIES, QUERY_FLOWS, gap_hours, start=start, status=status, settling=delay),
+        _watch(status),
+    ]
+
+
+def newest_windows(at: datetime, *, hours: int, start: datetime) -> list[HourWindow]:
+    """The newest closed hours at an instant, oldest first, none before the first partition."""
+    window = HourWindow.newest_closed(at)
+    windows = [HourWindow(window.start - HOUR * n) for n in range(hours)]
+    return sorted(window for window in windows if window.start >= start)
+
+
+def _hourly(
+    job: str, minute: int, *, hours: int, start: datetime, status: dg.DefaultScheduleStatus
+) -> dg.ScheduleDefinition:
+    what = "the newest closed hour" if hours == 1 else f"the newest {hours} closed hours"
+
+    @dg.schedule(
+        name=f"{job}_hourly",
+        job_name=job,
+        cron_schedule=f"{minute} * * * *",
+        execution_timezone="UTC",
+        default_status=status,
+        description=f"Every hour at minute {minute}: {what}.",
+    )
+    def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        windows = newest_windows(context.scheduled_execution_time, hours=hours, start=start)
+        if not windows:
+            return dg.SkipReason(f"no hour has closed since the first partition, {start:%F %H:%M}")
+        run_key = f"hourly:{job}:{windows[-1].key}"
+        return range_request(windows, run_key=run_key, tags={PRIORITY_TAG: HOURLY_PRIORITY})
+
+    return hourly
+
+
+def _gaps(
+    job: str,
+    flows: Sequence[Flow],
+    look_back_hours: int,
+    *,
+    start: datetime,
+    status: dg.DefaultScheduleStatus,
+    settling: timedelta = timedelta(0),
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"fill_gaps_of_{job}",
+        job_name=job,
+        cron_schedule=f"{GAPS_MINUTE} * * * *",
+        execution_timezone="UTC",
+        default_status=status,
+        description=f"Every hour at minute {GAPS_MINUTE}: hours of the last {look_back_hours} that were "
+        "never collected, or were collected before their source had settled.",
+    )
+    def fill_gaps(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        at = context.scheduled_execution_time
+        windows = newest_windows(at, hours=look_back_hours, start=start)
+        lost = sorted(
+            {window for flow in flows for window in gaps(context.instance, flow, windows, settling)}
+        )
+        if not lost:
+            return dg.SkipReason(f"no gap in the last {look_back_hours} hours")
+        runs = reversed(list(contiguous(lost, at_most=MAX_HOURS_PER_RUN)))
+        return [
+            range_request(
+                run,
+                run_key=f"gap:{job}:{run[0].key}:{run[-1].key}:{at:%Y%m%d%H}",
+                tags={PRIORITY_TAG: GAP_PRIORITY, FLOW_TAG: "gaps"},
+            )
+            for run in runs
+        ]
+
+    return fill_gaps
+
+
+def gaps(
+    instance: dg.DagsterInstance,
+    flow: Flow,
+    windows: Sequence[HourWindow],
+    settling: timedelta,
+) -> list[HourWindow]:
+    """Of these hours, those without a manifest or collected before ``end + settling``.
+
+    Hours that a queued or running run covers are no gaps.
+    """
+    newest = newest_by_hour(instance, collected_key(flow), hours=windows)
+    busy = hours_at_work(instance, collected_key(flow))
+
+    def is_gap(window: HourWindow) -> bool:
+        record = newest.get(window)
+        if record is None:
+            return True
+        at = collected_at(record)
+        return settling > timedelta(0) and at is not None and at < window.end + settling
+
+    return [window for window in windows if window not in busy and is_gap(window)]
+
+
+def _watch(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="watch_checks",
+        job_name=WATCH,
+        cron_schedule=WATCH_CRON,
+        execution_timezone="UTC",
+        default_status=status,
+        description="Every 15 minutes: all checks, so that a silent stop is seen.",
+    )
+    def watch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(run_key=f"watch:{context.scheduled_execution_time:%Y%m%d%H%M}")
+
+    return watch

@@ -1,0 +1,169 @@
+"""One sensor a flow: every materialised hour is pushed, and a slow pass asks again for what was not settled.
+
+Which manifest is settled is read from Dagster's events alone; what is really sent decides the ledger.
+"""
+
+# Dagster's decorators and events are typed in part only.
+# pyright: reportUnknownMemberType=false
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.defs.keys import (
+    FLOW_TAG,
+    PRIORITY_TAG,
+    PUSH_PRIORITY,
+    collected_key,
+    push_job_name,
+    pushed_key,
+)
+from iomete_mc_assets.defs.materializations import (
+    PAGE,
+    hours_at_work,
+    manifest_id,
+    newest_by_hour,
+    not_acknowledged,
+)
+from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, range_request
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.windows import HourWindow, contiguous
+
+INTERVAL_S = 30
+RECONCILE_EVERY_S = 600
+"""A failed push is asked for again this often while its materialisation is younger than a day."""
+RECONCILE_GRACE_S = 600
+"""Younger events belong to the fast path and to run retries."""
+LOOK_BACK_S = 30 * 86_400
+DAY_S = 86_400
+
+Newest = dict[HourWindow, dg.EventLogRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """What a sensor remembers between ticks.
+
+    Attributes:
+        after: storage id of the last event seen; None before the first.
+        reconciled_at: epoch seconds of the last slow pass; 0 before the first.
+    """
+
+    after: int | None = None
+    reconciled_at: float = 0
+
+    @classmethod
+    def read(cls, text: str | None) -> "Cursor":
+        """From Dagster's text; a cleared or foreign one starts over, which sends nothing twice."""
+        try:
+            stored = json.loads(text or "{}")
+            return cls(after=stored.get("after"), reconciled_at=stored.get("reconciled_at", 0))
+        except (ValueError, AttributeError):
+            return cls()
+
+    def text(self) -> str:
+        """For Dagster's database, and for people who look at it there."""
+        return json.dumps({"after": self.after, "reconciled_at": self.reconciled_at})
+
+
+def push_sensor(flow: Flow, *, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """The sensor that pushes one flow."""
+
+    @dg.sensor(
+        name=push_job_name(flow),
+        job_name=push_job_name(flow),
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=status,
+        description=f"Pushes every materialised hour of iomete/{flow} to Monte Carlo, newest first, "
+        "and every ten minutes asks again for hours that were not settled.",
+    )
+    def push(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return tick(
+            context.instance, flow, Cursor.read(context.cursor), now_s=clock.now().timestamp()
+        )
+
+    return push
+
+
+def tick(
+    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float
+) -> dg.SensorResult | dg.SkipReason:
+    """One look: events behind the cursor, else now and then the slow pass, else nothing."""
+    page = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=collected_key(flow), after_storage_id=cursor.after),
+        limit=PAGE,
+        ascending=True,
+    ).records
+    if page:
+        return _fast(instance, flow, cursor, page)
+    if now_s - cursor.reconciled_at >= RECONCILE_EVERY_S:
+        return _reconcile(instance, flow, replace(cursor, reconciled_at=now_s), now_s=now_s)
+    return dg.SkipReason(f"nothing was materialised since event {cursor.after}")
+
+
+def _fast(
+    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, page: Sequence[dg.EventLogRecord]
+) -> dg.SensorResult:
+    newest: Newest = {
+        HourWindow.from_key(record.partition_key): record
+        for record in page
+        if record.partition_key and manifest_id(record)
+    }
+    waiting = not_acknowledged(instance, pushed_key(flow), newest)
+    last = page[-1].storage_id
+    note = f"{_count(len(page), 'materialisation')} of {_count(len(newest), 'hour')}: " + (
+        f"{len(waiting)} to push" if waiting else "all of them are settled already"
+    )
+    return _result(flow, waiting, replace(cursor, after=last), note, suffix=str(last))
+
+
+def _reconcile(
+    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float
+) -> dg.SensorResult:
+    newest = newest_by_hour(instance, collected_key(flow), after_timestamp=now_s - LOOK_BACK_S)
+    unsettled = not_acknowledged(instance, pushed_key(flow), newest)
+    at_work = hours_at_work(instance, pushed_key(flow)) & unsettled.keys()
+    waiting = {
+        window: record
+        for window, record in unsettled.items()
+        if window not in at_work and _due(now_s - record.timestamp, now_s)
+    }
+    note = (
+        f"looked again at {_count(len(newest), 'hour')} of the last 30 days: "
+        f"{len(newest) - len(unsettled)} settled, {len(at_work)} being pushed, "
+        f"{len(waiting)} to push again, {len(unsettled) - len(at_work) - len(waiting)} not due yet"
+    )
+    return _result(flow, waiting, cursor, note, suffix=f"again-{int(now_s)}")
+
+
+def _due(age_s: float, now_s: float) -> bool:
+    """Every pass while younger than a day, then hourly, after three days daily."""
+    if age_s < RECONCILE_GRACE_S:
+        return False
+    if age_s < DAY_S:
+        return True
+    every_s = 3_600 if age_s < 3 * DAY_S else DAY_S
+    return now_s % every_s < RECONCILE_EVERY_S
+
+
+def _result(
+    flow: Flow, waiting: Newest, cursor: Cursor, note: str, *, suffix: str
+) -> dg.SensorResult:
+    if not waiting:
+        return dg.SensorResult(skip_reason=note, cursor=cursor.text())
+    tags = {FLOW_TAG: flow, PRIORITY_TAG: PUSH_PRIORITY[flow]}
+    runs = reversed(list(contiguous(waiting, at_most=MAX_HOURS_PER_RUN)))
+    return dg.SensorResult(
+        cursor=cursor.text(),
+        run_requests=[
+            range_request(run, run_key=f"{flow}:{run[0].key}:{run[-1].key}:{suffix}", tags=tags)
+            for run in runs
+        ],
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

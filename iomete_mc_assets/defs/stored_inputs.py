@@ -1,0 +1,54 @@
+"""What collectors need from earlier manifests, read from the store. The collectors themselves read nothing."""
+
+from functools import lru_cache
+
+from iomete_mc_assets.collectors.observations import CatalogInput, EarlierInput
+from iomete_mc_assets.manifests.model import Header
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.records import Observation, TableEntry
+from iomete_mc_assets.windows import HourWindow
+
+
+class StoredInputs:
+    """The state of the store as the collectors of one run see it."""
+
+    def __init__(self, store: ManifestStore) -> None:
+        self._store = store
+        self._catalog = lru_cache(maxsize=4)(self._read_catalog)
+
+    def newest_catalog_window(self) -> HourWindow | None:
+        """The newest hour whose catalog is known."""
+        newest = self._store.newest("catalog_snapshot")
+        return newest.window if newest else None
+
+    def catalog_for(self, window: HourWindow) -> CatalogInput | None:
+        """The known catalog nearest to an hour: at or before it, else the oldest after it."""
+        header = self._store.nearest("catalog_snapshot", window)
+        return None if header is None else self._catalog(header.window, header.manifest_id)
+
+    def observations_before(self, window: HourWindow) -> EarlierInput | None:
+        """The newest known observations of an earlier hour."""
+        header = self._store.newest_before("observations", window)
+        return None if header is None else self._observations(header)
+
+    def observations_of(self, window: HourWindow) -> EarlierInput | None:
+        """What the hour itself said when it was collected before."""
+        header = self._store.current("observations", window)
+        return self._observations(header) if header is not None and header.known else None
+
+    def _read_catalog(self, window: HourWindow, manifest_id: str) -> CatalogInput:
+        header = self._store.header("catalog_snapshot", window, manifest_id)
+        entries = [r for r in self._store.records(header) if isinstance(r, TableEntry)]
+        return CatalogInput(
+            manifest_id=manifest_id,
+            window=window,
+            collected_at=header.collected_at,
+            entries=tuple(entries),
+            omissions=header.omissions.sample,
+        )
+
+    def _observations(self, header: Header) -> EarlierInput:
+        records = [r for r in self._store.records(header) if isinstance(r, Observation)]
+        return EarlierInput(
+            manifest_id=header.manifest_id, window=header.window, observations=tuple(records)
+        )

@@ -1,0 +1,91 @@
+"""What all flows' events share: bytes, key, digest, and the envelope of a request. No flow's own shape.
+
+Events are built as the dictionaries that pycarlo's models would give, without pycarlo: its
+``to_dict`` takes 0.1 ms for a query and 0.8 ms for a table of 20 columns, and its import 0.4 s and
+61 MiB in every process that loads definitions. Tests hold both byte-equal.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from iomete_mc_assets.manifests.model import Flow
+
+Note = Literal["truncated", "freshness_left_out"]
+"""What an event does not say in full: query text cut to fit; an impossible ``last_update_time`` left out."""
+
+SEPARATOR = b", "
+"""Between events, as ``json.dumps`` writes it in pycarlo."""
+
+Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event exactly as sent.
+
+    Attributes:
+        key: what it is about: a table's folded id at Monte Carlo, or a query id.
+        body: its JSON as it stands in the request; ASCII.
+        notes: what was left out of it.
+    """
+
+    key: str
+    body: bytes
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the body."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What stands around the events of a request."""
+
+    prefix: bytes
+    suffix: bytes
+
+    @classmethod
+    def of(cls, flow: Flow, *, resource_uuid: str, resource_type: str, log_type: str) -> "Envelope":
+        """The envelope of a flow's requests: ``log_type`` for query logs, ``resource_type`` else."""
+        kind = "QUERY_LOG" if flow == "query_logs" else "METADATA"
+        resource: dict[str, Json] = {"uuid": resource_uuid}
+        if flow == "query_logs":
+            resource["log_type"] = log_type
+        else:
+            resource["resource_type"] = resource_type
+        empty = encoded({"event_type": kind, "resource": resource, "events": []})
+        return cls(prefix=empty[: -len(b"]}")], suffix=b"]}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of a request without events."""
+        return len(self.prefix) + len(self.suffix)
+
+    def around(self, bodies: Iterable[bytes]) -> bytes:
+        """The request's body."""
+        return self.prefix + SEPARATOR.join(bodies) + self.suffix
+
+
+def encoded(value: Json) -> bytes:
+    """JSON as pycarlo sends it: ASCII-escaped, ``, `` and ``: `` between; NaN is refused."""
+    return json.dumps(value, allow_nan=False).encode("ascii")
+
+
+def iso(instant: datetime) -> str:
+    """An aware instant as pycarlo writes it: UTC, trailing Z, microseconds only when there are any."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def clean(text: str) -> str:
+    """``text`` as valid Unicode: a lone surrogate becomes U+FFFD (strict JSON readers refuse it)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,59 @@
+"""An ended query as Monte Carlo's query log entry. The text goes unaltered unless it alone is too large."""
+
+from iomete_mc_assets.montecarlo.events.event import Event, Json, clean, encoded, iso
+from iomete_mc_assets.records import QueryRecord
+
+
+def event(query: QueryRecord, *, max_bytes: int) -> Event:
+    """The query log event.
+
+    Args:
+        query: one ended query.
+        max_bytes: what one event may take in a request. A longer one loses the end of its text; the
+            original length is sent in ``extra`` and the event is noted as ``truncated``.
+    """
+    text = clean(query.text)
+    body = _body(query, text)
+    if len(body) <= max_bytes:
+        return Event(key=query.query_id, body=body)
+    return Event(key=query.query_id, body=_cut(query, text, max_bytes), notes=("truncated",))
+
+
+def _body(query: QueryRecord, text: str, *, cut_from: int | None = None) -> bytes:
+    entry: dict[str, Json] = {
+        "start_time": iso(query.started_at),
+        "end_time": iso(query.ended_at),
+        "query_text": text,
+        "query_id": clean(query.query_id),
+    }
+    if query.user is not None:
+        entry["user"] = clean(query.user)
+    code = query.error_code
+    if code is None and query.status != "succeeded":
+        code = query.status.upper()  # a failure without a code would read as a success
+    if code is not None:
+        entry["error_code"] = clean(code)
+    if query.error_text is not None:
+        entry["error_text"] = clean(query.error_text)
+    if query.returned_rows is not None and query.returned_rows >= 0:
+        entry["returned_rows"] = query.returned_rows
+    extra: dict[str, Json] = {}
+    if query.end_estimated:
+        extra["end_time_estimated"] = True
+    if cut_from is not None:
+        extra["query_text_truncated_from"] = cut_from
+    if extra:
+        entry["extra"] = extra
+    return encoded(entry)
+
+
+def _cut(query: QueryRecord, text: str, max_bytes: int) -> bytes:
+    """The body with the longest beginning of the text that fits (escapes make its bytes uneven)."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(_body(query, text[:middle], cut_from=len(text))) <= max_bytes:
+            low = middle
+        else:
+            high = middle - 1
+    return _body(query, text[:low], cut_from=len(text))

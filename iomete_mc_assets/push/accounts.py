@@ -1,0 +1,184 @@
+"""What has become of a manifest's records, counted from the files on disk; and the settled outcome. Sends nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from iomete_mc_assets.errors import PushError
+from iomete_mc_assets.manifests.model import Header
+from iomete_mc_assets.manifests.receipts import (
+    SENT_VERSION,
+    Generation,
+    Plan,
+    Receipt,
+    Refusal,
+    SentFolder,
+    Settled,
+    Status,
+    Superseding,
+)
+from iomete_mc_assets.push.candidates import Sent
+from iomete_mc_assets.push.delivery import Pending, pending_of
+from iomete_mc_assets.push.outcome import word_of
+
+SHOWN_REFUSALS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent:
+    """Why what is left of a manifest is not sent any more.
+
+    Attributes:
+        status: what its records get.
+        reason: in words.
+        superseded_by: what took the hour's place; None otherwise.
+    """
+
+    status: Status
+    reason: str
+    superseded_by: Superseding | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One generation's plan and what came of it.
+
+    Attributes:
+        refused: single events, and parts that the budget did not let isolate.
+        pending: pieces without an end, or with as many sends as they may have.
+    """
+
+    plan: Plan
+    receipts: tuple[Receipt, ...]
+    refusals: tuple[Refusal, ...]
+    pending: tuple[Pending, ...]
+    doubtful_at: Mapping[int, datetime]
+
+    @classmethod
+    def of(cls, generation: Generation, plan: Plan) -> "Account":
+        """Read it."""
+        pending = tuple(pending_of(generation, plan))
+        doubtful = {ordinal for piece in pending if piece.sends for ordinal in piece.ordinals}
+        last: dict[int, datetime] = {}
+        for run in generation.doubts() if doubtful else ():
+            for doubt in run.pieces:
+                for ordinal in doubt.ordinals:
+                    if ordinal in doubtful:
+                        last[ordinal] = max(doubt.last_at, last.get(ordinal, doubt.last_at))
+        return cls(
+            plan=plan,
+            receipts=tuple(generation.receipts()),
+            refusals=tuple(generation.refusals()),
+            pending=pending,
+            doubtful_at=last,
+        )
+
+    def counts(self, unsent: Unsent | None) -> Counter[Status]:
+        """Events of the plan's batches by status; with ``unsent``, what was never sent gets its status."""
+        counts: Counter[Status] = Counter()
+        counts["accepted"] = sum(len(receipt.ordinals) for receipt in self.receipts)
+        counts["refused"] = sum(1 for refusal in self.refusals if len(refusal.ordinals) == 1)
+        for piece in self.pending:
+            counts[_fate(piece, unsent)] += len(piece.ordinals)
+        return counts
+
+    def sent(self, *, altered: Iterable[int], finished: bool) -> Sent:
+        """What went out, record by record.
+
+        Args:
+            altered: accepted ordinals whose events would be others now.
+            finished: everything was tried, so what is left of refused batches stays refused.
+        """
+        refused = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
+        if finished:
+            refused += [piece.ordinals for piece in self.pending if piece.part and not piece.sends]
+        accepted = {
+            ordinal: receipt.accepted_at
+            for receipt in self.receipts
+            for ordinal in receipt.ordinals
+        }
+        return Sent(
+            accepted=accepted,
+            altered=frozenset(altered),
+            refused=frozenset(ordinal for ordinals in refused for ordinal in ordinals),
+            doubtful=self.doubtful_at,
+        )
+
+    @property
+    def attempts(self) -> int:
+        """Posts that are on record."""
+        answered = sum(receipt.attempts for receipt in self.receipts)
+        refused = sum(refusal.attempts for refusal in self.refusals)
+        return answered + refused + sum(piece.sends for piece in self.pending)
+
+
+def _fate(piece: Pending, unsent: Unsent | None) -> Status:
+    """What a piece without an end counts as once nothing more is sent of it."""
+    if piece.sends:
+        return "in_doubt"
+    if unsent is not None:
+        return unsent.status
+    if piece.part:
+        return "refused"  # not isolated: the posts for that were used up
+    msg = f"Records {piece.ordinals.hull} were never tried, so the hour is not settled. Push it again."
+    raise PushError(msg)
+
+
+def accounts_of(sent: SentFolder) -> list[Account]:
+    """Every generation that has a plan, in order."""
+    return [
+        Account.of(generation, plan)
+        for generation in sent.generations()
+        if (plan := generation.plan()) is not None
+    ]
+
+
+def settled_of(
+    header: Header,
+    accounts: list[Account],
+    *,
+    unsent: Unsent | None,
+    reason: str | None,
+    run_id: str,
+    at: datetime,
+) -> Settled:
+    """The outcome as the files tell it.
+
+    Args:
+        header: whose.
+        accounts: of all generations; empty when nothing was ever planned.
+        unsent: why the rest is not sent; None when everything was tried.
+        reason: in words where nothing was sent; ``unsent`` has its own.
+        run_id: who settles.
+        at: when.
+    """
+    receipts = [receipt for account in accounts for receipt in account.receipts]
+    counts: Counter[str] = Counter()
+    if accounts:
+        counts.update(accounts[-1].counts(unsent))
+        counts.update(accounts[-1].plan.left_out)
+        for earlier in accounts[:-1]:
+            counts["accepted"] += sum(len(receipt.ordinals) for receipt in earlier.receipts)
+    elif unsent is not None:
+        counts[unsent.status] = header.records
+    shown = {status: count for status, count in sorted(counts.items()) if count}
+    superseding = unsent.superseded_by if unsent else None
+    return Settled(
+        schema_version=SENT_VERSION,
+        window=header.window,
+        manifest_id=header.manifest_id,
+        word=word_of(shown, superseded=superseding is not None),
+        reason=unsent.reason if unsent else reason,
+        counts=shown,
+        notes=accounts[-1].plan.notes if accounts else {},
+        left_out_sample=accounts[-1].plan.left_out_sample if accounts else (),
+        invocation_ids=tuple(receipt.invocation_id for receipt in receipts),
+        batches=len(receipts),
+        sent_bytes=sum(receipt.bytes for receipt in receipts),
+        attempts=sum(account.attempts for account in accounts),
+        refusals=tuple(r for account in accounts[-1:] for r in account.refusals)[:SHOWN_REFUSALS],
+        superseded_by=superseding,
+        settled_at=at,
+        run_id=run_id,
+    )

@@ -1,0 +1,68 @@
+"""Cutting a flow's events into requests by number and by the bytes really sent. Sends nothing, holds no body."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from iomete_mc_assets.manifests.receipts import Ordinals, PlannedBatch
+from iomete_mc_assets.montecarlo.events.event import SEPARATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """What is known of an event once its body has been let go.
+
+    Attributes:
+        ordinal: of its record in the manifest.
+        size: bytes of its body.
+        digest: hex SHA-256 of its body.
+    """
+
+    ordinal: int
+    size: int
+    digest: str
+
+
+def batches(
+    events: Iterable[Sized], *, max_events: int, max_bytes: int, envelope_bytes: int
+) -> Iterator[PlannedBatch]:
+    """Cut events, ascending by ordinal, into requests within both limits.
+
+    An event that exceeds ``max_bytes`` alone gets a request of its own: whoever builds events cuts
+    or leaves out such.
+
+    Args:
+        events: consumed once; none gives no request.
+        max_events: in a request, at least 1.
+        max_bytes: of a request's body.
+        envelope_bytes: of a request without events.
+    """
+    batch: list[Sized] = []
+    size = envelope_bytes
+    for event in events:
+        grown = size + event.size + (len(SEPARATOR) if batch else 0)
+        if batch and (len(batch) == max_events or grown > max_bytes):
+            yield _planned(batch, size)
+            batch = []
+            grown = envelope_bytes + event.size
+        batch.append(event)
+        size = grown
+    if batch:
+        yield _planned(batch, size)
+
+
+def _planned(batch: list[Sized], size: int) -> PlannedBatch:
+    return PlannedBatch(
+        ordinals=Ordinals.of(event.ordinal for event in batch),
+        events=len(batch),
+        bytes=size,
+        digest=digest_of(event.digest for event in batch),
+    )
+
+
+def digest_of(digests: Iterable[str]) -> str:
+    """A request's digest: hex SHA-256 over the digests of its events in order."""
+    whole = hashlib.sha256()
+    for digest in digests:
+        whole.update(bytes.fromhex(digest))
+    return whole.hexdigest()

@@ -1,0 +1,446 @@
+"""Sending one plan: pieces in plan order, four at once, a receipt after each answer. Plans and folds nothing.
+
+A piece is a batch or a part of one. What an answer means is in its error's class, when to try again
+in ``policy``, what is written in ``receipts``.
+"""
+
+import logging
+import threading
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from iomete_mc_assets.errors import (
+    BudgetSpent,
+    Misconfigured,
+    NotAccepted,
+    OutcomeUnknown,
+    PushError,
+    Rejected,
+    TooLarge,
+)
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import (
+    SENT_VERSION,
+    Doubt,
+    Doubts,
+    Generation,
+    Ordinals,
+    Plan,
+    PlannedBatch,
+    Receipt,
+    Refusal,
+)
+from iomete_mc_assets.montecarlo.events.event import Envelope, Event
+from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
+from iomete_mc_assets.push.batches import digest_of
+from iomete_mc_assets.push.policy import IN_FLIGHT, RunPolicy
+from iomete_mc_assets.records import Record
+
+logger = logging.getLogger(__name__)
+
+TOO_LARGE_STATUS = 413
+
+
+class PlanOutdated(Exception):
+    """Records no longer give the bytes that were planned: an upgrade changed how events are built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A piece of a plan without an end.
+
+    Attributes:
+        place: of its batch in the plan, from 0.
+        part: its batch was refused, and this part of it is tried alone.
+        sends: how often it went out without an answer, over all runs.
+    """
+
+    place: int
+    ordinals: Ordinals
+    part: bool
+    sends: int
+
+
+def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
+    """The plan less receipts and refusals, in plan order."""
+    refusals = generation.refusals()
+    ends = [receipt.ordinals for receipt in generation.receipts()]
+    ends += [refusal.ordinals for refusal in refusals if len(refusal.ordinals) == 1]
+    halved = {refusal.ordinals.hull for refusal in refusals if len(refusal.ordinals) > 1}
+    runs = generation.doubts()
+    by_place = _by_place(plan.batches, ends)
+    return [
+        Pending(place=place, ordinals=left, part=part, sends=_sends(left, runs))
+        for place, batch in enumerate(plan.batches)
+        for piece, part in _pieces(batch.ordinals, halved, part=False)
+        if (left := piece.without(by_place[place])).runs
+    ]
+
+
+def book_crash(generation: Generation, plan: Plan, *, at: datetime) -> None:
+    """Write down what dead runs may have had in flight: the first four unfinished batches.
+
+    Requests begin strictly in plan order, four at once. Parts of refused batches are tried out of
+    that order, so all unfinished ones count.
+
+    Args:
+        generation: whose runs.
+        plan: its plan.
+        at: the latest instant at which they can have been sent.
+    """
+    for run in [run for run in generation.doubts() if run.sending]:
+        pending = pending_of(generation, plan)
+        places = list(dict.fromkeys(piece.place for piece in pending if not piece.part))
+        in_flight = [piece for piece in pending if piece.part or piece.place in places[:IN_FLIGHT]]
+        doubts = {doubt.ordinals.hull: doubt for doubt in run.pieces}
+        for piece in in_flight:
+            before = doubts.get(piece.ordinals.hull)
+            doubts[piece.ordinals.hull] = Doubt(
+                ordinals=piece.ordinals,
+                sends=1 if before is None else before.sends + 1,
+                last_at=at,
+                reason="the run ended while this may have been in flight",
+            )
+        pieces = tuple(doubts[hull] for hull in sorted(doubts))
+        generation.write_doubts(replace(run, sending=False, pieces=pieces))
+
+
+def _pieces(ordinals: Ordinals, halved: set[str], *, part: bool) -> Iterator[tuple[Ordinals, bool]]:
+    """A batch as it is to be tried: whole, or halved wherever the whole was refused."""
+    if ordinals.hull not in halved:
+        yield ordinals, part
+        return
+    for half in ordinals.halves():
+        yield from _pieces(half, halved, part=True)
+
+
+def _by_place(
+    batches: Sequence[PlannedBatch], pieces: Iterable[Ordinals]
+) -> defaultdict[int, list[Ordinals]]:
+    firsts = [batch.ordinals.runs[0][0] for batch in batches]
+    by_place: defaultdict[int, list[Ordinals]] = defaultdict(list)
+    for piece in pieces:
+        by_place[bisect_right(firsts, piece.runs[0][0]) - 1].append(piece)
+    return by_place
+
+
+def _sends(piece: Ordinals, runs: Iterable[Doubts]) -> int:
+    return sum(
+        max((doubt.sends for doubt in run.pieces if doubt.ordinals.meets(piece)), default=0)
+        for run in runs
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A pending piece with what goes out; ``whole`` batches count as such when refused."""
+
+    pending: Pending
+    bodies: Sequence[bytes]
+    digests: Sequence[str]
+    whole: bool
+
+    def halves(self, *, parts: bool) -> "list[_Piece]":
+        middle = (len(self.bodies) + 1) // 2
+        cuts = (slice(None, middle), slice(middle, None))
+        return [
+            _Piece(
+                pending=replace(self.pending, ordinals=ordinals, part=parts or self.pending.part),
+                bodies=self.bodies[cut],
+                digests=self.digests[cut],
+                whole=False,
+            )
+            for ordinals, cut in zip(self.pending.ordinals.halves(), cuts, strict=True)
+        ]
+
+
+class Delivery:
+    """Sends what a plan still has to send, once."""
+
+    def __init__(
+        self,
+        *,
+        generation: Generation,
+        plan: Plan,
+        envelope: Envelope,
+        flow: Flow,
+        hour: str,
+        run_id: str,
+        ingest: Ingest,
+        policy: RunPolicy,
+        max_sends: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            generation: where receipts go.
+            plan: which batches.
+            envelope: made of the plan's settings.
+            flow: which endpoint.
+            hour: partition key, for messages.
+            run_id: whose doubts are written.
+            ingest: who takes a batch.
+            policy: whether and when a request starts.
+            max_sends: of a piece without an answer, over all runs.
+            now: aware UTC.
+        """
+        self._generation, self._plan, self._envelope = generation, plan, envelope
+        self._flow: Flow = flow
+        self._hour, self._run_id = hour, run_id
+        self._ingest, self._policy, self._now = ingest, policy, now
+        self._max_sends = max_sends
+        self._lock = threading.Lock()
+        self._doubts: dict[str, Doubt] = {}
+        self._sends_now: dict[str, int] = {}
+        self._held: list[_Piece] = []
+        self._held_refusals: list[Refusal] = []
+        self._failure: BaseException | None = None
+
+    def deliver(
+        self,
+        pending: Sequence[Pending],
+        records: Iterable[tuple[int, Record]],
+        event: Callable[[Record], Event | None],
+    ) -> None:
+        """Send the pieces; on return each has a receipt, a refusal, or as many sends as it may have.
+
+        Raises:
+            PlanOutdated: the records give other bytes; nothing of that batch was sent.
+            PushError: something is left untried, and why.
+        """
+        sendable = [piece for piece in pending if piece.sends < self._max_sends]
+        if not sendable:
+            return
+        self._doubts = {
+            doubt.ordinals.hull: doubt
+            for run in self._generation.doubts()
+            if run.run_id == self._run_id
+            for doubt in run.pieces
+        }
+        self._write_doubts(sending=True)
+        try:
+            self._send_all(self._with_bodies(sendable, records, event))
+            for piece in self._held:
+                self._work(piece.halves(parts=True))
+        except (PushError, PlanOutdated):
+            if self._policy.any_accepted:
+                self._write_held_refusals()
+            self._write_doubts(sending=False)
+            raise
+        # had everything been refused so far, it would have looked like configuration
+        self._write_held_refusals()
+        self._write_doubts(sending=False)
+
+    def _send_all(self, pieces: Iterator[_Piece]) -> None:
+        """Four at a time, begun in plan order; a failed one lets no other begin."""
+        slots = threading.Semaphore(IN_FLIGHT)
+
+        def work(piece: _Piece) -> None:
+            try:
+                self._work([piece])
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
+                self._failure = self._failure or error
+            finally:
+                slots.release()
+
+        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="push") as pool:
+            try:
+                for piece in pieces:
+                    slots.acquire()
+                    if self._failure is not None:
+                        break
+                    pool.submit(work, piece)
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    # an interrupted run waits for the answers in flight, and for no retry
+                    self._policy.stop(BudgetSpent("The push was interrupted."))
+                raise
+        if self._failure is not None:
+            raise self._failure
+
+    def _with_bodies(
+        self,
+        pending: Sequence[Pending],
+        records: Iterable[tuple[int, Record]],
+        event: Callable[[Record], Event | None],
+    ) -> Iterator[_Piece]:
+        """Pieces with the bodies of their events, each batch compared with the plan's digest."""
+        numbered = iter(records)
+        by_place: dict[int, list[Pending]] = {}
+        for piece in pending:
+            by_place.setdefault(piece.place, []).append(piece)
+        for place, pieces in by_place.items():
+            batch = self._plan.batches[place]
+            wanted = set(batch.ordinals)
+            built: dict[int, Event] = {}
+            while len(built) < len(wanted):
+                ordinal, record = next(numbered, (None, None))
+                if ordinal is None or record is None:
+                    raise PlanOutdated
+                if ordinal in wanted:
+                    made = event(record)
+                    if made is None:
+                        raise PlanOutdated
+                    built[ordinal] = made
+            if digest_of(made.digest for made in built.values()) != batch.digest:
+                raise PlanOutdated
+            for piece in pieces:
+                yield _Piece(
+                    pending=piece,
+                    bodies=[built[ordinal].body for ordinal in piece.ordinals],
+                    digests=[built[ordinal].digest for ordinal in piece.ordinals],
+                    whole=len(piece.ordinals) == batch.events,
+                )
+
+    def _work(self, pieces: list[_Piece]) -> None:
+        """Post pieces and whatever they are halved into, broadest first."""
+        waiting = deque(pieces)
+        while waiting:
+            waiting.extend(self._posted(waiting.popleft()))
+
+    def _posted(self, piece: _Piece) -> "list[_Piece]":
+        """Post one piece until it has an end; returns its halves where those go on alone."""
+        if piece.pending.part and not self._policy.may_bisect():
+            return []
+        outgoing = self._outgoing(piece)
+        attempts = 0
+        while True:
+            started = self._policy.start()
+            attempts += 1
+            try:
+                invocation_id = self._ingest.send(outgoing)
+            except (NotAccepted, OutcomeUnknown) as error:
+                if self._tried_enough(piece, started, error):
+                    return []
+                self._policy.pause(attempts, error)
+            except TooLarge as error:
+                return self._too_large(piece, outgoing, attempts, error)
+            except Rejected as error:
+                return self._refused(piece, outgoing, attempts, error)
+            except Misconfigured as error:
+                self._policy.stop(error)
+                raise
+            else:
+                self._accepted(piece, outgoing, attempts, invocation_id)
+                return []
+
+    def _outgoing(self, piece: _Piece) -> Outgoing:
+        body = self._envelope.around(piece.bodies)
+        shown = (
+            f"batch {piece.pending.place + 1}/{len(self._plan.batches)} of monte_carlo/{self._flow}, "
+            f"hour {self._hour} ({len(piece.bodies)} events, {len(body):,} bytes)"
+        )
+        return Outgoing(flow=self._flow, body=body, shown=shown)
+
+    def _tried_enough(
+        self, piece: _Piece, started: int, error: NotAccepted | OutcomeUnknown
+    ) -> bool:
+        logger.warning("%s", error)
+        sends = 0
+        if isinstance(error, OutcomeUnknown):
+            sends = self._book_doubt(piece, error)
+        self._policy.failed(started, error)
+        return sends >= self._max_sends
+
+    def _book_doubt(self, piece: _Piece, error: OutcomeUnknown) -> int:
+        """Write it down before it may go again; returns its sends over all runs."""
+        ordinals = piece.pending.ordinals
+        with self._lock:
+            before = self._doubts.get(ordinals.hull)
+            now_sent = self._sends_now[ordinals.hull] = self._sends_now.get(ordinals.hull, 0) + 1
+            self._doubts[ordinals.hull] = Doubt(
+                ordinals=ordinals,
+                sends=1 if before is None else before.sends + 1,
+                last_at=self._now(),
+                reason=str(error),
+            )
+            self._write_doubts(sending=True)
+        return piece.pending.sends + now_sent
+
+    def _write_doubts(self, *, sending: bool) -> None:
+        self._generation.write_doubts(
+            Doubts(
+                schema_version=SENT_VERSION,
+                run_id=self._run_id,
+                sending=sending,
+                pieces=tuple(self._doubts[hull] for hull in sorted(self._doubts)),
+            )
+        )
+
+    def _accepted(
+        self, piece: _Piece, outgoing: Outgoing, attempts: int, invocation_id: str
+    ) -> None:
+        self._generation.write_receipt(
+            Receipt(
+                schema_version=SENT_VERSION,
+                ordinals=piece.pending.ordinals,
+                invocation_id=invocation_id,
+                accepted_at=self._now(),
+                attempts=attempts,
+                bytes=len(outgoing.body),
+                digest=digest_of(piece.digests),
+            )
+        )
+        self._policy.accepted()
+
+    def _too_large(
+        self, piece: _Piece, outgoing: Outgoing, attempts: int, error: TooLarge
+    ) -> "list[_Piece]":
+        logger.info("%s", error)
+        if len(piece.bodies) > 1:
+            return piece.halves(parts=False)
+        refusal = self._refusal(piece, outgoing, attempts, status=TOO_LARGE_STATUS, details=None)
+        self._generation.write_refusal(refusal)
+        return []
+
+    def _refused(
+        self, piece: _Piece, outgoing: Outgoing, attempts: int, error: Rejected
+    ) -> "list[_Piece]":
+        logger.warning("%s", error)
+        refusal = self._refusal(
+            piece, outgoing, attempts, status=error.status, details=error.details
+        )
+        if len(piece.bodies) > 1:
+            # a mark for whoever resumes: halve this, its bytes are not posted again
+            self._generation.write_refusal(refusal)
+        else:
+            with self._lock:
+                self._held_refusals.append(refusal)
+        self._policy.refused(error, whole_batch=piece.whole)
+        if len(piece.bodies) == 1:
+            return []
+        if self._policy.any_accepted or piece.pending.part:
+            return piece.halves(parts=True)
+        with self._lock:
+            self._held.append(piece)
+        return []
+
+    def _refusal(
+        self,
+        piece: _Piece,
+        outgoing: Outgoing,
+        attempts: int,
+        *,
+        status: int,
+        details: str | None,
+    ) -> Refusal:
+        return Refusal(
+            schema_version=SENT_VERSION,
+            ordinals=piece.pending.ordinals,
+            status=status,
+            details=details,
+            refused_at=self._now(),
+            attempts=attempts,
+            bytes=len(outgoing.body),
+            digest=digest_of(piece.digests),
+        )
+
+    def _write_held_refusals(self) -> None:
+        for refusal in self._held_refusals:
+            self._generation.write_refusal(refusal)
+        self._held_refusals = []

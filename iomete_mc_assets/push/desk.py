@@ -1,0 +1,152 @@
+"""What every hour's push does alike, whatever its flow: find the folder, send a plan, settle."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from iomete_mc_assets.errors import LedgerBusy
+from iomete_mc_assets.manifests.model import Flow, Header
+from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder, Settled
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.events.event import Event
+from iomete_mc_assets.montecarlo.ingest import Ingest
+from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
+from iomete_mc_assets.push.candidates import Numbered
+from iomete_mc_assets.push.config import PushConfig
+from iomete_mc_assets.push.delivery import Delivery, book_crash, pending_of
+from iomete_mc_assets.push.ledger import Entry, Head, Log, Owner, opened
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.policy import RunPolicy
+from iomete_mc_assets.records import Record
+from iomete_mc_assets.windows import HourWindow
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """One run's means."""
+
+    store: ManifestStore
+    ingest: Ingest
+    config: PushConfig
+    owner: Owner
+    policy: RunPolicy
+    now: Callable[[], datetime]
+
+    def log(self, flow: Flow, *below: str) -> Log:
+        """The ledger of a flow at the destination, or of one hour of it."""
+        parts = (flow, "ledger", self.config.destination.id, *below)
+        return Log(self.store.storage, "/".join(parts))
+
+    def sent(self, flow: Flow, window: HourWindow, manifest_id: str) -> SentFolder:
+        """What was sent of a manifest to the destination."""
+        folder = self.store.folder(flow, window, manifest_id)
+        return SentFolder(self.store.storage, f"{folder}/sent/{self.config.destination.id}")
+
+    def records(self, header: Header) -> Numbered:
+        """A manifest's records with their ordinals, read anew."""
+        return enumerate(self.store.records(header))
+
+    def opened(self, log: Log, head: Head | None, header: Header, *, generation: int) -> Head:
+        """Take the ledger for a manifest's plan; LedgerBusy when another was quicker."""
+        entry = opened(
+            head,
+            self.owner,
+            window=header.window,
+            manifest_id=header.manifest_id,
+            generation=generation,
+            deadline=self.policy.run_deadline,
+        )
+        return log.append(head, entry)
+
+    def leave(self, log: Log, head: Head, left: Entry) -> None:
+        """Let the ledger go with the plan still open; should that fail, the deadline frees it."""
+        try:
+            log.append(head, left)
+        except (LedgerBusy, OSError):
+            logger.warning("The ledger stays held until its deadline.", exc_info=True)
+
+    def book_crash(self, generation: Generation, held: Entry) -> None:
+        """Write down what the last holder may have had in flight, before anything is sent."""
+        plan = generation.plan()
+        if plan is not None:
+            book_crash(generation, plan, at=min(self.now(), held.deadline))
+
+    def deliver(
+        self,
+        header: Header,
+        generation: Generation,
+        plan: Plan,
+        event: Callable[[Record], Event | None],
+        *,
+        max_sends: int,
+    ) -> None:
+        """Send what the plan still has to send; see ``Delivery.deliver`` for what it raises."""
+        config = self.config
+        envelope = config.envelope(
+            header.flow, resource_type=plan.resource_type, log_type=plan.log_type
+        )
+        Delivery(
+            generation=generation,
+            plan=plan,
+            envelope=envelope,
+            flow=header.flow,
+            hour=header.window.key,
+            run_id=self.owner.run_id,
+            ingest=self.ingest,
+            policy=self.policy,
+            max_sends=max_sends,
+            now=self.now,
+        ).deliver(pending_of(generation, plan), self.records(header), event)
+
+    def preview(self, header: Header, plans: Iterable[tuple[Generation, Plan]]) -> Preview:
+        """What is left of plans, written or not."""
+        requests: list[tuple[int, int]] = []
+        counts: Counter[str] = Counter()
+        for generation, plan in plans:
+            counts.update(plan.left_out)
+            for piece in pending_of(generation, plan):
+                batch = plan.batches[piece.place]
+                requests.append((len(piece.ordinals), batch.bytes))
+                counts["to_send"] += len(piece.ordinals)
+        return Preview(
+            window=header.window,
+            manifest_id=header.manifest_id,
+            reason=None if requests else header.reason or "nothing new",
+            requests=tuple(requests),
+            counts=dict(sorted(counts.items())),
+        )
+
+    def settle(
+        self,
+        sent: SentFolder,
+        header: Header,
+        *,
+        unsent: Unsent | None = None,
+        reason: str | None = None,
+    ) -> HourOutcome:
+        """Write the outcome."""
+        settled = self.outcome(sent, header, unsent=unsent, reason=reason)
+        sent.settle(settled)
+        return HourOutcome.of(settled, reused=False)
+
+    def outcome(
+        self,
+        sent: SentFolder,
+        header: Header,
+        *,
+        unsent: Unsent | None = None,
+        reason: str | None = None,
+    ) -> Settled:
+        """The outcome as the files tell it now."""
+        return settled_of(
+            header,
+            accounts_of(sent),
+            unsent=unsent,
+            reason=reason,
+            run_id=self.owner.run_id,
+            at=self.now(),
+        )

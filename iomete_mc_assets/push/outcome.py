@@ -1,0 +1,91 @@
+"""How one hour's push ended, as its caller sees it. What lies on disk is ``receipts.Settled``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from iomete_mc_assets.manifests.receipts import Settled, Superseding, Word
+from iomete_mc_assets.windows import HourWindow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourOutcome:
+    """A settled hour.
+
+    Attributes:
+        word: the worst of what became of its records.
+        reason: in words, where nothing was sent; else None.
+        counts: records by status; their sum is the manifest's number of records.
+        notes: events that do not say all, by note (``truncated``, ``freshness_left_out``).
+        invocation_ids: in the order of batches.
+        batches, sent_bytes: accepted requests and the bytes in them.
+        attempts: posts in all, over all runs.
+        superseded_by: what took its place; None unless superseded.
+        reused: it was settled before; nothing was done now.
+    """
+
+    window: HourWindow
+    manifest_id: str
+    word: Word
+    reason: str | None
+    counts: Mapping[str, int]
+    notes: Mapping[str, int]
+    invocation_ids: tuple[str, ...]
+    batches: int
+    sent_bytes: int
+    attempts: int
+    superseded_by: Superseding | None
+    settled_at: datetime
+    reused: bool
+
+    @classmethod
+    def of(cls, settled: Settled, *, reused: bool) -> "HourOutcome":
+        """From what lies on disk."""
+        return cls(
+            window=settled.window,
+            manifest_id=settled.manifest_id,
+            word=settled.word,
+            reason=settled.reason,
+            counts=settled.counts,
+            notes=settled.notes,
+            invocation_ids=settled.invocation_ids,
+            batches=settled.batches,
+            sent_bytes=settled.sent_bytes,
+            attempts=settled.attempts,
+            superseded_by=settled.superseded_by,
+            settled_at=settled.settled_at,
+            reused=reused,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a push of one hour would do now.
+
+    Attributes:
+        reason: why nothing would go; None where something may.
+        requests: events and bytes of each request, in order.
+        counts: records by status; those that would go are ``to_send``.
+    """
+
+    window: HourWindow
+    manifest_id: str
+    reason: str | None
+    requests: tuple[tuple[int, int], ...]
+    counts: Mapping[str, int]
+
+    @property
+    def sent_bytes(self) -> int:
+        """In all requests."""
+        return sum(size for _, size in self.requests)
+
+
+def word_of(counts: Mapping[str, int], *, superseded: bool) -> Word:
+    """The worst of what became of an hour's records."""
+    if counts.get("in_doubt"):
+        return "in_doubt"
+    if counts.get("refused"):
+        return "partly_refused" if counts.get("accepted") else "refused"
+    if superseded:
+        return "superseded"
+    return "pushed" if counts.get("accepted") else "nothing_to_send"

@@ -1,0 +1,112 @@
+"""From candidates to a plan: which records go in which request, and why the others do not. Sends nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from iomete_mc_assets.manifests.model import Flow, Header
+from iomete_mc_assets.manifests.receipts import LEFT_OUT_SAMPLE, SENT_VERSION, LeftOut, Plan
+from iomete_mc_assets.montecarlo.naming import Naming
+from iomete_mc_assets.push.batches import Sized, batches
+from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
+from iomete_mc_assets.push.config import PushConfig
+from iomete_mc_assets.records import TableId
+
+UNREMARKABLE = ("accepted_before", "carried")
+"""Left out as a matter of course: counted, not listed."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    left_out: Counter[str]
+    sample: list[LeftOut]
+    notes: Counter[str]
+
+    def going(self, candidates: Iterable[Candidate]) -> Iterator[Sized]:
+        """Those that go; the others are counted."""
+        for candidate in candidates:
+            if candidate.status is None:
+                self.notes.update(candidate.notes)
+                yield Sized(ordinal=candidate.ordinal, size=candidate.size, digest=candidate.digest)
+                continue
+            self.left_out[candidate.status] += 1
+            if candidate.status not in UNREMARKABLE and len(self.sample) < LEFT_OUT_SAMPLE:
+                self.sample.append(
+                    LeftOut(about=candidate.about, status=candidate.status, reason=candidate.reason)
+                )
+
+
+def planned(
+    candidates: Iterable[Candidate],
+    *,
+    header: Header,
+    generation: int,
+    config: PushConfig,
+    run_id: str,
+    at: datetime,
+) -> Plan:
+    """The plan of a manifest; candidates are consumed as they come."""
+    flow: Flow = header.flow
+    envelope = config.envelope(flow, resource_type=config.resource_type, log_type=config.log_type)
+    tally = _Tally(Counter(), [], Counter())
+    cut = batches(
+        tally.going(candidates),
+        max_events=config.max_events(flow),
+        max_bytes=config.max_body_bytes,
+        envelope_bytes=envelope.size,
+    )
+    return Plan(
+        schema_version=SENT_VERSION,
+        manifest_id=header.manifest_id,
+        generation=generation,
+        run_id=run_id,
+        planned_at=at,
+        max_events=config.max_events(flow),
+        max_body_bytes=config.max_body_bytes,
+        resource_type=config.resource_type,
+        log_type=config.log_type,
+        batches=tuple(cut),
+        left_out=dict(sorted(tally.left_out.items())),
+        left_out_sample=tuple(tally.sample),
+        notes=dict(sorted(tally.notes.items())),
+    )
+
+
+def state_candidates(
+    records: Numbered, rules: StateRules, naming: Naming, *, done: set[int]
+) -> list[Candidate]:
+    """All records of a state flow but those done before, names given to one table each.
+
+    Of tables that share a name at Monte Carlo the first in sorted order has it; of a table's records
+    the first goes.
+    """
+    tables: list[TableId] = []
+    candidates: list[Candidate] = []
+    for ordinal, record in records:
+        tables.append(table_of(record))
+        if ordinal not in done:
+            candidates.append(rules.candidate(ordinal, record))
+    holders = naming.holders(tables)
+    seen: set[TableId] = {tables[ordinal] for ordinal in done}
+    return [
+        _with_its_name(candidate, tables[candidate.ordinal], holders, naming, seen)
+        for candidate in candidates
+    ]
+
+
+def _with_its_name(
+    candidate: Candidate,
+    table: TableId,
+    holders: dict[str, TableId],
+    naming: Naming,
+    seen: set[TableId],
+) -> Candidate:
+    holder = holders[naming.of(table).key]
+    if holder != table:
+        reason = f"{holder.shown} has the same name at Monte Carlo"
+        return replace(candidate, status="name_taken", reason=reason)
+    if table in seen:
+        return replace(candidate, status="duplicate", reason="a second record of the table")
+    seen.add(table)
+    return candidate

@@ -1,0 +1,135 @@
+"""Pushing manifests: what is settled stays so, the newest hour goes first, every hour has one outcome.
+
+Flows differ in ``state_push`` and ``query_push``; which manifest speaks for an hour is told by the caller.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.errors import IometeMcError, PushError
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
+from iomete_mc_assets.push.config import PushConfig, ingest_config
+from iomete_mc_assets.push.desk import Desk
+from iomete_mc_assets.push.ledger import Owner
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.policy import RunPolicy
+from iomete_mc_assets.push.query_push import QueryPush
+from iomete_mc_assets.push.state_push import StatePush
+from iomete_mc_assets.windows import HourWindow
+
+Named = Callable[[Flow], Mapping[HourWindow, str]]
+"""The manifest that speaks for each hour of a flow: of its newest event, else of the pointer."""
+
+
+class Pusher:
+    """Pushes a store's manifests to one destination."""
+
+    def __init__(
+        self,
+        store: ManifestStore,
+        ingest: Ingest,
+        config: PushConfig,
+        *,
+        now: Callable[[], datetime] = clock.now,
+        wait: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Nothing is read or sent yet.
+
+        Args:
+            store: whose manifests; receipts lie beside them.
+            ingest: who takes a batch; called from four threads.
+            config: where to and how much.
+            now: aware UTC.
+            wait: sleeps that many seconds between tries.
+            jitter: uniform in [0, 1).
+        """
+        self._store, self._ingest, self._config = store, ingest, config
+        self._now, self._wait, self._jitter = now, wait, jitter
+
+    @classmethod
+    def configured(cls, store: ManifestStore, environment: Mapping[str, str]) -> "Pusher":
+        """A pusher through pycarlo.
+
+        Raises:
+            SettingsError: something is missing or malformed; before any request.
+        """
+        config = PushConfig.read(environment)
+        return cls(store, PycarloIngest(ingest_config(environment)), config)
+
+    def push(
+        self, flow: Flow, hours: Mapping[HourWindow, str], *, named: Named, owner: Owner
+    ) -> Iterator[tuple[HourWindow, HourOutcome | IometeMcError]]:
+        """Push hours, newest first; each is yielded as soon as it is settled or has failed.
+
+        An error of one hour is yielded, not raised. A wrong key or address, three transient failures
+        in a row and the end of the run's time also end what comes after: each remaining hour is
+        yielded with that error.
+
+        Args:
+            flow: of all hours.
+            hours: manifest id by hour.
+            named: asked again before each hour.
+            owner: the run.
+        """
+        desk = self._desk(owner)
+        for window in sorted(hours, reverse=True):
+            if desk.policy.stopped_by is not None:
+                yield window, desk.policy.stopped_by
+                continue
+            desk.policy.begin_hour()
+            yield window, self._answer(desk, flow, window, hours[window], named)
+
+    def dry_run(
+        self, flow: Flow, hours: Mapping[HourWindow, str], *, named: Named
+    ) -> Iterator[tuple[HourWindow, Preview]]:
+        """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
+
+        Raises:
+            IometeMcError: a manifest or the ledger cannot be read.
+        """
+        nobody = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: False)
+        desk = self._desk(nobody)
+        for window in sorted(hours, reverse=True):
+            if flow == "query_logs":
+                yield window, QueryPush(desk).preview(window, hours[window])
+            else:
+                states = StatePush(desk, flow)
+                yield window, states.preview(window, hours[window], named=named(flow))
+
+    def _desk(self, owner: Owner) -> Desk:
+        policy = RunPolicy(
+            now=self._now,
+            wait=self._wait,
+            random=self._jitter,
+            run_budget_s=self._config.run_budget_s,
+            hour_budget_s=self._config.hour_budget_s,
+        )
+        return Desk(
+            store=self._store,
+            ingest=self._ingest,
+            config=self._config,
+            owner=owner,
+            policy=policy,
+            now=self._now,
+        )
+
+    def _answer(
+        self, desk: Desk, flow: Flow, window: HourWindow, manifest_id: str, named: Named
+    ) -> HourOutcome | IometeMcError:
+        try:
+            if flow == "query_logs":
+                return QueryPush(desk).push(window, manifest_id)
+            return StatePush(desk, flow).push(window, manifest_id, named=named(flow))
+        except IometeMcError as error:
+            return error
+        except OSError as error:
+            return PushError(
+                f"The manifest store {self._store.root} cannot be read or written ({error}). What was "
+                "accepted keeps its receipts; the hour is asked for again."
+            )

@@ -1,0 +1,77 @@
+"""Which queries go: each once, whatever manifests of its hour hold it. Rules 14 and 15 of ledger.md."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from iomete_mc_assets.montecarlo.events import query_logs
+from iomete_mc_assets.montecarlo.events.event import Event
+from iomete_mc_assets.push.candidates import Candidate, Numbered, reason_too_large
+from iomete_mc_assets.records import QueryRecord, Record
+
+KEY_BYTES = 12
+"""Of a query id's hash, as remembered while a push decides: 12 bytes collide once in 10**14 hours."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HourKeys:
+    """What manifests of one hour and destination have had accepted or refused."""
+
+    accepted: set[bytes] = field(default_factory=set[bytes])
+    refused: set[bytes] = field(default_factory=set[bytes])
+
+    def accept(self, event: Event) -> None:
+        """Remember a query id."""
+        self.accepted.add(_short(event.key.encode("utf-8", "surrogatepass")))
+
+    def refuse(self, event: Event) -> None:
+        """Remember these very bytes of a query."""
+        self.refused.add(_short(event.body))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryRules:
+    """One manifest's queries.
+
+    Attributes:
+        max_event_bytes: what one event may take; longer texts are cut.
+    """
+
+    max_event_bytes: int
+
+    def event(self, record: Record) -> Event:
+        """The event exactly as sent. The same at every call."""
+        if not isinstance(record, QueryRecord):
+            msg = f"query logs hold queries, not {type(record).__name__}"
+            raise TypeError(msg)
+        return query_logs.event(record, max_bytes=self.max_event_bytes)
+
+    def candidates(self, records: Numbered, earlier: HourKeys) -> Iterator[Candidate]:
+        """What becomes of each record; of several with one id the first goes."""
+        seen: set[bytes] = set()
+        for ordinal, record in records:
+            event = self.event(record)
+            key = _short(event.key.encode("utf-8", "surrogatepass"))
+            if key in earlier.accepted:
+                yield Candidate(ordinal=ordinal, about=event.key, status="accepted_before")
+            elif key in seen:
+                yield Candidate(ordinal=ordinal, about=event.key, status="duplicate")
+            elif len(event.body) > self.max_event_bytes:
+                reason = reason_too_large(self.max_event_bytes)
+                yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
+            elif earlier.refused and _short(event.body) in earlier.refused:
+                reason = "refused before with the same content"
+                yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
+            else:
+                yield Candidate(
+                    ordinal=ordinal,
+                    about=event.key,
+                    size=len(event.body),
+                    digest=event.digest,
+                    notes=event.notes,
+                )
+            seen.add(key)
+
+
+def _short(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=KEY_BYTES).digest()

@@ -1,0 +1,156 @@
+"""Pushing an hour of query logs: every known manifest of it, oldest first. Rule 14 of ledger.md."""
+
+from dataclasses import replace
+
+from iomete_mc_assets.errors import PushError
+from iomete_mc_assets.manifests.model import Flow, Header
+from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder
+from iomete_mc_assets.push.accounts import Account, accounts_of
+from iomete_mc_assets.push.delivery import PlanOutdated
+from iomete_mc_assets.push.desk import Desk
+from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.plans import planned
+from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
+from iomete_mc_assets.push.query_logs import HourKeys, QueryRules
+from iomete_mc_assets.windows import HourWindow
+
+FLOW: Flow = "query_logs"
+
+
+class QueryPush:
+    """One run's pushes of query logs."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def push(self, window: HourWindow, manifest_id: str) -> HourOutcome:
+        """Settle the hour and return the outcome of the manifest asked for.
+
+        Raises:
+            PushError: something of the hour is left untried, and why.
+            ManifestError: a manifest cannot be read.
+        """
+        asked = self._desk.store.header(FLOW, window, manifest_id)
+        waiting = self._waiting(window)
+        if waiting:
+            self._settle_all(window, waiting)
+        settled = self._sent(asked).settled()
+        if settled is None:  # unknown, so it never waits
+            return self._desk.settle(self._sent(asked), asked, reason=asked.reason)
+        now_settled = any(header.manifest_id == manifest_id for header in waiting)
+        return HourOutcome.of(settled, reused=not now_settled)
+
+    def preview(self, window: HourWindow, manifest_id: str) -> Preview:
+        """What a push of the hour would send now; writes nothing."""
+        asked = self._desk.store.header(FLOW, window, manifest_id)
+        plans: list[tuple[Generation, Plan]] = []
+        for header in self._waiting(window):
+            sent = self._sent(header)
+            generation = (sent.generations() or [sent.generation(1)])[-1]
+            plan = generation.plan() or self._plan(header, sent, generation)
+            plans.append((generation, plan))
+        return self._desk.preview(asked, plans)
+
+    def _waiting(self, window: HourWindow) -> list[Header]:
+        """Known manifests of the hour that are not settled, oldest first."""
+        store = self._desk.store
+        headers = (
+            store.header(FLOW, window, manifest_id)
+            for manifest_id in store.manifest_ids(FLOW, window)
+        )
+        return [
+            header for header in headers if header.known and self._sent(header).settled() is None
+        ]
+
+    def _sent(self, header: Header) -> SentFolder:
+        return self._desk.sent(FLOW, header.window, header.manifest_id)
+
+    def _settle_all(self, window: HourWindow, waiting: list[Header]) -> None:
+        log = self._desk.log(FLOW, window.folder)
+        head = log.head()
+        refuse_if_held(head, self._desk.owner, now=self._desk.now())
+        held = head
+        head = self._desk.opened(log, head, waiting[0], generation=1)
+        try:
+            for header in waiting:
+                self._settle(header, held)
+        except PushError:
+            self._desk.leave(log, head, replace(head.entry, kind="left"))
+            raise
+        self._close(log, head)
+
+    def _close(self, log: Log, head: Head) -> None:
+        log.append(head, replace(head.entry, kind="closed", word="settled"))
+
+    def _settle(self, header: Header, held: Head | None) -> None:
+        sent = self._sent(header)
+        generations = sent.generations()
+        generation = generations[-1] if generations else sent.generation(1)
+        if held is not None and held.open:
+            self._desk.book_crash(generation, held.entry)
+        plan = generation.plan() or self._written_plan(header, sent, generation)
+        while True:
+            try:
+                self._deliver(header, generation, plan)
+            except PlanOutdated:
+                generation = sent.generation(generation.number + 1)
+                plan = self._written_plan(header, sent, generation)
+            else:
+                break
+        self._desk.settle(sent, header, reason=header.reason)
+
+    def _deliver(self, header: Header, generation: Generation, plan: Plan) -> None:
+        rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
+        self._desk.deliver(header, generation, plan, rules.event, max_sends=MAX_SENDS_IN_DOUBT)
+
+    def _rules(self, max_body_bytes: int, resource_type: str, log_type: str) -> QueryRules:
+        envelope = self._desk.config.envelope(FLOW, resource_type=resource_type, log_type=log_type)
+        return QueryRules(max_event_bytes=max_body_bytes - envelope.size)
+
+    def _written_plan(self, header: Header, sent: SentFolder, generation: Generation) -> Plan:
+        """Plan, and write it down before the first request."""
+        plan = self._plan(header, sent, generation)
+        generation.write_plan(plan)
+        return plan
+
+    def _plan(self, header: Header, sent: SentFolder, generation: Generation) -> Plan:
+        config = self._desk.config
+        rules = self._rules(config.max_body_bytes, config.resource_type, config.log_type)
+        done = {
+            ordinal
+            for account in accounts_of(sent)
+            for receipt in account.receipts
+            for ordinal in receipt.ordinals
+        }
+        records = ((o, record) for o, record in self._desk.records(header) if o not in done)
+        return planned(
+            rules.candidates(records, self._earlier_keys(header)),
+            header=header,
+            generation=generation.number,
+            config=config,
+            run_id=self._desk.owner.run_id,
+            at=self._desk.now(),
+        )
+
+    def _earlier_keys(self, header: Header) -> HourKeys:
+        """What all manifests of the hour have had accepted or refused so far."""
+        store, keys = self._desk.store, HourKeys()
+        for manifest_id in store.manifest_ids(FLOW, header.window):
+            other = store.header(FLOW, header.window, manifest_id)
+            for account in accounts_of(self._sent(other)):
+                self._add(keys, other, account)
+        return keys
+
+    def _add(self, keys: HourKeys, header: Header, account: Account) -> None:
+        settled = self._sent(header).settled() is not None
+        sent = account.sent(altered=(), finished=settled)
+        if not sent.accepted and not sent.refused:
+            return
+        plan = account.plan
+        rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
+        for ordinal, record in self._desk.records(header):
+            if ordinal in sent.accepted:
+                keys.accept(rules.event(record))
+            elif ordinal in sent.refused:
+                keys.refuse(rules.event(record))

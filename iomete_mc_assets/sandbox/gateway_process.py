@@ -1,0 +1,71 @@
+"""The gateway as a long-lived process of its own: started, found again, stopped. The gateway itself is in ``gateway``."""
+
+import sys
+import time
+from pathlib import Path
+
+from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.sandbox import process
+from iomete_mc_assets.sandbox.gateway_client import GatewayClient
+from iomete_mc_assets.sandbox.gateway_connection import Connection, read_connection
+
+NAME = "gateway"
+READY_WITHIN_S = 30.0
+POLL_S = 0.1
+
+
+def start(state: Path, *, port: int | None = None) -> Connection:
+    """The running gateway of a state folder, started if it is not there.
+
+    Args:
+        state: keeps keys and everything accepted; created when absent.
+        port: None takes the one it had before, else a free one.
+
+    Raises:
+        SandboxError: it ended or did not answer in time; the message holds the end of its log.
+    """
+    state = state.absolute()
+    state.mkdir(parents=True, exist_ok=True)
+    if (found := status(state)) is not None:
+        return found
+    command = [sys.executable, "-m", "iomete_mc_assets.sandbox.gateway", "--state", str(state)]
+    if port is not None:
+        command += ["--port", str(port)]
+    child = process.spawn(NAME, command, state=state)
+    until = time.monotonic() + READY_WITHIN_S
+    while not _answers(state):
+        if not process.is_ours(child) or time.monotonic() > until:
+            process.stop(NAME, state=state)
+            msg = f"The sandbox gateway did not start.\n{process.log_tail(Path(child.log))}"
+            raise SandboxError(msg)
+        time.sleep(POLL_S)
+    connection = read_connection(state)
+    if connection is None:
+        msg = f"The sandbox gateway runs, but {state} does not say how to reach it."
+        raise SandboxError(msg)
+    return connection
+
+
+def status(state: Path) -> Connection | None:
+    """How to reach the running gateway of a state folder; None when there is none."""
+    state = state.absolute()
+    if process.running(NAME, state=state) is None or not _answers(state):
+        return None
+    return read_connection(state)
+
+
+def stop(state: Path) -> bool:
+    """Stop the gateway of a state folder, which keeps what it accepted. Returns whether it ran."""
+    return process.stop(NAME, state=state.absolute())
+
+
+def _answers(state: Path) -> bool:
+    connection = read_connection(state)
+    if connection is None:
+        return False
+    try:
+        with GatewayClient(connection.url) as client:
+            client.counts()
+    except SandboxError:
+        return False
+    return True

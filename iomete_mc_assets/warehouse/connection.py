@@ -1,0 +1,381 @@
+"""One session at the lakehouse: connecting, running a statement to its end or its deadline, rows by column name.
+
+Bytes and HTTP live in ``transport``, the words of errors in ``faults``, and what is asked with whoever asks.
+"""
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self, cast
+
+from pyhive import exc as pyhive_exc
+from pyhive import hive
+from TCLIService.ttypes import TOperationState
+from thrift.Thrift import TException
+
+from iomete_mc_assets.errors import (
+    LakehouseError,
+    LakehouseUnavailable,
+    SessionLost,
+    SettingsError,
+)
+from iomete_mc_assets.warehouse.address import Address, parse
+from iomete_mc_assets.warehouse.faults import Faults
+from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.statements import quoted, tagged
+from iomete_mc_assets.warehouse.transport import HttpTransport
+
+SETTINGS = {
+    # instants do not depend on the server's zone
+    "spark.sql.session.timeZone": "UTC",
+    # IOMETE's default is true: then a statement runs inside its fetch, where no deadline reaches it
+    "spark.sql.thriftServer.incrementalCollect": "false",
+    # DESCRIBE cuts struct types after 25 fields otherwise
+    "spark.sql.debug.maxToStringFields": "10000",
+}
+ROWS_PER_FETCH = 10_000
+"""Rows of one FetchResults in ``ask``, whose rows are narrow (measured: 1,000 is a third slower)."""
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 15.0
+"""Pauses between the tries of the start-up window double from the first to the longest."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakehouseConfig:
+    """How to reach the lakehouse.
+
+    Attributes:
+        url: as ``IOMETE_URL`` takes it.
+        user: user or service account; without a colon.
+        token: its access token; never part of the repr.
+        verify_tls: False accepts any certificate and says so in the log.
+        ca_file: PEM file of certificate authorities; None takes the system's.
+        connect_timeout_s: seconds to wait for a connection.
+        read_timeout_s: seconds to wait for one answer; below 30 a slow statement may break, because the
+            server itself holds a poll for about 5.
+        statement_deadline_s: seconds after which a statement is cancelled. It is looked at between two
+            polls, so a statement may live about 5 seconds longer.
+        startup_window_s: seconds in which an unavailable lakehouse is tried again before a session's
+            first statement.
+
+    Raises:
+        SettingsError: the address, or a colon in the user name.
+    """
+
+    url: str
+    user: str
+    token: str = field(repr=False)
+    verify_tls: bool = True
+    ca_file: str | None = None
+    connect_timeout_s: float = 10
+    read_timeout_s: float = 60
+    statement_deadline_s: float = 300
+    startup_window_s: float = 120
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused without a network."""
+        parse(self.url)
+        if ":" in self.user:
+            msg = "IOMETE_USER holds a colon, which Basic authentication cannot carry. It takes a user or service account name."
+            raise SettingsError(msg)
+
+    @property
+    def address(self) -> Address:
+        """The parts of ``url``."""
+        return parse(self.url)
+
+
+class _Status(Protocol):
+    operationState: int  # noqa: N815 - Thrift's name
+    sqlState: str | None  # noqa: N815 - Thrift's name
+    errorMessage: str | None  # noqa: N815 - Thrift's name
+
+
+class _Cursor(Protocol):
+    """What we use of PyHive's untyped cursor."""
+
+    @property
+    def description(self) -> Sequence[tuple[Any, ...]] | None: ...
+    def execute(self, operation: str, *, async_: bool) -> None: ...
+    def poll(self, *, get_progress_update: bool) -> _Status: ...
+    def cancel(self) -> None: ...
+    def fetchone(self) -> Sequence[object] | None: ...
+    def close(self) -> None: ...
+
+
+class _Session(Protocol):
+    """What we use of PyHive's untyped connection."""
+
+    def cursor(self, *, arraysize: int) -> _Cursor: ...
+    def close(self) -> None: ...
+
+
+_connect = cast(
+    "Callable[..., _Session]",
+    hive.connect,  # pyright: ignore[reportUnknownMemberType] - PyHive is untyped
+)
+
+
+class Lakehouse:
+    """A live session that answers Spark SQL; implements ``warehouse.rows.Warehouse``.
+
+    For one thread. When the session or the connection is lost before a statement's first row, a new session
+    is opened and the statement asked again, once: always when Spark no longer knew the session, otherwise
+    only what reads (SELECT, SHOW, DESCRIBE), because the lost one may have been carried out.
+    """
+
+    def __init__(
+        self, config: LakehouseConfig, *, wait: Callable[[float], None], tick: Callable[[], float]
+    ) -> None:
+        """Use ``connect``."""
+        self._config = config
+        self._address = config.address
+        self._faults = Faults(self._address, user=config.user, token=config.token)
+        self._wait = wait
+        self._tick = tick
+        self._catalog: str | None = None
+        self._transport = self._new_transport()
+        self._session = self._open_session()
+
+    @classmethod
+    def connect(
+        cls,
+        config: LakehouseConfig,
+        *,
+        wait: Callable[[float], None] = time.sleep,
+        tick: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Open a session, trying again inside the start-up window while the lakehouse is unavailable.
+
+        Args:
+            config: where and who.
+            wait: waits that many seconds.
+            tick: seconds of a clock that never jumps.
+
+        Raises:
+            SettingsError: the CA file or a proxy variable cannot be used.
+            LakehouseUnavailable: still so when the window was over.
+            LakehouseError: AccessDenied, NotALakehouse or StatementFailed: waiting cannot help.
+        """
+        return cls(config, wait=wait, tick=tick)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Lakehouse({self._address.url})"
+
+    def close(self) -> None:
+        """Close session and connection; a server that does not answer that is only named in the log."""
+        self._let_go(self._session, self._transport)
+
+    def use(self, catalog: str) -> None:
+        """Make a catalog the session's current one, also after a reconnect.
+
+        Raises:
+            StatementFailed: there is no such catalog, or our user may not use it.
+        """
+        self.ask(f"USE {quoted(catalog)}")
+        # USE takes the name of a database of the current catalog as well
+        current = str(self.ask("SELECT current_catalog() AS catalog")[0]["catalog"])
+        if current.casefold() != catalog.casefold():
+            raise self._faults.no_catalog(catalog, current=current)
+        self._catalog = catalog
+
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        """All rows of one statement; see ``Warehouse.ask``."""
+        deadline_s = self._config.statement_deadline_s if deadline_s is None else deadline_s
+        return list(self._rows(statement, rows_per_fetch=ROWS_PER_FETCH, deadline_s=deadline_s))
+
+    def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
+        """Rows as they come; see ``Warehouse.stream``.
+
+        The driver holds the whole result until it is fetched (five of 200 MB filled a heap of 3 GB), so a
+        large table is asked in slices.
+        """
+        deadline_s = self._config.statement_deadline_s
+        return self._rows(statement, rows_per_fetch=rows_per_fetch, deadline_s=deadline_s)
+
+    def _rows(self, statement: str, *, rows_per_fetch: int, deadline_s: float) -> Iterator[Row]:
+        """Rows of one statement, asked again once where the class's docstring allows it."""
+        begun = False
+        try:
+            with contextlib.closing(self._attempt(statement, rows_per_fetch, deadline_s)) as rows:
+                for row in rows:
+                    begun = True
+                    yield row
+                return
+        except (SessionLost, LakehouseUnavailable) as error:
+            if begun or not _may_repeat(statement, error):
+                raise
+            _log.warning("%s Opening a new session to ask again.", error)
+        self._reconnect()
+        yield from self._attempt(statement, rows_per_fetch, deadline_s)
+
+    def _attempt(
+        self, statement: str, rows_per_fetch: int, deadline_s: float
+    ) -> Generator[Row, None, None]:
+        with self._translated(statement), self._cursor(rows_per_fetch) as cursor:
+            cursor.execute(tagged(statement), async_=True)
+            self._finish(cursor, statement, deadline_s)
+            names = [str(column[0]) for column in cursor.description or ()]
+            try:
+                values = cursor.fetchone()
+            except TypeError:
+                # Spark answers USE, DDL and INSERT with one made-up column and no data; PyHive 0.7 trips over it
+                if names != ["Result"]:
+                    raise
+                return
+            while values is not None:
+                yield dict(zip(names, values, strict=True))
+                values = cursor.fetchone()
+
+    def _finish(self, cursor: _Cursor, statement: str, deadline_s: float) -> None:
+        """Poll to the end. The server holds each poll for up to 5 s, so nothing waits in between."""
+        ends = self._tick() + deadline_s
+        while True:
+            status = cursor.poll(get_progress_update=False)
+            state = status.operationState
+            if state == TOperationState.FINISHED_STATE:
+                return
+            if state == TOperationState.ERROR_STATE:
+                message = status.errorMessage or ""
+                raise self._faults.statement_failed(statement, message, status.sqlState)
+            if state in _ENDED_BY_OTHERS:
+                raise self._faults.statement_failed(statement, _CANCELLED, status.sqlState)
+            if self._tick() >= ends:
+                self._cancel(cursor)
+                raise self._faults.timed_out(statement, deadline_s=deadline_s)
+
+    @contextlib.contextmanager
+    def _cursor(self, rows_per_fetch: int) -> Generator[_Cursor, None, None]:
+        """A cursor that is always closed: an open one leaves its whole result in the driver."""
+        cursor = self._session.cursor(arraysize=rows_per_fetch)
+        try:
+            yield cursor
+        finally:
+            try:
+                cursor.close()
+            except _DRIVER_ERRORS as error:
+                self._note("closing a statement", error)
+
+    def _cancel(self, cursor: _Cursor) -> None:
+        try:
+            cursor.cancel()
+        except _DRIVER_ERRORS as error:
+            self._note("cancelling a statement", error)
+
+    def _new_transport(self) -> HttpTransport:
+        config = self._config
+        return HttpTransport(
+            self._address,
+            user=config.user,
+            token=config.token,
+            verify_tls=config.verify_tls,
+            ca_file=config.ca_file,
+            connect_timeout_s=config.connect_timeout_s,
+            read_timeout_s=config.read_timeout_s,
+        )
+
+    def _open_session(self) -> _Session:
+        """A session, after as many tries as the start-up window holds."""
+        # PyHive prints statements at INFO and fetched rows at DEBUG
+        logging.getLogger("pyhive").setLevel(logging.WARNING)
+        window_s = self._config.startup_window_s
+        ends = self._tick() + window_s
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                return self._open_session_once()
+            except LakehouseUnavailable as error:
+                left = ends - self._tick()
+                if left <= 0:
+                    raise self._faults.window_over(error, window_s=window_s) from error
+                pause = min(pause, left)
+                _log.warning("%s Trying again in %.0f s, for %.0f s more.", error, pause, left)
+            self._wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _open_session_once(self) -> _Session:
+        with self._translated(None):
+            return _connect(
+                thrift_transport=self._transport,
+                username=self._config.user,
+                configuration={f"set:hiveconf:{name}": text for name, text in SETTINGS.items()},
+            )
+
+    def _reconnect(self) -> None:
+        lost, lost_transport = self._session, self._transport
+        self._transport = self._new_transport()
+        self._session = self._open_session()
+        self._let_go(lost, lost_transport)
+        if self._catalog is not None:
+            deadline_s = self._config.statement_deadline_s
+            list(self._attempt(f"USE {quoted(self._catalog)}", 1, deadline_s))
+
+    def _let_go(self, session: _Session, transport: HttpTransport) -> None:
+        try:
+            session.close()
+        except _DRIVER_ERRORS as error:
+            self._note("closing a session", error)
+        finally:
+            transport.close()  # PyHive leaves it open when CloseSession fails
+
+    def _note(self, what: str, error: BaseException) -> None:
+        _log.info("%s failed: %s", what, self._faults.brief(error, _status_of(error)[0]))
+
+    @contextlib.contextmanager
+    def _translated(self, statement: str | None) -> Generator[None, None, None]:
+        """Driver errors as ours (those of the transport are ours already); None while a session is opened."""
+        try:
+            yield
+        except pyhive_exc.Error as error:
+            message, sql_state = _status_of(error)
+            if "Invalid SessionHandle" in message:
+                raise self._faults.session_lost() from error
+            if "Invalid OperationHandle" in message and statement is not None:
+                raise self._faults.statement_lost(statement) from error
+            if statement is None and sql_state is None:
+                raise self._faults.no_session(message) from error
+            raise self._faults.statement_failed(statement, message, sql_state) from error
+        except EOFError as error:
+            raise self._faults.too_short() from error
+        except (TException, UnicodeDecodeError, AssertionError) as error:
+            raise self._faults.unreadable(error) from error
+
+
+_CANCELLED = "it was cancelled at the server, not by us"
+_ENDED_BY_OTHERS = (
+    TOperationState.CANCELED_STATE,
+    TOperationState.CLOSED_STATE,
+    TOperationState.TIMEDOUT_STATE,
+)
+_DRIVER_ERRORS = (pyhive_exc.Error, TException, LakehouseError, EOFError, AssertionError)
+"""What a call into PyHive raises, the transport's own errors included."""
+_READS = re.compile(r"\s*(/\*.*?\*/\s*)*(SELECT|SHOW|DESCRIBE|DESC)\b", re.IGNORECASE | re.DOTALL)
+
+
+def _may_repeat(statement: str, error: LakehouseError) -> bool:
+    """Whether asking again can change nothing: Spark never took it, or it only reads."""
+    return isinstance(error, SessionLost) or _READS.match(statement) is not None
+
+
+def _status_of(error: BaseException) -> tuple[str, str | None]:
+    """Message and SQL state of a PyHive error, which wraps Thrift's whole response; of others their text."""
+    status = getattr(error.args[0] if error.args else None, "status", None)
+    message = getattr(status, "errorMessage", None) or str(error)
+    return str(message), getattr(status, "sqlState", None)

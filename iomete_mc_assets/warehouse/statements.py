@@ -1,0 +1,203 @@
+"""Every statement the metadata collectors ask, as text, and the quoting that makes it safe. Runs nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from iomete_mc_assets.records import TableId
+
+TAG = "/* iomete_mc_assets */"
+"""Opens every statement of ours; comments survive in query logs, where it lets us leave our own out."""
+
+
+def quoted(*parts: str) -> str:
+    """A Spark identifier, each part in backticks, e.g. `` `my-db`.`t` ``; a backtick inside is doubled."""
+    return ".".join("`" + part.replace("`", "``") + "`" for part in parts)
+
+
+def literal(text: str) -> str:
+    """A Spark string literal in single quotes.
+
+    A dollar sign is written as its code, because Spark replaces ``${name}`` in the statement's text
+    before it parses it (``spark.sql.variable.substitute``, on by default).
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
+    return f"'{escaped}'"
+
+
+def tagged(statement: str) -> str:
+    """The statement with ``TAG`` before it; as it was when it already has one."""
+    return statement if statement.startswith(TAG) else f"{TAG} {statement}"
+
+
+def use_catalog(catalog: str) -> str:
+    """Make a catalog the session's: before IOMETE 3.17 SHOW checked rights against the current one."""
+    return tagged(f"USE {quoted(catalog)}")
+
+
+def show_databases() -> str:
+    """Databases of the session's current catalog, as column ``namespace``."""
+    return tagged("SHOW DATABASES")
+
+
+def show_namespaces(catalog: str, namespace: Sequence[str] = ()) -> str:
+    """Namespaces directly below another one, as column ``namespace``: whole paths, quoted where needed."""
+    return tagged(f"SHOW NAMESPACES IN {quoted(catalog, *namespace)}")
+
+
+def describe_namespace(catalog: str, namespace: Sequence[str]) -> str:
+    """``info_name``, ``info_value``: comment, location, owner and ``Properties``."""
+    return tagged(f"DESCRIBE NAMESPACE EXTENDED {quoted(catalog, *namespace)}")
+
+
+def show_tables(catalog: str, namespace: Sequence[str]) -> str:
+    """``namespace``, ``tableName``, ``isTemporary``; in the session catalog views too."""
+    return tagged(f"SHOW TABLES IN {quoted(catalog, *namespace)}")
+
+
+def show_views(catalog: str, namespace: Sequence[str]) -> str:
+    """``namespace``, ``viewName``, ``isTemporary``; an error where a catalog has no views."""
+    return tagged(f"SHOW VIEWS IN {quoted(catalog, *namespace)}")
+
+
+def show_table_extended(catalog: str, namespace: Sequence[str], *, pattern: str = "*") -> str:
+    """The whole survey of a session catalog's database: column ``information`` has a block a table.
+
+    Args:
+        catalog: a session catalog; v2 catalogs refuse the statement.
+        namespace: one level.
+        pattern: ``*`` and alternatives with ``|``, case-insensitive.
+    """
+    return tagged(f"SHOW TABLE EXTENDED IN {quoted(catalog, *namespace)} LIKE {literal(pattern)}")
+
+
+def describe_table(table: TableId) -> str:
+    """``col_name``, ``data_type``, ``comment``: columns, then sections."""
+    return tagged(f"DESCRIBE TABLE EXTENDED {_name(table)}")
+
+
+def show_table_properties(table: TableId) -> str:
+    """``key``, ``value``: the properties one by one, the only listing that cannot be misread."""
+    return tagged(f"SHOW TBLPROPERTIES {_name(table)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRead:
+    """What to read of one table's history.
+
+    Attributes:
+        since: first instant of interest, included; None reads from the oldest row.
+        before: the instant from which on nothing is of interest.
+    """
+
+    table: TableId
+    since: datetime | None
+    before: datetime
+
+
+SNAPSHOT_FIGURES = {
+    "total_records": "total-records",
+    "total_bytes": "total-files-size",
+    "position_deletes": "total-position-deletes",
+    "equality_deletes": "total-equality-deletes",
+    "deleted_files": "deleted-data-files",
+}
+"""Our column for each summary key read. Numbers in summaries are text; an absent key is NULL."""
+
+
+def history_and_snapshots(batch: Sequence[HistoryRead]) -> str:
+    """``.history`` (kind ``h``) and ``.snapshots`` (kind ``s``) of several tables in one statement.
+
+    Columns: ``n`` (place in the batch), ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``operation`` and
+    the names of ``SNAPSHOT_FIGURES``. A union, joined on the client: a join costs Spark twice as much.
+    """
+    nothing = ", ".join(f"CAST(NULL AS STRING) AS {name}" for name in SNAPSHOT_FIGURES)
+    figures = ", ".join(f"summary[{literal(key)}]" for key in SNAPSHOT_FIGURES.values())
+    branches: list[str] = []
+    for number, read in enumerate(batch):
+        branches.append(
+            f"SELECT {number} AS n, 'h' AS kind, snapshot_id, parent_id, unix_millis(made_current_at) AS at_ms, "
+            f"CAST(NULL AS STRING) AS operation, {nothing} FROM {_name(read.table, 'history')} "
+            f"WHERE {_between('made_current_at', read)}"
+        )
+        branches.append(
+            f"SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), operation, {figures} "
+            f"FROM {_name(read.table, 'snapshots')} WHERE {_between('committed_at', read)}"
+        )
+    return tagged("\nUNION ALL\n".join(branches))
+
+
+def named_snapshots(batch: Sequence[tuple[TableId, Iterable[int]]]) -> str:
+    """Single snapshots by id, in the columns of ``history_and_snapshots``; each table needs one id or more."""
+    figures = ", ".join(
+        f"summary[{literal(key)}] AS {name}" for name, key in SNAPSHOT_FIGURES.items()
+    )
+    return tagged(
+        "\nUNION ALL\n".join(
+            f"SELECT {number} AS n, 's' AS kind, snapshot_id, parent_id, unix_millis(committed_at) AS at_ms, "
+            f"operation, {figures} FROM {_name(table, 'snapshots')} "
+            f"WHERE snapshot_id IN ({', '.join(map(str, sorted(ids)))})"
+            for number, (table, ids) in enumerate(batch)
+        )
+    )
+
+
+def beginnings(batch: Sequence[TableId]) -> str:
+    """How tables begin: metadata files (kind ``m``), and the oldest row of ``.history`` (kind ``h``).
+
+    Columns: ``n``, ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``file``, ``sequence_number``.
+    """
+    branches: list[str] = []
+    for number, table in enumerate(batch):
+        branches.append(
+            f"SELECT {number} AS n, 'm' AS kind, latest_snapshot_id AS snapshot_id, CAST(NULL AS BIGINT) AS parent_id, "
+            f"unix_millis(timestamp) AS at_ms, file, latest_sequence_number AS sequence_number "
+            f"FROM {_name(table, 'metadata_log_entries')}"
+        )
+        branches.append(
+            "(SELECT "
+            f"{number}, 'h', snapshot_id, parent_id, unix_millis(made_current_at), CAST(NULL AS STRING), "
+            f"CAST(NULL AS BIGINT) FROM {_name(table, 'history')} ORDER BY made_current_at LIMIT 1)"
+        )
+    return tagged("\nUNION ALL\n".join(branches))
+
+
+def namespace_parts(shown: str) -> tuple[str, ...]:
+    """The levels of a namespace as SHOW NAMESPACES prints it, e.g. ``a.`b c` `` as ``("a", "b c")``.
+
+    Raises:
+        ValueError: a backtick is not closed.
+    """
+    parts: list[str] = []
+    part, position, inside = "", 0, False
+    while position < len(shown):
+        character = shown[position]
+        if character == "`" and inside and shown[position + 1 : position + 2] == "`":
+            part, position = part + "`", position + 1
+        elif character == "`":
+            inside = not inside
+        elif character == "." and not inside:
+            parts.append(part)
+            part = ""
+        else:
+            part += character
+        position += 1
+    if inside:
+        msg = f"the namespace {shown!r} has an open backtick"
+        raise ValueError(msg)
+    return (*parts, part)
+
+
+def _name(table: TableId, *metadata_table: str) -> str:
+    return quoted(table.catalog, *table.namespace, table.table, *metadata_table)
+
+
+def _between(column: str, read: HistoryRead) -> str:
+    before = f"{column} < timestamp_millis({_milliseconds(read.before)})"
+    if read.since is None:
+        return before
+    return f"{before} AND {column} >= timestamp_millis({_milliseconds(read.since)})"
+
+
+def _milliseconds(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)

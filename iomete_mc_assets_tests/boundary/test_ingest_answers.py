@@ -1,0 +1,266 @@
+"""Real pycarlo over a real socket: one request, one post, one verdict."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from iomete_mc_assets.errors import (
+    Misconfigured,
+    NotAccepted,
+    OutcomeUnknown,
+    PushError,
+    Rejected,
+    SettingsError,
+    TooLarge,
+)
+from iomete_mc_assets.montecarlo.events.event import Envelope
+from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
+from iomete_mc_assets.redaction import spellings
+from iomete_mc_assets.sandbox import gateway_faults as faults
+from iomete_mc_assets.sandbox.gateway import Gateway
+
+EVENT = b'{"relational_asset": {"type": "TABLE", "metadata": {"name": "t", "database": "d", "schema": "default"}}}'
+
+
+def an_ingest(
+    gateway: Gateway,
+    *,
+    key_secret: str | None = None,
+    read_timeout_s: float = 5,
+    total_timeout_s: float = 5,
+) -> PycarloIngest:
+    return PycarloIngest(
+        IngestConfig(
+            endpoint=gateway.url,
+            key_id=gateway.key_id,
+            key_secret=key_secret or gateway.key_secret,
+            read_timeout_s=read_timeout_s,
+            total_timeout_s=total_timeout_s,
+        )
+    )
+
+
+def a_batch(gateway: Gateway) -> Outgoing:
+    envelope = Envelope.of(
+        "catalog_snapshot",
+        resource_uuid=gateway.resource_uuid,
+        resource_type="spark",
+        log_type="unused",
+    )
+    return Outgoing(flow="catalog_snapshot", body=envelope.around([EVENT]), shown="batch 1/1")
+
+
+def test_an_accepted_batch_gives_its_invocation_id_and_the_bytes_sent_are_the_bytes_given(
+    gateway: Gateway,
+) -> None:
+    invocation_id = an_ingest(gateway).send(a_batch(gateway))
+    assert [event.invocation_id for event in gateway.events()] == [invocation_id]
+    assert gateway.bodies == (a_batch(gateway).body,)
+
+
+def test_the_headers_are_those_that_plain_pycarlo_sends(gateway: Gateway) -> None:
+    from pycarlo.core import Client, Session  # noqa: PLC0415 - slow to import
+
+    session = Session(mcd_id=gateway.key_id, mcd_token=gateway.key_secret, scope="Ingestion")
+    session.endpoint = gateway.url
+    Client(session).make_request(  # pyright: ignore[reportUnknownMemberType] - pycarlo's
+        path="/ingest/v1/metadata", body=json.loads(a_batch(gateway).body)
+    )
+    an_ingest(gateway).send(a_batch(gateway))
+    plain, ours = ({name.lower() for name in request.headers} for request in gateway.requests)
+    assert ours == plain
+    assert gateway.bodies[0] == gateway.bodies[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "meaning"),
+    [
+        (faults.answers(400), Rejected),
+        (faults.answers(409), Rejected),
+        (faults.answers(422), Rejected),
+        (faults.answers(401), Misconfigured),
+        (faults.answers(403), Misconfigured),
+        (faults.answers(404), Misconfigured),
+        (faults.answers(405), Misconfigured),
+        (faults.answers(418), Misconfigured),
+        (faults.html_page, Misconfigured),
+        (faults.answers(413), TooLarge),
+        (faults.answers(429), NotAccepted),
+        (faults.answers(503), NotAccepted),
+        (faults.answers(408), OutcomeUnknown),
+        (faults.answers(500), OutcomeUnknown),
+        (faults.answers(502), OutcomeUnknown),
+        (faults.answers(504), OutcomeUnknown),
+        (faults.accept_then_nothing, OutcomeUnknown),
+        (faults.accept_then_no_id, OutcomeUnknown),
+        (faults.accept_then_reset, OutcomeUnknown),
+        (faults.accept_then_cut, OutcomeUnknown),
+        (faults.reset, OutcomeUnknown),
+    ],
+)
+def test_rule_14_each_answer_is_one_post_and_one_verdict(
+    gateway: Gateway, fault: faults.Fault, meaning: type[PushError]
+) -> None:
+    gateway.script(fault)
+    with pytest.raises(meaning) as caught:
+        an_ingest(gateway).send(a_batch(gateway))
+    assert type(caught.value) is meaning
+    assert len(gateway.requests) == 1
+    for secret in spellings(gateway.key_secret):
+        assert secret not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_rule_8_the_details_of_a_refusal_are_kept(gateway: Gateway) -> None:
+    body = '{"error": "Invalid request body", "details": {"events": ["bad"]}}'
+    gateway.script(faults.answers(400, body))
+    with pytest.raises(Rejected, match="Invalid request body") as caught:
+        an_ingest(gateway).send(a_batch(gateway))
+    assert (caught.value.status, caught.value.details) == (400, '{"events": ["bad"]}')
+
+
+def test_a_400_that_is_not_in_monte_carlos_shape_is_a_wrong_address(gateway: Gateway) -> None:
+    gateway.script(faults.answers(400, "Bad Request", content_type="text/plain"))
+    with pytest.raises(Misconfigured, match="MCD_INGEST_ENDPOINT"):
+        an_ingest(gateway).send(a_batch(gateway))
+
+
+def test_rule_10_a_429_says_how_long_to_wait(gateway: Gateway) -> None:
+    gateway.script(faults.answers(429, retry_after=7), faults.answers(429))
+    for expected in (7.0, None):
+        with pytest.raises(NotAccepted) as caught:
+            an_ingest(gateway).send(a_batch(gateway))
+        assert caught.value.retry_after_s == expected
+
+
+def test_rule_12_a_refused_connection_is_not_accepted_and_names_the_address() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    ingest = PycarloIngest(IngestConfig(endpoint=endpoint, key_id="id", key_secret="secret"))
+    with pytest.raises(NotAccepted, match=endpoint):
+        ingest.send(Outgoing(flow="query_logs", body=b"{}", shown="batch 1/1"))
+
+
+@pytest.mark.parametrize(
+    "slow", [faults.drips_headers(50), faults.drips_body(50), faults.accept_then_hang]
+)
+def test_rule_13_a_request_ends_within_its_total_time(gateway: Gateway, slow: faults.Fault) -> None:
+    gateway.script(slow)
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknown):
+        an_ingest(gateway, read_timeout_s=30, total_timeout_s=0.6).send(a_batch(gateway))
+    assert 0.5 < time.monotonic() - began < 3
+    assert len(gateway.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_rule_15_a_redirect_is_not_followed(gateway: Gateway, status: int) -> None:
+    gateway.script(faults.redirects(status))
+    with pytest.raises(Misconfigured, match="not followed"):
+        an_ingest(gateway).send(a_batch(gateway))
+    assert gateway.redirect_hits == 0
+
+
+def test_ten_batches_go_over_one_connection(gateway: Gateway) -> None:
+    ingest = an_ingest(gateway)
+    connections: set[str] = set()
+    for _ in range(10):
+        ingest.send(a_batch(gateway))
+    connections.update(request.headers["x-mcd-session-id"] for request in gateway.requests)
+    assert len(gateway.requests) == 10
+    assert len(connections) == 1
+
+
+def test_a_lost_connection_is_made_anew(gateway: Gateway) -> None:
+    ingest = an_ingest(gateway)
+    gateway.script(faults.accept, faults.reset, faults.accept)
+    ingest.send(a_batch(gateway))
+    with pytest.raises(OutcomeUnknown):
+        ingest.send(a_batch(gateway))
+    assert ingest.send(a_batch(gateway))
+
+
+SPOILED = """
+import sys
+from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
+endpoint, key_id, key_secret, body = sys.argv[1:]
+ingest = PycarloIngest(IngestConfig(endpoint=endpoint, key_id=key_id, key_secret=key_secret))
+print(ingest.send(Outgoing(flow="catalog_snapshot", body=body.encode(), shown="batch 1/1")))
+"""
+
+
+def in_a_process(gateway: Gateway, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    body = a_batch(gateway).body.decode()
+    return subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", SPOILED, gateway.url, gateway.key_id, gateway.key_secret, body],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_rule_37_nothing_in_the_environment_redirects_or_replaces(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    """pycarlo reads its variables at import, so this needs a process of its own."""
+    (tmp_path / ".netrc").write_text("default login thief password thief\n")
+    (tmp_path / ".mcd").mkdir()
+    (tmp_path / ".mcd" / "profiles.ini").write_text("[default]\nmcd_id = x\nmcd_token = y\n")
+    done = in_a_process(
+        gateway,
+        {
+            "HOME": str(tmp_path),
+            "MCD_API_ENDPOINT": "http://127.0.0.1:9/graphql",
+            "MCD_DEFAULT_API_ID": "another",
+            "MCD_DEFAULT_API_TOKEN": "another",
+            "MCD_USER_ID_HEADER": "somebody",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    headers = {name.lower(): value for name, value in gateway.requests[0].headers.items()}
+    assert headers["x-mcd-id"] == gateway.key_id
+    assert "authorization" not in headers
+    assert "user-id" not in headers
+
+
+def test_rule_37_oauth_variables_are_refused_by_name(gateway: Gateway) -> None:
+    done = in_a_process(
+        gateway, {"MCD_DEFAULT_OAUTH_CLIENT_ID": "a", "MCD_DEFAULT_OAUTH_CLIENT_SECRET": "b"}
+    )
+    assert "SettingsError: MCD_DEFAULT_OAUTH_CLIENT_ID" in done.stderr
+    assert gateway.requests == ()
+
+
+@pytest.mark.parametrize(("key_id", "key_secret"), [("", "s"), ("i", ""), (" ", "s")])
+def test_rule_37_an_empty_key_is_refused_before_pycarlo_looks_for_another(
+    key_id: str, key_secret: str
+) -> None:
+    with pytest.raises(SettingsError, match="is empty"):
+        IngestConfig(endpoint="http://127.0.0.1:9", key_id=key_id, key_secret=key_secret)
+
+
+def test_rule_36_the_key_is_in_no_repr_and_an_echo_of_it_is_masked(gateway: Gateway) -> None:
+    config = IngestConfig(endpoint=gateway.url, key_id="key-id-1", key_secret="key-secret-1")
+    assert "key-id-1" not in repr(config)
+    assert "key-secret-1" not in repr(config)
+    gateway.script(faults.answers(400, '{"error": "who is key-secret-1?"}'))
+    with pytest.raises(Rejected) as caught:
+        PycarloIngest(config).send(a_batch(gateway))
+    assert "key-secret-1" not in str(caught.value)
+
+
+def test_importing_the_ingest_module_does_not_import_pycarlo() -> None:
+    code = (
+        "import sys, iomete_mc_assets.montecarlo.ingest, iomete_mc_assets.push.pusher; "
+        "print('pycarlo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "False"

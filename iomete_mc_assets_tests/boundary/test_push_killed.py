@@ -1,0 +1,134 @@
+"""A push whose process dies at any write: the next run finishes it, and only what was in flight goes twice."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.push.policy import IN_FLIGHT
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+
+EVENTS = 65
+EVENTS_A_BATCH = 10
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of ours catches it, nothing more is written."""
+
+
+class MortalStorage:
+    """A storage that stops writing for good after a number of writes; reads go on."""
+
+    def __init__(self, inner: Storage) -> None:
+        self._inner = inner
+        self.root = inner.root
+        self.left: int | None = None
+        self._lock = threading.Lock()
+        self.read, self.names, self.remove = inner.read, inner.names, inner.remove
+
+    def _spend(self) -> None:
+        with self._lock:
+            if self.left is not None:
+                if self.left <= 0:
+                    raise Killed
+                self.left -= 1
+
+    def write(self, path: str, data: bytes) -> None:
+        self._spend()
+        self._inner.write(path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        self._spend()
+        return self._inner.create(path, data)
+
+
+def a_bench(gateway: Gateway, root: Path) -> tuple[Bench, MortalStorage]:
+    mortal = MortalStorage(Storage.open(str(root)))
+    bench = Bench(gateway, str(root), storage=mortal)  # pyright: ignore[reportArgumentType] - the same face
+    return bench, mortal
+
+
+def collected(bench: Bench, flow: Flow) -> None:
+    if flow == "query_logs":
+        bench.collect(flow, queries(EVENTS))
+    else:
+        bench.collect("catalog_snapshot", entries(EVENTS))
+        if flow == "observations":
+            bench.push_one("catalog_snapshot")
+            bench.collect(flow, observed(EVENTS))
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "observations", "query_logs"])
+@pytest.mark.parametrize("writes", range(14))
+def test_rule_16_a_push_killed_after_any_write_is_finished_by_the_next_run(
+    gateway: Gateway, tmp_path: Path, flow: Flow, writes: int
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    collected(bench, flow)
+    before = len(bench.accepted_keys())
+
+    mortal.left = writes
+    try:
+        bench.push(flow)
+    except Killed:
+        bench.finished.add("run-1")
+    mortal.left = None
+    outcome = bench.push(flow, run="run-2")[HOUR]
+
+    assert isinstance(outcome, HourOutcome), outcome
+    assert sum(outcome.counts.values()) == EVENTS
+    times = Counter(bench.accepted_keys()[before:])
+    if flow == "observations":
+        assert set(times.values()) <= {1}
+        in_doubt = outcome.counts.get("in_doubt", 0)
+        assert in_doubt <= IN_FLIGHT * EVENTS_A_BATCH
+        assert EVENTS - len(times) <= in_doubt
+    else:
+        assert outcome.counts == {"accepted": EVENTS}
+        assert len(times) == EVENTS
+        twice = sum(1 for count in times.values() if count > 1)
+        assert twice <= IN_FLIGHT * EVENTS_A_BATCH
+    requests = len(gateway.requests)
+    again = bench.push(flow, run="run-3")[HOUR]
+    assert isinstance(again, HourOutcome)
+    assert again.reused
+    assert len(gateway.requests) == requests
+
+
+def test_rule_16_what_was_in_flight_is_written_down_before_anything_goes_again(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    manifest_id = bench.collect("query_logs", queries(EVENTS))
+    mortal.left = 4  # lock, plan, mark, one receipt
+    with pytest.raises(Killed):
+        bench.push("query_logs")
+    bench.finished.add("run-1")
+    mortal.left = 2  # the lock, and run-1's doubts
+    with pytest.raises(Killed):
+        bench.push("query_logs", run="run-2")
+    requests = len(gateway.requests)
+    (doubts,) = bench.sent("query_logs", manifest_id).generation(1).doubts()
+    assert (doubts.run_id, doubts.sending) == ("run-1", False)
+    assert [doubt.sends for doubt in doubts.pieces] == [1] * IN_FLIGHT
+    assert requests <= 1 + IN_FLIGHT
+
+
+def test_a_push_that_dies_again_and_again_before_sending_never_ends_in_doubt(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    bench.collect("query_logs", queries(EVENTS))
+    for number in range(5):
+        mortal.left = 1 if number else 2  # the lock, and the first run's plan
+        with pytest.raises(Killed):
+            bench.push("query_logs", run=f"run-{number}")
+        bench.finished.add(f"run-{number}")
+    mortal.left = None
+    assert bench.push_one("query_logs", run="last").counts == {"accepted": EVENTS}
+    assert len(bench.accepted_keys()) == EVENTS

@@ -1,0 +1,73 @@
+"""Fixtures every test may ask for: the two real servers of the sandbox, and an environment without surprises."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.sandbox import lakehouse, seed, seed_log
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.sandbox.seed_log import SeedLog
+from iomete_mc_assets.warehouse.connection import LakehouseConfig
+from iomete_mc_assets.windows import HourWindow
+
+OURS = ("IOMETE_", "MCD_", "DAGSTER_HOME")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting, proxy or key of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(OURS) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLakehouse]:
+    """One seeded Spark Thrift server for the whole session.
+
+    IOMETE_MC_TEST_SANDBOX names a state folder to keep between sessions while developing.
+    """
+    kept = os.environ.get("IOMETE_MC_TEST_SANDBOX")
+    state = Path(kept) if kept else tmp_path_factory.mktemp("lakehouse")
+    running = seed.sandbox_for_tests(state, now=clock.now())
+    yield running
+    if not kept:
+        lakehouse.stop(state)
+
+
+@pytest.fixture(scope="session")
+def shop_log(sandbox: RunningLakehouse) -> SeedLog:
+    """What the seed really did, written from its plan."""
+    log = seed_log.read(sandbox.state)
+    assert log is not None
+    return log
+
+
+@pytest.fixture(scope="session")
+def shop_hour(shop_log: SeedLog) -> HourWindow:
+    """The newest seeded hour."""
+    return shop_log.window
+
+
+@pytest.fixture(scope="session")
+def lakehouse_config(sandbox: RunningLakehouse) -> LakehouseConfig:
+    """How to reach the sandbox."""
+    return sandbox.config
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A Monte Carlo of this test's own."""
+    with Gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed instant for what needs one."""
+    return datetime.fromisoformat("2026-11-21T10:20:00+00:00")

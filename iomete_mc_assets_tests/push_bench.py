@@ -1,0 +1,205 @@
+"""A manifest store, a gateway and a clock that stands still: what tests of pushing stand on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Source, State, Verdict
+from iomete_mc_assets.manifests.receipts import SentFolder
+from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.ingest import Ingest, IngestConfig, PycarloIngest
+from iomete_mc_assets.montecarlo.naming import Naming
+from iomete_mc_assets.push.config import Destination, PushConfig
+from iomete_mc_assets.push.ledger import Log, Owner
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.pusher import Pusher
+from iomete_mc_assets.records import Column, Observation, QueryRecord, Record, TableEntry, TableId
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.windows import HourWindow
+
+SOURCE = Source(host="lake.example:443/cliservice", catalogs=("spark_catalog",))
+HOUR = HourWindow(datetime.fromisoformat("2026-11-21T09:00:00+00:00"))
+"""The newest closed hour at the bench's first instant."""
+
+Answers = dict[HourWindow, HourOutcome | IometeMcError]
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time as tests move it; waiting moves it too."""
+
+    instant: datetime = HOUR.end + timedelta(minutes=20)
+    waits: list[float] = field(default_factory=list[float])
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.instant += timedelta(seconds=seconds)
+
+    def advance(self, **parts: float) -> None:
+        self.instant += timedelta(**parts)
+
+
+def table(name: str) -> TableId:
+    return TableId("spark_catalog", ("sales",), name)
+
+
+def entries(count: int, *, comment: str | None = None) -> list[Record]:
+    """Catalog entries ``t000``, ``t001``, ..."""
+    return [
+        TableEntry(
+            table=table(f"t{number:03d}"),
+            kind="table",
+            format="iceberg",
+            columns=(Column(name="id", type="BIGINT"),),
+            comment=comment,
+        )
+        for number in range(count)
+    ]
+
+
+def observed(count: int, *, rows: int = 1) -> list[Record]:
+    """Observations of the same tables."""
+    return [
+        Observation(table=table(f"t{number:03d}"), row_count=rows, byte_count=10 * rows)
+        for number in range(count)
+    ]
+
+
+def queries(count: int, *, first: int = 0, window: HourWindow = HOUR) -> list[Record]:
+    """Queries ``q0000``, ... that ended in the hour."""
+    return [
+        QueryRecord(
+            query_id=f"q{number:04d}",
+            text=f"SELECT {number}",
+            started_at=window.start,
+            ended_at=window.start + timedelta(seconds=number % 3600),
+            user="ann",
+        )
+        for number in range(first, first + count)
+    ]
+
+
+class Bench:
+    """One lakehouse's manifests and one gateway."""
+
+    def __init__(self, gateway: Gateway, root: str, *, storage: Storage | None = None) -> None:
+        self.gateway = gateway
+        self.clock = Clock()
+        self.storage = storage or Storage.open(root)
+        self.store = ManifestStore.over(self.storage, source=SOURCE)
+        self.named: dict[Flow, dict[HourWindow, str]] = {
+            "catalog_snapshot": {},
+            "observations": {},
+            "query_logs": {},
+        }
+        self.config = PushConfig(
+            destination=Destination(
+                endpoint=gateway.url, resource_uuid=gateway.resource_uuid, naming="guide"
+            ),
+            naming=Naming(strategy="guide", catalogs=SOURCE.catalogs),
+            max_assets=10,
+            max_queries=10,
+        )
+        self.ingest: Ingest = PycarloIngest(
+            IngestConfig(
+                endpoint=gateway.url,
+                key_id=gateway.key_id,
+                key_secret=gateway.key_secret,
+                read_timeout_s=2,
+                total_timeout_s=3,
+            )
+        )
+        self.finished: set[str] = set()
+        self._manifests = 0
+
+    def configure(self, **changes: object) -> None:
+        self.config = replace(self.config, **changes)  # pyright: ignore[reportArgumentType] - by name
+
+    def collect(
+        self,
+        flow: Flow,
+        records: Iterable[Record],
+        *,
+        window: HourWindow = HOUR,
+        state: State = "complete",
+    ) -> str:
+        """Write a manifest, and let the newest event name it."""
+        self._manifests += 1
+        manifest_id = f"m{self._manifests:03d}"
+        draft = Draft(
+            flow=flow,
+            window=window,
+            collected_at=self.clock.now() + timedelta(milliseconds=self._manifests),
+            collector=Collector(name=flow, version="1"),
+            records=records,
+            verdict=lambda: Verdict(
+                state=state, reason=None if state == "complete" else f"it is {state}"
+            ),
+        )
+        written = self.store.write(draft, manifest_id=manifest_id)
+        assert written.header.manifest_id == manifest_id
+        self.named[flow][window] = manifest_id
+        return manifest_id
+
+    def push(
+        self,
+        flow: Flow,
+        *windows: HourWindow,
+        run: str = "run-1",
+        root: str | None = None,
+        manifests: Mapping[HourWindow, str] | None = None,
+    ) -> Answers:
+        """Push the hours' named manifests, or those given; all named ones without hours."""
+        hours = manifests or {
+            window: self.named[flow][window] for window in windows or self.named[flow]
+        }
+        pusher = self.pusher()
+        owner = Owner(run_id=run, root_run_id=root or run, is_finished=self.finished.__contains__)
+        return dict(pusher.push(flow, hours, named=lambda f: self.named[f], owner=owner))
+
+    def pusher(self) -> Pusher:
+        return Pusher(
+            self.store,
+            self.ingest,
+            self.config,
+            now=self.clock.now,
+            wait=self.clock.wait,
+            jitter=lambda: 1.0,
+        )
+
+    def dry_run(self, flow: Flow) -> dict[HourWindow, Preview]:
+        hours = self.named[flow]
+        return dict(self.pusher().dry_run(flow, hours, named=lambda f: self.named[f]))
+
+    def push_one(self, flow: Flow, *, run: str = "run-1", window: HourWindow = HOUR) -> HourOutcome:
+        """Push one hour that settles."""
+        answer = self.push(flow, window, run=run)[window]
+        assert isinstance(answer, HourOutcome), answer
+        return answer
+
+    def sent(self, flow: Flow, manifest_id: str, *, window: HourWindow = HOUR) -> SentFolder:
+        folder = self.store.folder(flow, window, manifest_id)
+        return SentFolder(self.storage, f"{folder}/sent/{self.config.destination.id}")
+
+    def log_kinds(self, flow: Flow) -> list[str]:
+        """Kinds of the log's entries, oldest first."""
+        folder = f"{flow}/ledger/{self.config.destination.id}"
+        log = Log(self.storage, folder)
+        names = self.storage.names(folder)
+        return [log._entry(int(name[:12])).kind for name in names]
+
+    def accepted_keys(self) -> list[str]:
+        """Table names and query ids that the gateway accepted, in order of arrival."""
+        return [_key(event.content) for event in self.gateway.events()]
+
+
+def _key(event: Mapping[str, Any]) -> str:
+    if "query_id" in event:
+        return str(event["query_id"])
+    return str(event["relational_asset"]["metadata"]["name"])

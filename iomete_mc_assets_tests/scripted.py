@@ -1,0 +1,27 @@
+"""A warehouse that answers exactly the statements a test wrote down, and remembers what it was asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from iomete_mc_assets.errors import LakehouseError
+from iomete_mc_assets.warehouse.rows import Row
+
+Answer = Sequence[Row] | LakehouseError
+
+
+class ScriptedWarehouse:
+    """Implements ``Warehouse``. A statement without an answer is an AssertionError."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self.answers = dict(answers)
+        self.asked: list[str] = []
+
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        self.asked.append(statement)
+        assert statement in self.answers, f"nobody expected: {statement}"
+        answer = self.answers[statement]
+        if isinstance(answer, LakehouseError):
+            raise answer
+        return answer
+
+    def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
+        yield from self.ask(statement)

@@ -1,0 +1,316 @@
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, collect
+from iomete_mc_assets.collectors.limits import too_many
+from iomete_mc_assets.errors import HourFailed, LakehouseUnavailable, StatementFailed
+from iomete_mc_assets.manifests.model import Draft, Verdict
+from iomete_mc_assets.records import TableEntry, TableId
+from iomete_mc_assets.warehouse import statements
+from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.scripted import Answer, ScriptedWarehouse
+
+HOUR = HourWindow(datetime(2026, 11, 21, 9, tzinfo=UTC))
+NOW = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
+CATALOG = "spark_catalog"
+NOT_FOUND = StatementFailed(
+    "no such table.", sql_state="42P01", error_class="TABLE_OR_VIEW_NOT_FOUND"
+)
+NO_EXTENDED = StatementFailed("not for v2.", error_class="_LEGACY_ERROR_TEMP_1200")
+BROKEN = StatementFailed("metadata file is gone.")
+
+
+def named(column: str, *names: str, temporary: Sequence[str] = ()) -> list[Row]:
+    return [
+        {"namespace": "db", column: name, "isTemporary": name in temporary}
+        for name in (*names, *temporary)
+    ]
+
+
+def block(table: str, *, extra: str = "", schema: bool = True) -> Row:
+    fields = {
+        "type": "struct",
+        "fields": [{"id": 1, "name": "Id", "required": True, "type": "long"}],
+    }
+    shown = f"current-schema={json.dumps(fields)}, " if schema else ""
+    return {
+        "namespace": "db",
+        "tableName": table,
+        "isTemporary": False,
+        "information": (
+            f"Catalog: {CATALOG}\nDatabase: db\nTable: {table}\nOwner: ana\n"
+            f"Type: EXTERNAL\nProvider: hive\nTable Properties: [{shown}{extra}metadata_location=file:/{table}, "
+            f"snapshot-count=0, table_type=ICEBERG, uuid=u-{table}]\nLocation: file:/w\nSchema: root\n"
+            " |-- id: long (nullable = true)\n\n"
+        ),
+    }
+
+
+def described(
+    *, provider: str = "iceberg", properties: str = "[current-snapshot-id=none]"
+) -> list[Row]:
+    rows = [
+        ("Id", "bigint"),
+        ("", ""),
+        ("# Detailed Table Information", ""),
+        ("Provider", provider),
+        ("Table Properties", properties),
+    ]
+    return [{"col_name": name, "data_type": kind, "comment": ""} for name, kind in rows]
+
+
+def session_catalog(*tables: str, blocks: Sequence[Row] | None = None) -> dict[str, Answer]:
+    return {
+        statements.use_catalog(CATALOG): [],
+        statements.show_namespaces(CATALOG): [{"namespace": "db"}],
+        statements.describe_namespace(CATALOG, ("db",)): [],
+        statements.show_tables(CATALOG, ("db",)): named("tableName", *tables),
+        statements.show_table_extended(CATALOG, ("db",)): (
+            [block(table) for table in tables] if blocks is None else blocks
+        ),
+    }
+
+
+def hour(
+    answers: dict[str, Answer],
+    *,
+    exclude: tuple[str, ...] = (),
+    catalogs: tuple[str, ...] = (CATALOG,),
+) -> tuple[list[TableEntry], Verdict]:
+    config = CatalogConfig(catalogs=catalogs, exclude=exclude)
+    warehouse = ScriptedWarehouse(answers)
+    [(_, draft)] = collect([HOUR], warehouse, config=config, newest_known=None, now=NOW)
+    assert isinstance(draft, Draft), draft
+    entries = [record for record in draft.records if isinstance(record, TableEntry)]
+    verdict = draft.verdict()
+    assert verdict.counts.get("statements") == len(warehouse.asked)
+    return entries, verdict
+
+
+def failure(answers: dict[str, Answer]) -> Exception:
+    config = CatalogConfig(catalogs=(CATALOG,))
+    [(_, error)] = collect(
+        [HOUR], ScriptedWarehouse(answers), config=config, newest_known=None, now=NOW
+    )
+    assert isinstance(error, Exception)
+    return error
+
+
+def table(name: str) -> TableId:
+    return TableId(CATALOG, ("db",), name)
+
+
+def test_a_session_catalog_costs_one_survey_statement_a_database() -> None:
+    entries, verdict = hour(session_catalog("a", "b"))
+    assert [entry.table for entry in entries] == [table("a"), table("b")]
+    assert verdict.state == "complete"
+    assert verdict.counts == {
+        "tables": 2,
+        "views": 0,
+        "iceberg tables": 2,
+        "other tables": 0,
+        "columns": 2,
+        "databases": 1,
+        "statements": 5,
+    }
+
+
+def test_only_the_newest_hour_is_listed_and_the_others_are_unknown_without_records() -> None:
+    warehouse = ScriptedWarehouse(session_catalog("a"))
+    answers = dict(
+        collect(
+            [HOUR, HOUR.previous, HOUR.next],
+            warehouse,
+            config=CatalogConfig(catalogs=(CATALOG,)),
+            newest_known=HOUR,
+            now=NOW,
+        )
+    )
+    older, newest, running = (answers[one] for one in (HOUR.previous, HOUR, HOUR.next))
+    assert isinstance(older, Draft)
+    assert (older.verdict().state, list(older.records)) == ("unknown", [])
+    assert isinstance(newest, Draft)
+    assert newest.verdict().state == "complete"
+    assert isinstance(running, HourFailed)
+
+
+@pytest.mark.parametrize(
+    ("newest_known", "now", "state"),
+    [
+        (None, HOUR.end + timedelta(hours=2) - timedelta(seconds=1), "complete"),
+        (None, HOUR.end + timedelta(hours=2), "unknown"),
+        (HOUR.previous, NOW, "complete"),
+        (HOUR.next, NOW, "unknown"),
+    ],
+)
+def test_a_listing_stands_for_an_hour_two_hours_long_and_never_below_a_newer_one(
+    newest_known: HourWindow | None, now: datetime, state: str
+) -> None:
+    config = CatalogConfig(catalogs=(CATALOG,))
+    warehouse = ScriptedWarehouse(session_catalog("a"))
+    [(_, draft)] = collect([HOUR], warehouse, config=config, newest_known=newest_known, now=now)
+    assert isinstance(draft, Draft)
+    assert draft.verdict().state == state
+    assert bool(warehouse.asked) == (state == "complete")
+
+
+def test_tables_the_survey_did_not_bring_are_described() -> None:
+    answers = session_catalog("a", "b", blocks=[block("a")])
+    answers[statements.describe_table(table("b"))] = described()
+    entries, verdict = hour(answers)
+    assert [entry.table.table for entry in entries] == ["a", "b"]
+    assert verdict.state == "complete"
+
+
+def test_an_empty_survey_of_a_full_database_is_never_an_empty_database() -> None:
+    answers = session_catalog("a", blocks=[])
+    answers[statements.describe_table(table("a"))] = BROKEN
+    error = failure(answers)
+    assert isinstance(error, HourFailed)
+    assert "spark_catalog.db.a" in str(error)
+
+
+def test_a_table_dropped_meanwhile_is_no_omission() -> None:
+    answers = session_catalog("a", "b", blocks=[block("a")])
+    answers[statements.describe_table(table("b"))] = NOT_FOUND
+    warehouse = ScriptedWarehouse(answers)
+    ask = warehouse.ask
+
+    def drop_b(statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        if statement == statements.describe_table(table("b")):
+            warehouse.answers[statements.show_tables(CATALOG, ("db",))] = named("tableName", "a")
+        return ask(statement, deadline_s=deadline_s)
+
+    warehouse.ask = drop_b
+    config = CatalogConfig(catalogs=(CATALOG,))
+    [(_, draft)] = collect([HOUR], warehouse, config=config, newest_known=None, now=NOW)
+    assert isinstance(draft, Draft)
+    assert draft.verdict().state == "complete"
+    assert len(list(draft.records)) == 1
+
+
+def test_an_unreadable_table_is_an_omission_and_the_rest_stands() -> None:
+    answers = session_catalog("a", "b", blocks=[block("a")])
+    answers[statements.describe_table(table("b"))] = BROKEN
+    entries, verdict = hour(answers)
+    assert [entry.table.table for entry in entries] == ["a"]
+    assert verdict.state == "partial"
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question, omission.kind, omission.reason) == (
+        "spark_catalog.db.b",
+        "columns",
+        "unreadable",
+        "metadata file is gone.",
+    )
+
+
+def test_a_missing_schema_is_described_and_the_survey_keeps_the_state() -> None:
+    answers = session_catalog("a", blocks=[block("a", schema=False)])
+    answers[statements.describe_table(table("a"))] = described()
+    [entry], _ = hour(answers)
+    assert [column.name for column in entry.columns] == ["Id"]
+    assert entry.state is not None
+    assert entry.state.uuid == "u-a"
+
+
+def test_what_opted_out_or_matches_a_pattern_or_is_temporary_is_counted_and_left_out() -> None:
+    opted = block("c", extra="iomete.governance.index=false, ")
+    answers = session_catalog("a", "b", "c", blocks=[block("a"), block("b"), opted])
+    answers[statements.show_tables(CATALOG, ("db",))] = named(
+        "tableName", "a", "b", "c", temporary=["tv"]
+    )
+    answers[statements.show_namespaces(CATALOG)] = [
+        {"namespace": name} for name in ("db", "iomete_system_db", "off", "sys")
+    ]
+    answers[statements.describe_namespace(CATALOG, ("off",))] = [
+        {"info_name": "Properties", "info_value": "((iomete.governance.index,false))"}
+    ]
+    answers[statements.show_table_properties(table("c"))] = [
+        {"key": "iomete.governance.index", "value": "false"}
+    ]
+    entries, verdict = hour(answers, exclude=("*.DB.b*",))
+    assert [entry.table.table for entry in entries] == ["a"]
+    assert verdict.state == "complete"
+    assert {name: count for name, count in verdict.counts.items() if "excluded" in name} == {
+        "excluded: opted out": 2,
+        "excluded: pattern": 1,
+        "excluded: system database": 2,
+        "excluded: temporary view": 1,
+    }
+
+
+def test_a_v2_catalog_is_walked_by_namespace_and_described_table_by_table() -> None:
+    odd, view = TableId("lake", ("ns", "In ner"), "Odd-1"), TableId("lake", ("ns",), "v")
+    answers: dict[str, Answer] = {
+        statements.use_catalog("lake"): [],
+        statements.show_namespaces("lake"): [{"namespace": "ns"}],
+        statements.show_namespaces("lake", ("ns",)): [{"namespace": "ns.`In ner`"}],
+        statements.show_namespaces("lake", ("ns", "In ner")): [],
+        statements.show_tables("lake", ("ns",)): [],
+        statements.show_tables("lake", ("ns", "In ner")): named("tableName", "Odd-1"),
+        statements.show_views("lake", ("ns",)): named("viewName", "v"),
+        statements.show_views("lake", ("ns", "In ner")): StatementFailed(
+            "no views here.", error_class="_LEGACY_ERROR_TEMP_1184"
+        ),
+        statements.show_table_extended("lake", ("ns",)): NO_EXTENDED,
+        statements.describe_table(odd): described(properties="[current-snapshot-id=42]"),
+        statements.describe_table(view): [
+            {"col_name": name, "data_type": kind, "comment": ""}
+            for name, kind in (
+                ("a", "int"),
+                ("", ""),
+                ("# Detailed View Information", ""),
+                ("View Text", "SELECT 1 AS a"),
+            )
+        ],
+    }
+    for namespace in (("ns",), ("ns", "In ner")):
+        answers[statements.describe_namespace("lake", namespace)] = []
+    entries, verdict = hour(answers, catalogs=("lake",))
+    assert [(entry.table, entry.kind) for entry in entries] == [(view, "view"), (odd, "table")]
+    assert entries[1].state is not None
+    assert entries[1].state.snapshot_id == 42
+    assert verdict.state == "complete"
+
+
+def test_a_database_that_cannot_be_listed_is_an_omission_of_its_own() -> None:
+    answers = session_catalog("a")
+    answers[statements.show_namespaces(CATALOG)] = [{"namespace": "db"}, {"namespace": "shut"}]
+    answers[statements.describe_namespace(CATALOG, ("shut",))] = []
+    answers[statements.show_tables(CATALOG, ("shut",))] = StatementFailed("no permission.")
+    entries, verdict = hour(answers)
+    assert len(entries) == 1
+    assert verdict.state == "partial"
+    assert [one.scope for one in verdict.omissions] == ["spark_catalog.shut"]
+
+
+def test_a_catalog_that_cannot_be_listed_fails_the_hour_by_name() -> None:
+    answers: dict[str, Answer] = {statements.use_catalog(CATALOG): StatementFailed("unknown.")}
+    assert "The catalog spark_catalog cannot be listed: unknown." in str(failure(answers))
+
+
+def test_a_lakehouse_that_goes_away_is_the_hours_answer() -> None:
+    answers = session_catalog("a")
+    answers[statements.show_table_extended(CATALOG, ("db",))] = LakehouseUnavailable("gone.")
+    assert isinstance(failure(answers), LakehouseUnavailable)
+
+
+def test_more_than_three_unreadable_above_the_share_fail_the_hour() -> None:
+    answers = session_catalog(*"abcdefgh", blocks=[block(name) for name in "abcd"])
+    for name in "efgh":
+        answers[statements.describe_table(table(name))] = BROKEN
+    assert "4 of 8 tables" in str(failure(answers))
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "asked", "verdict"),
+    [(3, 3, False), (4, 80, False), (4, 79, True), (5, 100, False), (6, 100, True), (0, 0, False)],
+)
+def test_three_are_always_tolerated_and_the_share_is_never_rounded(
+    unreadable: int, asked: int, verdict: bool
+) -> None:
+    assert too_many(unreadable, asked=asked, percent=5) is verdict

@@ -1,0 +1,551 @@
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from iomete_mc_assets.collectors.observations import (
+    CatalogInput,
+    EarlierInput,
+    ObservationConfig,
+    collect,
+)
+from iomete_mc_assets.errors import (
+    HourFailed,
+    IometeMcError,
+    LakehouseError,
+    LakehouseUnavailable,
+    StatementFailed,
+)
+from iomete_mc_assets.manifests.model import Draft, Verdict
+from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
+from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.windows import HourWindow
+
+HOUR = HourWindow(datetime(2026, 11, 21, 9, tzinfo=UTC))
+NOW = datetime(2026, 11, 21, 10, 10, tzinfo=UTC)
+LISTED_AT = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
+
+
+def at(clock: str) -> datetime:
+    hour, minute = map(int, clock.split(":"))
+    return datetime(2026, 11, 21, hour, minute, tzinfo=UTC)
+
+
+def table(name: str) -> TableId:
+    return TableId("spark_catalog", ("db",), name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One commit that became current: the n-th of its table has snapshot id n, unless told."""
+
+    at: datetime
+    operation: str = "append"
+    rows: int | None = 10
+    position: int = 0
+    equality: int = 0
+    parent: int | None = None
+    id: int = 0
+
+
+@dataclass(slots=True)
+class HistoryWarehouse:
+    """Answers history statements from commits, honouring their bounds. A table can be broken or gone."""
+
+    commits: Mapping[str, Sequence[Commit]]
+    created: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    broken: Mapping[str, LakehouseError] = field(default_factory=dict[str, LakehouseError])
+    listed: Sequence[str] | None = None
+    asked: list[str] = field(default_factory=list[str])
+
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        self.asked.append(statement)
+        if "SHOW TABLES" in statement:
+            names = list(self.commits) if self.listed is None else self.listed
+            return [{"tableName": name, "isTemporary": False} for name in names]
+        rows: list[Row] = []
+        for branch in statement.split("UNION ALL"):
+            rows += self._branch(branch)
+        return rows
+
+    def stream(self, statement: str, *, rows_per_fetch: int = 1_000):  # noqa: ANN201 - never asked
+        raise NotImplementedError
+
+    def _branch(self, branch: str) -> list[Row]:
+        found = re.search(r"FROM `spark_catalog`\.`db`\.`(\w+)`\.`(\w+)`", branch)
+        number = re.search(r"SELECT (\d+)", branch)
+        assert found is not None
+        assert number is not None
+        name, metadata_table = found.groups()
+        if name in self.broken:
+            raise self.broken[name]
+        bounds = {
+            sign: int(ms) for sign, ms in re.findall(r"(<|>=) timestamp_millis\((\d+)\)", branch)
+        }
+        rows: list[Row] = []
+        for place, commit in enumerate(self.commits[name], start=1):
+            row = self._row(commit, place)
+            at_ms = round(commit.at.timestamp() * 1000)
+            if not bounds.get(">=", 0) <= at_ms < bounds.get("<", 1 << 62):
+                continue
+            kind = {"history": "h", "snapshots": "s", "metadata_log_entries": "m"}[metadata_table]
+            rows.append({**row, "n": int(number[1]), "kind": kind, "at_ms": at_ms})
+        if metadata_table == "metadata_log_entries":
+            return self._log(name, int(number[1]), rows)
+        return rows[:1] if "LIMIT 1" in branch else rows
+
+    def _row(self, commit: Commit, place: int) -> dict[str, object]:
+        snapshot_id = commit.id or place
+        return {
+            "snapshot_id": snapshot_id,
+            "parent_id": commit.parent if commit.parent is not None else (snapshot_id - 1 or None),
+            "operation": commit.operation,
+            "total_records": None if commit.rows is None else str(commit.rows),
+            "total_bytes": "1000",
+            "position_deletes": str(commit.position),
+            "equality_deletes": str(commit.equality),
+            "deleted_files": None,
+        }
+
+    def _log(self, name: str, number: int, rows: Sequence[Row]) -> list[Row]:
+        if name not in self.created:
+            return []
+        first = {"file": "m/00000-a.metadata.json", "snapshot_id": None, "sequence_number": None}
+        created_ms = round(self.created[name].timestamp() * 1000)
+        later = [
+            {**row, "file": "m/00001-b.metadata.json", "sequence_number": row["snapshot_id"]}
+            for row in rows
+        ]
+        return [{"n": number, "kind": "m", "at_ms": created_ms, **first}, *later]
+
+
+def listed(
+    name: str, commit: Commit | None, *, number: int = 1, uuid: str | None = None
+) -> TableEntry:
+    """A table as the survey shows it when ``commit``, its ``number``-th, is the newest."""
+    state = SurveyedState(
+        uuid=uuid or f"uuid-{name}",
+        metadata_location=f"file:/{name}/{number}.json",
+        snapshot_id=None if commit is None else (commit.id or number),
+        snapshot_count=0 if commit is None else number,
+        snapshot_at=None if commit is None else commit.at,
+        created_at=at("01:00"),
+    )
+    return TableEntry(table=table(name), kind="table", format="iceberg", columns=(), state=state)
+
+
+def catalog(
+    *entries: TableEntry, collected_at: datetime = LISTED_AT, omissions: tuple[Omission, ...] = ()
+) -> CatalogInput:
+    return CatalogInput(
+        manifest_id="cat",
+        window=HOUR,
+        collected_at=collected_at,
+        entries=entries,
+        omissions=omissions,
+    )
+
+
+def earlier(*observations: Observation, window: HourWindow = HOUR.previous) -> EarlierInput:
+    return EarlierInput(manifest_id="before", window=window, observations=observations)
+
+
+def never(window: HourWindow) -> EarlierInput | None:
+    return None
+
+
+def no_survey() -> CatalogInput:
+    msg = "nobody expected a survey"
+    raise AssertionError(msg)
+
+
+def run(
+    warehouse: HistoryWarehouse,
+    source: CatalogInput,
+    *,
+    windows: Sequence[HourWindow] = (HOUR,),
+    before: EarlierInput | None = None,
+    own: Callable[[HourWindow], EarlierInput | None] = never,
+    batch_tables: int = 10,
+) -> dict[HourWindow, Draft | IometeMcError]:
+    return dict(
+        collect(
+            windows,
+            warehouse,
+            config=ObservationConfig(batch_tables=batch_tables),
+            catalog_for=lambda _: source,
+            earlier=before,
+            own=own,
+            survey=no_survey,
+            now=NOW,
+        )
+    )
+
+
+def said(answer: Draft | IometeMcError) -> tuple[dict[str, Observation], Verdict]:
+    assert isinstance(answer, Draft), answer
+    records = [record for record in answer.records if isinstance(record, Observation)]
+    return {record.table.table: record for record in records}, answer.verdict()
+
+
+def hour(
+    warehouse: HistoryWarehouse,
+    source: CatalogInput,
+    *,
+    before: EarlierInput | None = None,
+    own: Callable[[HourWindow], EarlierInput | None] = never,
+    batch_tables: int = 10,
+) -> tuple[dict[str, Observation], Verdict]:
+    return said(run(warehouse, source, before=before, own=own, batch_tables=batch_tables)[HOUR])
+
+
+LOADED = Commit(at=at("09:10"), rows=100)
+
+
+def test_a_table_is_observed_as_of_the_hours_end_and_not_as_it_is_now() -> None:
+    late = Commit(at=at("10:00"), rows=200)
+    observed, verdict = hour(
+        HistoryWarehouse({"t": [LOADED, late]}), catalog(listed("t", late, number=2))
+    )
+    assert observed["t"] == Observation(
+        table=table("t"),
+        uuid="uuid-t",
+        snapshot_id=1,
+        state_at=at("09:10"),
+        row_count=100,
+        byte_count=1000,
+        total_records=100,
+        position_deletes=0,
+        equality_deletes=0,
+        last_data_change=at("09:10"),
+        exact_deletes=True,
+        surveyed_snapshot_id=2,
+        metadata_location="file:/t/2.json",
+    )
+    assert verdict.state == "complete"
+
+
+def test_an_unchanged_table_is_not_read() -> None:
+    warehouse = HistoryWarehouse({"t": [LOADED]})
+    source = catalog(listed("t", LOADED))
+    first, _ = hour(warehouse, source)
+    warehouse.asked.clear()
+    later = catalog(listed("t", LOADED), collected_at=HOUR.next.end + timedelta(minutes=5))
+    answers = dict(
+        collect(
+            [HOUR.next],
+            warehouse,
+            config=ObservationConfig(),
+            catalog_for=lambda _: later,
+            earlier=earlier(first["t"], window=HOUR),
+            own=never,
+            survey=no_survey,
+            now=HOUR.next.end + timedelta(minutes=10),
+        )
+    )
+    observed, verdict = said(answers[HOUR.next])
+    assert warehouse.asked == []
+    assert observed == first
+    assert verdict.counts["unchanged"] == 1
+
+
+def test_a_catalog_listed_before_the_hours_end_lets_no_table_go_unread() -> None:
+    warehouse = HistoryWarehouse({"t": [LOADED]})
+    first, _ = hour(warehouse, catalog(listed("t", LOADED)))
+    warehouse.asked.clear()
+    old = catalog(listed("t", LOADED), collected_at=HOUR.end - timedelta(minutes=1))
+    hour(warehouse, old, before=earlier(first["t"]))
+    assert len(warehouse.asked) == 1
+
+
+def test_a_moved_metadata_file_is_read_from_the_observed_state_on() -> None:
+    again = Commit(at=at("09:40"), rows=120)
+    warehouse = HistoryWarehouse({"t": [Commit(at=at("08:10"), rows=100), again]})
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=1, state_at=at("08:10"),
+        last_data_change=at("08:10"), surveyed_snapshot_id=1, metadata_location="file:/t/1.json",
+    )  # fmt: skip
+    observed, _ = hour(warehouse, catalog(listed("t", again, number=2)), before=earlier(before))
+    assert observed["t"].row_count == 120
+    assert (
+        f"made_current_at >= timestamp_millis({round(at('08:10').timestamp() * 1000)})"
+        in warehouse.asked[0]
+    )
+
+
+def test_a_late_survey_is_nothing_the_next_hour_may_lean_on() -> None:
+    """Between an old hour's end and a listing of now, a write and its rollback leave no trace in the listing."""
+    observed, _ = said(
+        run(
+            HistoryWarehouse({"t": [LOADED]}),
+            catalog(listed("t", LOADED), collected_at=at("12:00")),
+        )[HOUR]
+    )
+    assert (observed["t"].surveyed_snapshot_id, observed["t"].metadata_location) == (None, None)
+
+
+def test_a_range_reads_each_table_once_and_carries_the_last_change_upward() -> None:
+    commits = [
+        Commit(at=at("07:10"), rows=100),
+        Commit(at=at("08:20"), operation="replace", rows=100),
+        Commit(at=at("09:30"), rows=150),
+    ]
+    warehouse = HistoryWarehouse({"t": commits}, created={"t": at("06:50")})
+    windows = [HourWindow(at(f"0{hour}:00")) for hour in (6, 7, 8, 9)]
+    answers = run(warehouse, catalog(listed("t", commits[-1], number=3)), windows=windows)
+    rows = [said(answers[window])[0]["t"].row_count for window in windows]
+    changes = [said(answers[window])[0]["t"].last_data_change for window in windows]
+    assert rows == [0, 100, 100, 150]
+    assert changes == [None, at("07:10"), at("07:10"), at("09:30")]
+    assert len(warehouse.asked) == 3  # bounded, whole, and how it began
+    assert list(answers) == windows
+
+
+def test_hours_before_a_table_was_created_say_nothing_of_it() -> None:
+    warehouse = HistoryWarehouse({"t": [LOADED]}, created={"t": at("09:05")})
+    answers = run(warehouse, catalog(listed("t", LOADED)), windows=[HOUR.previous, HOUR])
+    observed, verdict = said(answers[HOUR.previous])
+    assert (observed, verdict.state, verdict.counts["not yet created"]) == ({}, "complete", 1)
+    assert said(answers[HOUR])[0]["t"].row_count == 100
+
+
+def test_an_empty_table_is_measured_as_zero_without_reading_it() -> None:
+    warehouse = HistoryWarehouse({"t": []})
+    observed, verdict = hour(warehouse, catalog(listed("t", None)))
+    assert (observed["t"].row_count, observed["t"].last_data_change) == (0, None)
+    assert (warehouse.asked, verdict.state) == ([], "complete")
+
+
+def test_an_expired_past_is_unknown_and_never_todays_value() -> None:
+    left = Commit(at=at("10:02"), rows=5, parent=41, id=42)
+    warehouse = HistoryWarehouse({"t": [left]}, created={"t": at("01:00")})
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=7, state_at=at("08:10"), row_count=3
+    )
+    answers = run(warehouse, catalog(listed("t", left, number=9)), before=earlier(before))
+    draft = answers[HOUR]
+    assert isinstance(draft, Draft)
+    verdict = draft.verdict()
+    assert (verdict.state, list(draft.records)) == ("unknown", [])
+    assert [one.kind for one in verdict.omissions] == ["unknowable"]
+
+
+def test_the_hours_own_manifest_is_evidence_for_what_was_expired_since() -> None:
+    left = Commit(at=at("10:02"), rows=5, parent=41, id=42)
+    warehouse = HistoryWarehouse({"t": [left]}, created={"t": at("01:00")})
+    known = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=7, state_at=at("08:10"), row_count=3
+    )
+    own = EarlierInput(manifest_id="mine", window=HOUR, observations=(known,))
+    observed, verdict = hour(warehouse, catalog(listed("t", left, number=9)), own=lambda _: own)
+    assert observed["t"].row_count == 3
+    assert verdict.counts["kept"] == 1
+
+
+def test_an_expired_write_before_a_rewrite_keeps_the_change_the_hour_knew() -> None:
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=100, parent=41, id=42)
+    own = EarlierInput(
+        manifest_id="mine",
+        window=HOUR,
+        observations=(
+            Observation(
+                table=table("t"),
+                uuid="uuid-t",
+                snapshot_id=42,
+                row_count=100,
+                last_data_change=at("08:00"),
+            ),
+        ),
+    )
+    observed, _ = hour(
+        HistoryWarehouse({"t": [rewrite]}), catalog(listed("t", rewrite)), own=lambda _: own
+    )
+    assert observed["t"].last_data_change == at("08:00")
+
+
+def test_a_lone_rewrite_is_no_freshness_and_says_so() -> None:
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=100, parent=41, id=42)
+    observed, verdict = hour(HistoryWarehouse({"t": [rewrite]}), catalog(listed("t", rewrite)))
+    assert (observed["t"].row_count, observed["t"].last_data_change) == (100, None)
+    assert [(one.question, one.kind) for one in verdict.omissions] == [("freshness", "unknowable")]
+
+
+def test_equality_deletes_leave_the_row_count_unknown_beside_the_raw_totals() -> None:
+    commit = Commit(at=at("09:20"), operation="overwrite", rows=100, equality=2)
+    observed, verdict = hour(HistoryWarehouse({"t": [commit]}), catalog(listed("t", commit)))
+    seen = observed["t"]
+    assert (seen.row_count, seen.total_records, seen.equality_deletes) == (None, 100, 2)
+    assert [one.question for one in verdict.omissions] == ["row count"]
+
+
+BROKEN = StatementFailed("metadata file is gone.")
+
+
+def test_a_broken_table_takes_no_other_along_and_is_carried_unsent() -> None:
+    names = [f"t{number}" for number in range(8)]
+    warehouse = HistoryWarehouse(dict.fromkeys(names, [LOADED]), broken={"t5": BROKEN})
+    before = Observation(
+        table=table("t5"), uuid="uuid-t5", snapshot_id=9, state_at=at("08:00"), row_count=4
+    )
+    observed, verdict = hour(
+        warehouse,
+        catalog(*(listed(name, LOADED) for name in names)),
+        before=earlier(before),
+        batch_tables=8,
+    )
+    assert observed["t5"] == replace(before, carried_from="before")
+    assert [name for name, one in observed.items() if one.carried_from is None] == [
+        name for name in names if name != "t5"
+    ]
+    assert [(one.scope, one.kind) for one in verdict.omissions] == [
+        ("spark_catalog.db.t5", "unreadable")
+    ]
+    assert len(warehouse.asked) == 7
+
+
+def test_what_was_carried_keeps_the_manifest_it_first_came_from() -> None:
+    before = Observation(table=table("a"), uuid="uuid-a", snapshot_id=9, carried_from="older")
+    warehouse = HistoryWarehouse({"a": [LOADED], "b": [LOADED]}, broken={"a": BROKEN})
+    observed, _ = hour(
+        warehouse, catalog(listed("a", LOADED), listed("b", LOADED)), before=earlier(before)
+    )
+    assert observed["a"].carried_from == "older"
+
+
+@pytest.mark.parametrize("sql_state", ["42P01", "42K05"])
+def test_a_table_dropped_after_the_listing_is_unknowable_and_no_failure(sql_state: str) -> None:
+    gone = StatementFailed("not found.", sql_state=sql_state)
+    warehouse = HistoryWarehouse({"t": [LOADED], "u": [LOADED]}, broken={"t": gone}, listed=["u"])
+    observed, verdict = hour(warehouse, catalog(listed("t", LOADED), listed("u", LOADED)))
+    assert list(observed) == ["u"]
+    assert [(one.scope, one.kind) for one in verdict.omissions] == [
+        ("spark_catalog.db.t", "unknowable")
+    ]
+
+
+def test_a_table_that_left_the_catalog_is_said_to_be_dropped_once() -> None:
+    before = Observation(table=table("old"), uuid="uuid-old", snapshot_id=9)
+    warehouse = HistoryWarehouse({"t": [LOADED]})
+    answers = run(
+        warehouse, catalog(listed("t", LOADED)), before=earlier(before, window=HOUR.previous.previous),
+        windows=[HOUR.previous, HOUR],
+    )  # fmt: skip
+    first, second = (said(answers[window])[1] for window in (HOUR.previous, HOUR))
+    assert [one.scope for one in first.omissions if "dropped" in one.reason] == [
+        "spark_catalog.db.old"
+    ]
+    assert second.omissions == ()
+
+
+def test_tables_of_an_unreadable_database_are_carried_and_not_dropped() -> None:
+    shut = Omission(
+        scope="spark_catalog.shut",
+        question="list tables",
+        kind="unreadable",
+        reason="no permission.",
+    )
+    hidden = TableId("spark_catalog", ("shut",), "t")
+    before = Observation(table=hidden, uuid="uuid-x", snapshot_id=9)
+    answers = run(
+        HistoryWarehouse({"u": [LOADED]}),
+        catalog(listed("u", LOADED), omissions=(shut,)),
+        before=earlier(before),
+    )
+    observed, verdict = said(answers[HOUR])
+    assert observed["t"].carried_from == "before"
+    assert verdict.omissions == (shut,)
+
+
+def test_a_new_uuid_under_an_old_name_carries_nothing() -> None:
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=100, parent=41, id=42)
+    before = Observation(
+        table=table("t"),
+        uuid="another",
+        snapshot_id=41,
+        state_at=at("08:00"),
+        last_data_change=at("08:00"),
+    )
+    observed, verdict = hour(
+        HistoryWarehouse({"t": [rewrite]}), catalog(listed("t", rewrite)), before=earlier(before)
+    )
+    assert observed["t"].last_data_change is None
+    assert verdict.counts.get("dropped") is None
+
+
+def test_an_old_uuid_under_a_new_name_is_a_rename() -> None:
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=100, parent=41, id=42)
+    before = Observation(
+        table=table("old"),
+        uuid="uuid-new",
+        snapshot_id=41,
+        state_at=at("08:00"),
+        last_data_change=at("08:00"),
+    )
+    observed, verdict = hour(
+        HistoryWarehouse({"new": [rewrite]}),
+        catalog(listed("new", rewrite)),
+        before=earlier(before),
+    )
+    assert observed["new"].last_data_change == at("08:00")
+    assert verdict.state == "complete"
+
+
+def test_too_many_unreadable_tables_fail_the_hour() -> None:
+    names = [f"t{number}" for number in range(8)]
+    warehouse = HistoryWarehouse(
+        dict.fromkeys(names, [LOADED]), broken=dict.fromkeys(names[:4], BROKEN)
+    )
+    answer = run(warehouse, catalog(*(listed(name, LOADED) for name in names)))[HOUR]
+    assert isinstance(answer, HourFailed)
+    assert "4 of 8 tables" in str(answer)
+
+
+def test_a_lakehouse_that_goes_away_is_every_hours_answer() -> None:
+    warehouse = HistoryWarehouse({"t": [LOADED]}, broken={"t": LakehouseUnavailable("gone.")})
+    answers = run(warehouse, catalog(listed("t", LOADED)), windows=[HOUR.previous, HOUR])
+    assert [type(answer) for answer in answers.values()] == [LakehouseUnavailable] * 2
+
+
+def test_an_hour_that_has_not_ended_is_refused_and_the_others_are_not() -> None:
+    answers = run(
+        HistoryWarehouse({"t": [LOADED]}), catalog(listed("t", LOADED)), windows=[HOUR, HOUR.next]
+    )
+    assert isinstance(answers[HOUR], Draft)
+    assert isinstance(answers[HOUR.next], HourFailed)
+
+
+def test_one_survey_serves_every_hour_without_a_catalog() -> None:
+    surveys: list[CatalogInput] = []
+
+    def survey() -> CatalogInput:
+        surveys.append(replace(catalog(listed("t", LOADED)), manifest_id=None, window=None))
+        return surveys[-1]
+
+    answers = dict(
+        collect(
+            [HOUR.previous, HOUR],
+            HistoryWarehouse({"t": [LOADED]}, created={"t": at("09:05")}),
+            config=ObservationConfig(),
+            catalog_for=lambda _: None,
+            earlier=None,
+            own=never,
+            survey=survey,
+            now=NOW,
+        )
+    )
+    assert len(surveys) == 1
+    draft = answers[HOUR]
+    assert isinstance(draft, Draft)
+    assert "catalog_from" not in draft.inputs
+
+
+def test_views_and_ordinary_tables_are_counted_and_not_observed() -> None:
+    view = TableEntry(table=table("v"), kind="view", format="other", columns=())
+    plain = TableEntry(table=table("p"), kind="table", format="other", columns=())
+    observed, verdict = hour(
+        HistoryWarehouse({"t": [LOADED]}), catalog(view, plain, listed("t", LOADED))
+    )
+    assert list(observed) == ["t"]
+    assert (verdict.counts["views skipped"], verdict.counts["other tables skipped"]) == (1, 1)

@@ -1,0 +1,50 @@
+"""Cutting events into requests."""
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iomete_mc_assets.montecarlo.events.event import Envelope, encoded
+from iomete_mc_assets.push.batches import Sized, batches
+
+ENVELOPE = Envelope.of("query_logs", resource_uuid="u", resource_type="spark", log_type="hive-s3")
+
+
+def sized(ordinal: int, body: bytes) -> Sized:
+    return Sized(ordinal=ordinal, size=len(body), digest=hashlib.sha256(body).hexdigest())
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.text(max_size=60)), max_size=60),
+    st.integers(min_value=1, max_value=9),
+    st.integers(min_value=900, max_value=3_000),
+)
+def test_rule_5_batches_lose_nothing_and_respect_both_limits_in_the_bytes_really_sent(
+    drawn: list[tuple[bool, str]], max_events: int, max_bytes: int
+) -> None:
+    bodies = {ordinal: encoded({"t": text}) for ordinal, (going, text) in enumerate(drawn) if going}
+    cut = list(
+        batches(
+            (sized(ordinal, body) for ordinal, body in bodies.items()),
+            max_events=max_events,
+            max_bytes=max_bytes,
+            envelope_bytes=ENVELOPE.size,
+        )
+    )
+    assert [ordinal for batch in cut for ordinal in batch.ordinals] == list(bodies)
+    for batch in cut:
+        sent = ENVELOPE.around(bodies[ordinal] for ordinal in batch.ordinals)
+        assert batch.bytes == len(sent) <= max_bytes
+        assert 0 < batch.events == len(batch.ordinals) <= max_events
+
+
+def test_an_oversized_event_never_makes_an_empty_batch() -> None:
+    bodies = [b"x" * 10, b"x" * 500, b"x" * 10]
+    cut = batches(
+        (sized(n, body) for n, body in enumerate(bodies)),
+        max_events=10,
+        max_bytes=200,
+        envelope_bytes=100,
+    )
+    assert [list(batch.ordinals) for batch in cut] == [[0], [1], [2]]
