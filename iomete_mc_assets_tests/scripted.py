@@ -15,7 +15,7 @@ class ScriptedWarehouse:
         self.answers = dict(answers)
         self.asked: list[str] = []
 
-    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
         self.asked.append(statement)
         assert statement in self.answers, f"nobody expected: {statement}"
         answer = self.answers[statement]
@@ -23,5 +23,5 @@ class ScriptedWarehouse:
             raise answer
         return answer
 
-    def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
+    def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:  # noqa: ARG002 - the protocol's
         yield from self.ask(statement)

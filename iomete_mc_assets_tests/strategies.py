@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from hypothesis import strategies as st
 
@@ -159,14 +159,12 @@ class ModelTable:
 @st.composite
 def histories(draw: st.DrawFn, *, expiring: bool) -> ModelTable:
     """A table after up to 25 operations, which begin with an append."""
-    kinds: list[Step] = [
-        "append", "overwrite", "delete", "replace", "replace", "rollback", "branch", "fast forward", "staged",
-    ]  # fmt: skip
-    if expiring:
-        kinds += ["expire"]
+    kinds: list[Step] = [kind for kind in get_args(Step) if expiring or kind != "expire"]
+    kinds.append("replace")
     steps = draw(
         st.lists(
-            st.tuples(st.sampled_from(kinds), st.integers(1, 90), st.integers(0, 30)), max_size=25
+            st.tuples(st.sampled_from(kinds), st.integers(1, 90), st.integers(0, 30)),
+            max_size=25,
         )
     )
     table = ModelTable()

@@ -180,14 +180,18 @@ class Journey:
 
     def table(self) -> Table:
         """What the Dagster UI shows of these hours, as one table."""
-        table = Table(title="What was collected, and what Monte Carlo took", box=box.SIMPLE_HEAD)
+        table = Table(
+            title="What was collected, and what Monte Carlo took",
+            box=box.SIMPLE_HEAD,
+            padding=0,
+        )
         for name in ("partition", "state"):
             table.add_column(name, no_wrap=True)
-        for name in ("records", "omissions"):
+        for name in ("records", "omitted"):
             table.add_column(name, justify="right")
         table.add_column("push", no_wrap=True)
         table.add_column("batches", justify="right")
-        table.add_column("invocation ids", no_wrap=True)
+        table.add_column("invocation", no_wrap=True)
         for flow in FLOWS:
             collected = newest_by_hour(self._instance, collected_key(flow), hours=self._windows)
             pushed = newest_by_hour(self._instance, pushed_key(flow), hours=self._windows)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from iomete_mc_assets.cli.sandbox import sandbox
 from iomete_mc_assets.errors import IometeMcError
 
 DEMO_HOME = Path(".demo")
@@ -71,6 +72,9 @@ def dev(home: Path, port: int | None) -> None:
     from iomete_mc_assets.cli.dev import run_dev  # noqa: PLC0415 - only this command needs it
 
     run_dev(home.absolute(), port=port)
+
+
+main.add_command(sandbox)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,13 @@ class Beginning:
 
     Attributes:
         first_row: the oldest row of ``.history``; None when there is none.
+        first_operation: of its snapshot; None where an older snapshot exists, or no row.
         log: oldest first; Iceberg keeps the last 100 entries by default.
         created_at: the metastore's word, which a re-registered table makes too young; None without.
     """
 
     first_row: HistoryRow | None
+    first_operation: str | None = None
     log: Sequence[LogEntry]
     created_at: datetime | None = None
 
@@ -114,7 +116,8 @@ def without_rows(beginning: Beginning, instant: datetime) -> Existed | NotYet | 
     if whole_log and log[0].at >= instant:
         return NotYet()
     existed = bool(log) and log[0].at < instant
-    if existed and (first is None or _is_first_ever(first, log)):
+    never_written = first is None or _is_first_ever(first, beginning, whole_log=whole_log)
+    if existed and never_written:
         return Existed()
     begins_here = first is None or first.parent_id is None
     if (
@@ -127,15 +130,21 @@ def without_rows(beginning: Beginning, instant: datetime) -> Existed | NotYet | 
     return Unknown("its history before the hour's end was expired")
 
 
-def _is_first_ever(row: HistoryRow, log: Sequence[LogEntry]) -> bool:
+def _is_first_ever(row: HistoryRow, beginning: Beginning, *, whole_log: bool) -> bool:
     """Whether the row is the table's first snapshot, so that nothing before it can have been expired.
 
-    CREATE OR REPLACE makes snapshots without a parent too, so only the sequence number proves it; format
-    version 1 has none.
+    A replaced table's snapshots have no parent either, so that alone is no proof. The sequence number is;
+    format version 1 has none, and there it is an append right after the table's first metadata file, as
+    replacing a table is an overwrite or a metadata file of its own.
     """
-    return row.parent_id is None and any(
-        entry.snapshot_id == row.snapshot_id and entry.sequence_number == 1 for entry in log
-    )
+    if row.parent_id is not None:
+        return False
+    if any(
+        one.snapshot_id == row.snapshot_id and one.sequence_number == 1 for one in beginning.log
+    ):
+        return True
+    before = sum(one.at < row.at for one in beginning.log)
+    return whole_log and before == 1 and beginning.first_operation == "append"
 
 
 def last_data_change(

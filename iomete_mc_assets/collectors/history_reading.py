@@ -165,7 +165,13 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
         if row["kind"] == "m"
     ]
     first = next((_history_row(row) for row in rows if row["kind"] == "h"), None)
-    return Beginning(first_row=first, log=log)
+    operations = {row["snapshot_id"]: row["operation"] for row in rows if row["kind"] == "s"}
+    operation = None if first is None else operations.get(first.snapshot_id)
+    return Beginning(
+        first_row=first,
+        first_operation=None if operation is None else str(operation),
+        log=log,
+    )
 
 
 def _history_row(row: Row) -> HistoryRow:

@@ -1,30 +1,15 @@
-"""Cutting a flow's events into requests by number and by the bytes really sent. Sends nothing, holds no body."""
+"""Cutting a flow's events into requests by number and by the bytes really sent. Sends nothing."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from iomete_mc_assets.manifests.receipts import Ordinals, PlannedBatch
 from iomete_mc_assets.montecarlo.events.event import SEPARATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sized:
-    """What is known of an event once its body has been let go.
-
-    Attributes:
-        ordinal: of its record in the manifest.
-        size: bytes of its body.
-        digest: hex SHA-256 of its body.
-    """
-
-    ordinal: int
-    size: int
-    digest: str
+from iomete_mc_assets.push.candidates import Candidate
 
 
 def batches(
-    events: Iterable[Sized], *, max_events: int, max_bytes: int, envelope_bytes: int
+    events: Iterable[Candidate], *, max_events: int, max_bytes: int, envelope_bytes: int
 ) -> Iterator[PlannedBatch]:
     """Cut events, ascending by ordinal, into requests within both limits.
 
@@ -37,7 +22,7 @@ def batches(
         max_bytes: of a request's body.
         envelope_bytes: of a request without events.
     """
-    batch: list[Sized] = []
+    batch: list[Candidate] = []
     size = envelope_bytes
     for event in events:
         grown = size + event.size + (len(SEPARATOR) if batch else 0)
@@ -51,7 +36,7 @@ def batches(
         yield _planned(batch, size)
 
 
-def _planned(batch: list[Sized], size: int) -> PlannedBatch:
+def _planned(batch: list[Candidate], size: int) -> PlannedBatch:
     return PlannedBatch(
         ordinals=Ordinals.of(event.ordinal for event in batch),
         events=len(batch),

@@ -1,6 +1,6 @@
 """What a flow decides about each record before anything is sent. How flows decide lives in their modules."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,7 +17,7 @@ Numbered = Iterable[tuple[int, Record]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One record and its fate; its event's body has been let go.
+    """One record and its fate.
 
     Attributes:
         ordinal: of the record in its manifest.
@@ -25,6 +25,7 @@ class Candidate:
         status: why it is left out; None when it goes.
         reason: of a status that does not explain itself; else empty.
         size, digest: of its event; 0 and empty when it is left out before one was built.
+        event: kept where sending it soon saves reading its record again; None else.
     """
 
     ordinal: int
@@ -34,6 +35,7 @@ class Candidate:
     size: int = 0
     digest: str = ""
     notes: tuple[Note, ...] = ()
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,10 @@ class StateRules(Protocol):
 
     def candidate(self, ordinal: int, record: Record) -> Candidate:
         """What becomes of a record, but for a name that another table takes."""
+        ...
+
+    def kept(self, state: State, present: Container[str]) -> State:
+        """The part of a state that stays, given the keys that the manifest has."""
         ...
 
     def folded(self, records: Numbered, sent: Sent) -> State:

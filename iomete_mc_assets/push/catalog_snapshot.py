@@ -1,5 +1,6 @@
 """Which catalog entries go: new or changed ones, and each once a day. Rules 11 and 12 of ledger.md."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -74,9 +75,13 @@ class CatalogRules:
                 folded = self._folded(entry, entry_of(state, key), ordinal, sent)
                 if folded:
                     state[key] = folded
-        if self.complete:
-            return {key: value for key, value in state.items() if key in present}
-        return state
+        return self.kept(state, present)
+
+    def kept(self, state: State, present: Container[str]) -> State:
+        """As ``StateRules.kept``: a table that is gone goes again when it is back."""
+        if not self.complete:
+            return state
+        return {key: value for key, value in state.items() if key in present}
 
     def _folded(
         self, entry: TableEntry, before: dict[str, JsonValue], ordinal: int, sent: Sent

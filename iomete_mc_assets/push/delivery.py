@@ -8,10 +8,11 @@ import logging
 import threading
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from iomete_mc_assets.errors import (
     BudgetSpent,
@@ -47,6 +48,56 @@ TOO_LARGE_STATUS = 413
 
 class PlanOutdated(Exception):
     """Records no longer give the bytes that were planned: an upgrade changed how events are built."""
+
+
+class EventSource(Protocol):
+    """Where a plan's events come from."""
+
+    def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
+        """Events by ordinal; asked for in plan order, each once.
+
+        Raises:
+            PlanOutdated: a record gives no event any more.
+        """
+        ...
+
+
+class KeptEvents:
+    """Events held since they were planned."""
+
+    def __init__(self, events: Mapping[int, Event]) -> None:
+        self._events = events
+
+    def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
+        """As ``EventSource.take``."""
+        return {ordinal: self._events[ordinal] for ordinal in ordinals}
+
+
+class EventsReadAgain:
+    """Events built anew from a manifest's records, one batch in memory at a time."""
+
+    def __init__(
+        self,
+        records: Iterable[tuple[int, Record]],
+        event: Callable[[Record], Event | None],
+    ) -> None:
+        self._records = iter(records)
+        self._event = event
+
+    def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
+        """As ``EventSource.take``."""
+        wanted = set(ordinals)
+        built: dict[int, Event] = {}
+        while len(built) < len(wanted):
+            ordinal, record = next(self._records, (None, None))
+            if ordinal is None or record is None:
+                raise PlanOutdated
+            if ordinal in wanted:
+                event = self._event(record)
+                if event is None:
+                    raise PlanOutdated
+                built[ordinal] = event
+        return built
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,12 +252,7 @@ class Delivery:
         self._held_refusals: list[Refusal] = []
         self._failure: BaseException | None = None
 
-    def deliver(
-        self,
-        pending: Sequence[Pending],
-        records: Iterable[tuple[int, Record]],
-        event: Callable[[Record], Event | None],
-    ) -> None:
+    def deliver(self, pending: Sequence[Pending], events: EventSource) -> None:
         """Send the pieces; on return each has a receipt, a refusal, or as many sends as it may have.
 
         Raises:
@@ -224,7 +270,7 @@ class Delivery:
         }
         self._write_doubts(sending=True)
         try:
-            self._send_all(self._with_bodies(sendable, records, event))
+            self._send_all(self._with_bodies(sendable, events))
             for piece in self._held:
                 self._work(piece.halves(parts=True))
         except (PushError, PlanOutdated):
@@ -263,30 +309,14 @@ class Delivery:
         if self._failure is not None:
             raise self._failure
 
-    def _with_bodies(
-        self,
-        pending: Sequence[Pending],
-        records: Iterable[tuple[int, Record]],
-        event: Callable[[Record], Event | None],
-    ) -> Iterator[_Piece]:
+    def _with_bodies(self, pending: Sequence[Pending], events: EventSource) -> Iterator[_Piece]:
         """Pieces with the bodies of their events, each batch compared with the plan's digest."""
-        numbered = iter(records)
         by_place: dict[int, list[Pending]] = {}
         for piece in pending:
             by_place.setdefault(piece.place, []).append(piece)
         for place, pieces in by_place.items():
             batch = self._plan.batches[place]
-            wanted = set(batch.ordinals)
-            built: dict[int, Event] = {}
-            while len(built) < len(wanted):
-                ordinal, record = next(numbered, (None, None))
-                if ordinal is None or record is None:
-                    raise PlanOutdated
-                if ordinal in wanted:
-                    made = event(record)
-                    if made is None:
-                        raise PlanOutdated
-                    built[ordinal] = made
+            built = events.take(batch.ordinals)
             if digest_of(made.digest for made in built.values()) != batch.digest:
                 raise PlanOutdated
             for piece in pieces:

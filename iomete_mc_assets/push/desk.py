@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,14 @@ from iomete_mc_assets.montecarlo.ingest import Ingest
 from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
 from iomete_mc_assets.push.candidates import Numbered
 from iomete_mc_assets.push.config import PushConfig
-from iomete_mc_assets.push.delivery import Delivery, book_crash, pending_of
+from iomete_mc_assets.push.delivery import (
+    Delivery,
+    EventSource,
+    EventsReadAgain,
+    KeptEvents,
+    book_crash,
+    pending_of,
+)
 from iomete_mc_assets.push.ledger import Entry, Head, Log, Owner, opened
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.policy import RunPolicy
@@ -83,10 +90,22 @@ class Desk:
         event: Callable[[Record], Event | None],
         *,
         max_sends: int,
+        kept: Mapping[int, Event] | None = None,
     ) -> None:
-        """Send what the plan still has to send; see ``Delivery.deliver`` for what it raises."""
-        config = self.config
-        envelope = config.envelope(
+        """Send what the plan still has to send; see ``Delivery.deliver`` for what it raises.
+
+        Args:
+            header: whose records.
+            generation: where receipts go.
+            plan: what to send.
+            event: how a record's event is built, when it is read again.
+            max_sends: of a piece without an answer.
+            kept: events held since the plan was made; None reads the records.
+        """
+        events: EventSource = EventsReadAgain(self.records(header), event)
+        if kept is not None:
+            events = KeptEvents(kept)
+        envelope = self.config.envelope(
             header.flow, resource_type=plan.resource_type, log_type=plan.log_type
         )
         Delivery(
@@ -100,7 +119,7 @@ class Desk:
             policy=self.policy,
             max_sends=max_sends,
             now=self.now,
-        ).deliver(pending_of(generation, plan), self.records(header), event)
+        ).deliver(pending_of(generation, plan), events)
 
     def preview(self, header: Header, plans: Iterable[tuple[Generation, Plan]]) -> Preview:
         """What is left of plans, written or not."""

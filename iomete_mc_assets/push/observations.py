@@ -1,5 +1,6 @@
 """Which observations go: one per table and clock hour, of catalogued tables, never backwards. Rules 10 and 11."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,6 +79,10 @@ class ObservationRules:
             present.add(key)
             if ordinal in sent.accepted or ordinal in sent.doubtful:
                 state[key] = self._folded(observation, entry_of(state, key), ordinal, sent)
+        return self.kept(state, present)
+
+    def kept(self, state: State, present: Container[str]) -> State:
+        """As ``StateRules.kept``."""
         return {
             key: value
             for key, value in state.items()

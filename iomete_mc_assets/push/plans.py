@@ -1,14 +1,15 @@
 """From candidates to a plan: which records go in which request, and why the others do not. Sends nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import LEFT_OUT_SAMPLE, SENT_VERSION, LeftOut, Plan
+from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.montecarlo.naming import Naming
-from iomete_mc_assets.push.batches import Sized, batches
+from iomete_mc_assets.push.batches import batches
 from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.records import TableId
@@ -17,24 +18,50 @@ UNREMARKABLE = ("accepted_before", "carried")
 """Left out as a matter of course: counted, not listed."""
 
 
+KEPT_BYTES = 32 * 1024 * 1024
+"""Bodies of events held from planning to sending; beyond that records are read a second time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan just made.
+
+    Attributes:
+        events: those of its batches by ordinal; None where they were too many to hold.
+    """
+
+    plan: Plan
+    events: Mapping[int, Event] | None
+
+
 @dataclass(slots=True)
 class _Tally:
     left_out: Counter[str]
     sample: list[LeftOut]
     notes: Counter[str]
+    events: dict[int, Event] | None
+    bytes_left: int = KEPT_BYTES
 
-    def going(self, candidates: Iterable[Candidate]) -> Iterator[Sized]:
+    def going(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """Those that go; the others are counted."""
         for candidate in candidates:
             if candidate.status is None:
                 self.notes.update(candidate.notes)
-                yield Sized(ordinal=candidate.ordinal, size=candidate.size, digest=candidate.digest)
+                self._keep(candidate)
+                yield candidate
                 continue
             self.left_out[candidate.status] += 1
             if candidate.status not in UNREMARKABLE and len(self.sample) < LEFT_OUT_SAMPLE:
                 self.sample.append(
                     LeftOut(about=candidate.about, status=candidate.status, reason=candidate.reason)
                 )
+
+    def _keep(self, candidate: Candidate) -> None:
+        self.bytes_left -= candidate.size
+        if candidate.event is None or self.bytes_left < 0:
+            self.events = None
+        if self.events is not None and candidate.event is not None:
+            self.events[candidate.ordinal] = candidate.event
 
 
 def planned(
@@ -45,18 +72,20 @@ def planned(
     config: PushConfig,
     run_id: str,
     at: datetime,
-) -> Plan:
+) -> Planned:
     """The plan of a manifest; candidates are consumed as they come."""
     flow: Flow = header.flow
     envelope = config.envelope(flow, resource_type=config.resource_type, log_type=config.log_type)
-    tally = _Tally(Counter(), [], Counter())
-    cut = batches(
-        tally.going(candidates),
-        max_events=config.max_events(flow),
-        max_bytes=config.max_body_bytes,
-        envelope_bytes=envelope.size,
+    tally = _Tally(Counter(), [], Counter(), {})
+    cut = tuple(
+        batches(
+            tally.going(candidates),
+            max_events=config.max_events(flow),
+            max_bytes=config.max_body_bytes,
+            envelope_bytes=envelope.size,
+        )
     )
-    return Plan(
+    plan = Plan(
         schema_version=SENT_VERSION,
         manifest_id=header.manifest_id,
         generation=generation,
@@ -66,20 +95,24 @@ def planned(
         max_body_bytes=config.max_body_bytes,
         resource_type=config.resource_type,
         log_type=config.log_type,
-        batches=tuple(cut),
+        batches=cut,
         left_out=dict(sorted(tally.left_out.items())),
         left_out_sample=tuple(tally.sample),
         notes=dict(sorted(tally.notes.items())),
     )
+    return Planned(plan=plan, events=tally.events)
 
 
 def state_candidates(
     records: Numbered, rules: StateRules, naming: Naming, *, done: set[int]
-) -> list[Candidate]:
+) -> tuple[list[Candidate], dict[str, TableId]]:
     """All records of a state flow but those done before, names given to one table each.
 
     Of tables that share a name at Monte Carlo the first in sorted order has it; of a table's records
     the first goes.
+
+    Returns:
+        The candidates, and who has each name.
     """
     tables: list[TableId] = []
     candidates: list[Candidate] = []
@@ -89,10 +122,11 @@ def state_candidates(
             candidates.append(rules.candidate(ordinal, record))
     holders = naming.holders(tables)
     seen: set[TableId] = {tables[ordinal] for ordinal in done}
-    return [
+    fates = [
         _with_its_name(candidate, tables[candidate.ordinal], holders, naming, seen)
         for candidate in candidates
     ]
+    return fates, holders
 
 
 def _with_its_name(

@@ -69,6 +69,7 @@ class QueryRules:
                     size=len(event.body),
                     digest=event.digest,
                     notes=event.notes,
+                    event=event,
                 )
             seen.add(key)
 

@@ -10,7 +10,7 @@ from iomete_mc_assets.push.delivery import PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
-from iomete_mc_assets.push.plans import planned
+from iomete_mc_assets.push.plans import Planned, planned
 from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
 from iomete_mc_assets.push.query_logs import HourKeys, QueryRules
 from iomete_mc_assets.windows import HourWindow
@@ -48,7 +48,7 @@ class QueryPush:
         for header in self._waiting(window):
             sent = self._sent(header)
             generation = (sent.generations() or [sent.generation(1)])[-1]
-            plan = generation.plan() or self._plan(header, sent, generation)
+            plan = generation.plan() or self._plan(header, sent, generation).plan
             plans.append((generation, plan))
         return self._desk.preview(asked, plans)
 
@@ -89,32 +89,45 @@ class QueryPush:
         generation = generations[-1] if generations else sent.generation(1)
         if held is not None and held.open:
             self._desk.book_crash(generation, held.entry)
-        plan = generation.plan() or self._written_plan(header, sent, generation)
+        plan = generation.plan()
+        planned_now = (
+            Planned(plan=plan, events=None)
+            if plan is not None
+            else self._written_plan(header, sent, generation)
+        )
         while True:
             try:
-                self._deliver(header, generation, plan)
+                self._deliver(header, generation, planned_now)
             except PlanOutdated:
                 generation = sent.generation(generation.number + 1)
-                plan = self._written_plan(header, sent, generation)
+                planned_now = self._written_plan(header, sent, generation)
             else:
                 break
         self._desk.settle(sent, header, reason=header.reason)
 
-    def _deliver(self, header: Header, generation: Generation, plan: Plan) -> None:
+    def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
+        plan = made.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
-        self._desk.deliver(header, generation, plan, rules.event, max_sends=MAX_SENDS_IN_DOUBT)
+        self._desk.deliver(
+            header,
+            generation,
+            plan,
+            rules.event,
+            max_sends=MAX_SENDS_IN_DOUBT,
+            kept=made.events,
+        )
 
     def _rules(self, max_body_bytes: int, resource_type: str, log_type: str) -> QueryRules:
         envelope = self._desk.config.envelope(FLOW, resource_type=resource_type, log_type=log_type)
         return QueryRules(max_event_bytes=max_body_bytes - envelope.size)
 
-    def _written_plan(self, header: Header, sent: SentFolder, generation: Generation) -> Plan:
+    def _written_plan(self, header: Header, sent: SentFolder, generation: Generation) -> Planned:
         """Plan, and write it down before the first request."""
-        plan = self._plan(header, sent, generation)
-        generation.write_plan(plan)
-        return plan
+        made = self._plan(header, sent, generation)
+        generation.write_plan(made.plan)
+        return made
 
-    def _plan(self, header: Header, sent: SentFolder, generation: Generation) -> Plan:
+    def _plan(self, header: Header, sent: SentFolder, generation: Generation) -> Planned:
         config = self._desk.config
         rules = self._rules(config.max_body_bytes, config.resource_type, config.log_type)
         done = {

@@ -23,8 +23,6 @@ from iomete_mc_assets.windows import HourWindow
 
 logger = logging.getLogger(__name__)
 
-NOTHING_SENT = Sent(accepted={}, altered=frozenset(), refused=frozenset(), doubtful={})
-
 
 class StatePush:
     """One run's pushes of a flow whose newest hour alone goes out."""
@@ -82,7 +80,9 @@ class StatePush:
         resumed = head is not None and head.is_for(window, manifest_id) and generations
         number = generations[-1].number + (0 if resumed else 1) if generations else 1
         generation = sent.generation(number)
-        plan = generation.plan() or self._plan(header, sent, self._log.state(head), generation)
+        plan = generation.plan()
+        if plan is None:
+            plan, _ = self._plan(header, sent, self._log.state(head), generation)
         return self._desk.preview(header, [(generation, plan)])
 
     # Why a manifest does not go
@@ -166,8 +166,8 @@ class StatePush:
         generations = sent.generations()
         generation = sent.generation(generations[-1].number + 1 if generations else 1)
         state = self._log.state(head)
-        plan = self._plan(header, sent, state, generation)
-        if not plan.batches and self._folded(header, plan, state, NOTHING_SENT) == state:
+        plan, state_stays = self._plan(header, sent, state, generation)
+        if not plan.batches and state_stays:
             generation.write_plan(plan)
             return self._desk.settle(sent, header, reason=header.reason)
         head = self._desk.opened(self._log, head, header, generation=generation.number)
@@ -186,7 +186,7 @@ class StatePush:
         generation = sent.generation(max(newest, head.entry.generation))
         plan = generation.plan()
         if plan is None:
-            plan = self._plan(header, sent, self._log.state(head), generation)
+            plan, _ = self._plan(header, sent, self._log.state(head), generation)
             generation.write_plan(plan)
         return self._send(header, sent, head, generation, plan)
 
@@ -200,7 +200,7 @@ class StatePush:
                 self._desk.deliver(header, generation, plan, rules.event, max_sends=self._max_sends)
             except PlanOutdated:
                 generation = sent.generation(generation.number + 1)
-                plan = self._plan(header, sent, state, generation)
+                plan, _ = self._plan(header, sent, state, generation)
                 generation.write_plan(plan)
             except PushError:
                 self._desk.leave(self._log, head, replace(head.entry, kind="left"))
@@ -212,7 +212,10 @@ class StatePush:
         sent.settle(outcome)
         return HourOutcome.of(outcome, reused=False)
 
-    def _plan(self, header: Header, sent: SentFolder, state: State, generation: Generation) -> Plan:
+    def _plan(
+        self, header: Header, sent: SentFolder, state: State, generation: Generation
+    ) -> tuple[Plan, bool]:
+        """The plan, not yet written, and whether the state stays as it is if nothing is sent."""
         at = self._desk.now()
         config = self._desk.config
         done = {
@@ -228,8 +231,10 @@ class StatePush:
             max_body_bytes=config.max_body_bytes,
             resource_type=config.resource_type,
         )
-        candidates = state_candidates(self._desk.records(header), rules, config.naming, done=done)
-        return planned(
+        candidates, holders = state_candidates(
+            self._desk.records(header), rules, config.naming, done=done
+        )
+        made = planned(
             candidates,
             header=header,
             generation=generation.number,
@@ -237,6 +242,7 @@ class StatePush:
             run_id=self._desk.owner.run_id,
             at=at,
         )
+        return made.plan, rules.kept(state, holders) == state
 
     # The accepted state
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -81,6 +82,7 @@ def start(state: Path, *, port: int | None = None, heap_gb: int = 2) -> RunningL
         return found
     chosen = _choose_port(state, port)
     prepared = spark.prepare(os.environ)
+    shutil.rmtree(state / "tmp", ignore_errors=True)  # a killed server leaves its work there
     for name in DATA_FOLDERS[1:]:  # Derby makes its own and takes no empty one
         (state / name).mkdir(parents=True, exist_ok=True)
     token = _token(state)

@@ -264,13 +264,9 @@ def _blocks(
 ) -> Iterator[tuple[datetime, list[Statement]]]:
     """Statements by the archive run that takes them; the last run is at the shop's very end."""
     taken = set[str]()
-    for hours in range(max(shop.hours - ARCHIVED_EVERY_HOURS, 0), -1, -ARCHIVED_EVERY_HOURS):
+    for hours in reversed(range(0, shop.hours, ARCHIVED_EVERY_HOURS)):
         at = shop.window.end - hours * HOUR
-        block = [
-            one
-            for one in workload
-            if one.query_id not in taken and (hours == 0 or one.started_at < at)
-        ]
+        block = [one for one in workload if one.query_id not in taken and one.started_at < at]
         taken.update(one.query_id for one in block)
         yield at, block
 

@@ -143,21 +143,25 @@ def named_snapshots(batch: Sequence[tuple[TableId, Iterable[int]]]) -> str:
 
 
 def beginnings(batch: Sequence[TableId]) -> str:
-    """How tables begin: metadata files (kind ``m``), and the oldest row of ``.history`` (kind ``h``).
+    """How tables begin: metadata files (kind ``m``), the oldest rows of ``.history`` (``h``) and ``.snapshots`` (``s``).
 
-    Columns: ``n``, ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``file``, ``sequence_number``.
+    Columns: ``n``, ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``file``, ``sequence_number``, ``operation``.
     """
     branches: list[str] = []
     for number, table in enumerate(batch):
+        nothing = "CAST(NULL AS STRING), CAST(NULL AS BIGINT)"
         branches.append(
             f"SELECT {number} AS n, 'm' AS kind, latest_snapshot_id AS snapshot_id, CAST(NULL AS BIGINT) AS parent_id, "
-            f"unix_millis(timestamp) AS at_ms, file, latest_sequence_number AS sequence_number "
-            f"FROM {_name(table, 'metadata_log_entries')}"
+            f"unix_millis(timestamp) AS at_ms, file, latest_sequence_number AS sequence_number, "
+            f"CAST(NULL AS STRING) AS operation FROM {_name(table, 'metadata_log_entries')}"
         )
         branches.append(
-            "(SELECT "
-            f"{number}, 'h', snapshot_id, parent_id, unix_millis(made_current_at), CAST(NULL AS STRING), "
-            f"CAST(NULL AS BIGINT) FROM {_name(table, 'history')} ORDER BY made_current_at LIMIT 1)"
+            f"(SELECT {number}, 'h', snapshot_id, parent_id, unix_millis(made_current_at), {nothing}, "
+            f"CAST(NULL AS STRING) FROM {_name(table, 'history')} ORDER BY made_current_at LIMIT 1)"
+        )
+        branches.append(
+            f"(SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), {nothing}, "
+            f"operation FROM {_name(table, 'snapshots')} ORDER BY committed_at LIMIT 1)"
         )
     return tagged("\nUNION ALL\n".join(branches))
 

@@ -15,7 +15,10 @@ from iomete_mc_assets.errors import (
     OutcomeUnknown,
 )
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.push.policy import MAX_BISECTING_POSTS
+from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.redaction import spellings
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -571,3 +574,61 @@ def test_rule_36_no_file_and_no_error_holds_the_key(bench: Bench, tmp_path: Path
     shown = files.decode("latin-1") + "".join(map(repr, answers.values()))
     for secret in spellings(bench.gateway.key_secret):
         assert secret not in shown
+
+
+def test_ledger_15_what_the_budget_does_not_isolate_is_refused_as_it_is(bench: Bench) -> None:
+    older = HOUR.previous
+    bench.collect("query_logs", queries(1))
+    bench.collect("query_logs", queries(410, first=1, window=older), window=older)
+    bench.gateway.rule(faults.accept, nth=1)
+    bench.gateway.rule(faults.answers(400))
+    outcome = bench.push("query_logs")[older]
+    assert isinstance(outcome, HourOutcome)
+    assert (outcome.word, outcome.counts) == ("refused", {"refused": 410})
+    assert len(bench.gateway.requests) == 1 + 41 + MAX_BISECTING_POSTS
+    assert len(set(bench.gateway.bodies)) == len(bench.gateway.bodies)
+    bench.collect("query_logs", queries(411, first=1, window=older), window=older)
+    again = bench.push_one("query_logs", run="run-2", window=older)
+    assert again.counts["refused"] >= 410
+
+
+def test_ledger_12_a_partial_listing_forgets_no_table(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(3))
+    bench.push_one("catalog_snapshot")
+    bench.collect("catalog_snapshot", entries(1), window=HOUR.next, state="partial")
+    bench.push_one("catalog_snapshot", window=HOUR.next)
+    last = HOUR.next.next
+    bench.collect("catalog_snapshot", entries(3), window=last)
+    outcome = bench.push_one("catalog_snapshot", window=last)
+    assert outcome.counts == {"accepted_before": 3}
+
+
+def test_an_interrupted_refusal_is_not_final_for_the_events_beside_the_poison(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(20))
+    bench.gateway.rule(faults.answers(400), nth=1)
+    bench.gateway.rule(faults.answers(401), nth=3)
+    assert isinstance(bench.push("catalog_snapshot")[HOUR], Misconfigured)
+    bench.gateway.clear()
+    bench.collect("catalog_snapshot", entries(20), window=HOUR.next)
+    outcome = bench.push_one("catalog_snapshot", run="run-2", window=HOUR.next)
+    assert outcome.counts == {"accepted": 10, "accepted_before": 10}
+    assert len(set(bench.accepted_keys())) == 20
+
+
+def test_a_pusher_made_of_settings_alone_pushes(bench: Bench) -> None:
+    bench.collect("query_logs", queries(3))
+    pusher = Pusher.configured(
+        bench.store,
+        {
+            "MCD_INGEST_ID": bench.gateway.key_id,
+            "MCD_INGEST_TOKEN": bench.gateway.key_secret,
+            "MCD_INGEST_ENDPOINT": bench.gateway.url,
+            "MCD_RESOURCE_UUID": bench.gateway.resource_uuid,
+        },
+    )
+    owner = Owner(run_id="run-1", root_run_id="run-1", is_finished=lambda _: False)
+    ((window, answer),) = pusher.push(
+        "query_logs", bench.named["query_logs"], named=lambda f: bench.named[f], owner=owner
+    )
+    assert (window, isinstance(answer, HourOutcome)) == (HOUR, True)
+    assert len(bench.gateway.events()) == 3

@@ -234,8 +234,8 @@ def test_the_token_stands_in_its_file_and_nowhere_else(sandbox: RunningLakehouse
 
 
 def test_sparks_event_logs_tell_of_the_thrift_operations(sandbox: RunningLakehouse) -> None:
-    (log,) = [file for file in sandbox.events.iterdir() if file.suffix == ".inprogress"]
-    events = {json.loads(line)["Event"].rpartition(".")[2] for line in log.read_text().splitlines()}
+    lines = [line for log in sandbox.events.iterdir() for line in log.read_text().splitlines()]
+    events = {json.loads(line)["Event"].rpartition(".")[2] for line in lines}
     assert "SparkListenerThriftServerOperationStart" in events
 
 

@@ -1,6 +1,9 @@
 """Real definitions on an ephemeral instance, between the sandbox lakehouse, a store of the test's own and a gateway."""
 
-from collections.abc import Mapping, Sequence
+# Dagster types its ephemeral instance in part only.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import dagster as dg
 import pytest
 
 from iomete_mc_assets.defs.build import build_definitions
-from iomete_mc_assets.defs.keys import FLOWS, collected_key, push_job_name, pushed_key
+from iomete_mc_assets.defs.collected import MANIFESTS_IO
+from iomete_mc_assets.defs.io_manager import ManifestIOManager
+from iomete_mc_assets.defs.keys import collected_key, push_job_name, pushed_key
 from iomete_mc_assets.defs.materializations import newest_by_hour
 from iomete_mc_assets.defs.partitions import range_request
 from iomete_mc_assets.defs.resources import (
@@ -22,9 +27,6 @@ from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
-
-from iomete_mc_assets.defs.collected import MANIFESTS_IO
-from iomete_mc_assets.defs.io_manager import ManifestIOManager
 
 QUERY_LOG = {
     "IOMETE_QUERY_LOG_TABLE": "spark_catalog.ops.query_history",
@@ -108,14 +110,28 @@ def definitions_between(
 
 
 @pytest.fixture
-def world(sandbox: RunningLakehouse, gateway: Gateway, tmp_path: Path) -> World:
+def world(
+    sandbox: RunningLakehouse, gateway: Gateway, tmp_path: Path, instance: dg.DagsterInstance
+) -> World:
     """An empty store and an empty Dagster between the two servers."""
     root = tmp_path / "manifests"
     return World(
-        instance=dg.DagsterInstance.ephemeral(),
-        definitions=definitions_between(sandbox, gateway, root),
-        root=root,
+        instance=instance, definitions=definitions_between(sandbox, gateway, root), root=root
     )
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An empty Dagster."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def other_instance() -> Iterator[dg.DagsterInstance]:
+    """Another empty Dagster, as after its database was emptied."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 @pytest.fixture

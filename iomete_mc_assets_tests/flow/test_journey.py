@@ -11,6 +11,8 @@ from iomete_mc_assets.defs.keys import COLLECT_METADATA, COLLECT_QUERIES, FLOWS,
 from iomete_mc_assets.defs.materializations import json_list, manifest_id, text_metadata
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS
 from iomete_mc_assets.defs.sensors import RECONCILE_GRACE_S, Cursor, tick
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.records import QueryRecord
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
@@ -46,8 +48,8 @@ def test_every_materialised_hour_is_settled_and_shows_its_invocation_ids(
         shown |= {i for record in pushed.values() for i in json_list(record, INVOCATION_IDS)}
     assert shown == accepted
 
-    def words(flow: str) -> list[str | None]:
-        settled = world.pushed(flow)  # pyright: ignore[reportArgumentType] - a flow's name
+    def words(flow: Flow) -> list[str | None]:
+        settled = world.pushed(flow)
         return [text_metadata(settled[window], PUSH_STATUS) for window in last_hours]
 
     assert words("query_logs") == ["pushed", "pushed", "pushed"]
@@ -99,14 +101,17 @@ def test_a_cleared_cursor_asks_for_nothing_that_is_settled(
 
 
 def test_a_gateway_that_is_down_costs_nothing_but_time(
-    sandbox: RunningLakehouse, tmp_path: Path, last_hours: list[HourWindow]
+    sandbox: RunningLakehouse,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    last_hours: list[HourWindow],
 ) -> None:
     """Collected hours stay, the push run says the address, and the slow pass pushes when it is back."""
     state = tmp_path / "gateway"
     with Gateway(state) as gateway:
         url = gateway.url
         world = World(
-            instance=dg.DagsterInstance.ephemeral(),
+            instance=instance,
             definitions=definitions_between(
                 sandbox, gateway, tmp_path / "manifests", IOMETE_MC_HOUR_BUDGET_S="1"
             ),
@@ -131,15 +136,16 @@ def test_a_gateway_that_is_down_costs_nothing_but_time(
 
 
 def test_an_emptied_dagster_sends_nothing_again(
-    world: World, sandbox: RunningLakehouse, gateway: Gateway, last_hours: list[HourWindow]
+    world: World,
+    other_instance: dg.DagsterInstance,
+    gateway: Gateway,
+    last_hours: list[HourWindow],
 ) -> None:
     collect_everything(world, last_hours)
     push_everything(world)
     requests = len(gateway.requests)
 
-    emptied = World(
-        instance=dg.DagsterInstance.ephemeral(), definitions=world.definitions, root=world.root
-    )
+    emptied = World(instance=other_instance, definitions=world.definitions, root=world.root)
     collect_everything(emptied, last_hours)
     assert push_everything(emptied) == [True, True, True]
     assert all(sorted(emptied.pushed(flow)) == last_hours for flow in FLOWS)
@@ -159,13 +165,17 @@ def test_an_hour_that_has_not_ended_fails_alone(world: World, last_hours: list[H
 
 
 def test_an_event_of_another_store_is_refused_by_name(
-    world: World, sandbox: RunningLakehouse, gateway: Gateway, last_hours: list[HourWindow]
+    world: World,
+    other_instance: dg.DagsterInstance,
+    sandbox: RunningLakehouse,
+    gateway: Gateway,
+    last_hours: list[HourWindow],
 ) -> None:
     newest = last_hours[-1:]
     assert world.run(COLLECT_QUERIES, newest).success
     elsewhere = world.root.parent / "elsewhere"
     other = World(
-        instance=dg.DagsterInstance.ephemeral(),
+        instance=other_instance,
         definitions=definitions_between(sandbox, gateway, elsewhere),
         root=elsewhere,
     )
@@ -181,10 +191,12 @@ def test_queries_are_sent_once_each(
     assert world.run(COLLECT_QUERIES, last_hours).success
     push_everything(world)
     store = world.store
+    headers = [store.header("query_logs", w, manifest_of(world, w)) for w in last_hours]
     collected = Counter(
-        record.query_id  # pyright: ignore[reportAttributeAccessIssue] - a query record
-        for window in last_hours
-        for record in store.records(store.header("query_logs", window, manifest_of(world, window)))
+        record.query_id
+        for header in headers
+        for record in store.records(header)
+        if isinstance(record, QueryRecord)
     )
     sent = Counter(event.content["query_id"] for event in gateway.events("querylogs"))
     assert sent == collected

@@ -20,6 +20,8 @@ Note = Literal["truncated", "freshness_left_out"]
 SEPARATOR = b", "
 """Between events, as ``json.dumps`` writes it in pycarlo."""
 
+_JSON = json.JSONEncoder(allow_nan=False)
+
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 
@@ -74,16 +76,19 @@ class Envelope:
 
 def encoded(value: Json) -> bytes:
     """JSON as pycarlo sends it: ASCII-escaped, ``, `` and ``: `` between; NaN is refused."""
-    return json.dumps(value, allow_nan=False).encode("ascii")
+    return _JSON.encode(value).encode("ascii")
 
 
 def iso(instant: datetime) -> str:
     """An aware instant as pycarlo writes it: UTC, trailing Z, microseconds only when there are any."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat().replace("+00:00", "Z")
 
 
 def clean(text: str) -> str:
     """``text`` as valid Unicode: a lone surrogate becomes U+FFFD (strict JSON readers refuse it)."""
+    if text.isascii():
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

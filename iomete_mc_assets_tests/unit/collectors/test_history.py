@@ -239,3 +239,18 @@ def test_any_metadata_file_before_the_instant_proves_that_the_table_existed() ->
         first_row=None, log=[entry(minutes(20), None, None)], created_at=minutes(90)
     )
     assert without_rows(beginning, minutes(60)) == Existed()
+
+
+def test_without_sequence_numbers_an_append_after_the_first_file_is_the_first_snapshot() -> None:
+    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
+    log = [FIRST, entry(minutes(80), 1, 0)]
+    for operation, found in (("append", Existed()), ("overwrite", Unknown), (None, Unknown)):
+        beginning = Beginning(first_row=row, first_operation=operation, log=log)
+        answer = without_rows(beginning, minutes(60))
+        assert answer == found or answer.__class__ is found
+    replaced = Beginning(
+        first_row=row,
+        first_operation="append",
+        log=[FIRST, entry(minutes(20), None, None), *log[1:]],
+    )
+    assert isinstance(without_rows(replaced, minutes(60)), Unknown)

@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,7 +60,7 @@ class HistoryWarehouse:
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
 
-    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
         self.asked.append(statement)
         if "SHOW TABLES" in statement:
             names = list(self.commits) if self.listed is None else self.listed
@@ -70,7 +70,7 @@ class HistoryWarehouse:
             rows += self._branch(branch)
         return rows
 
-    def stream(self, statement: str, *, rows_per_fetch: int = 1_000):  # noqa: ANN201 - never asked
+    def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
         raise NotImplementedError
 
     def _branch(self, branch: str) -> list[Row]:
@@ -385,7 +385,7 @@ BROKEN = StatementFailed("metadata file is gone.")
 
 def test_a_broken_table_takes_no_other_along_and_is_carried_unsent() -> None:
     names = [f"t{number}" for number in range(8)]
-    warehouse = HistoryWarehouse(dict.fromkeys(names, [LOADED]), broken={"t5": BROKEN})
+    warehouse = HistoryWarehouse({name: [LOADED] for name in names}, broken={"t5": BROKEN})
     before = Observation(
         table=table("t5"), uuid="uuid-t5", snapshot_id=9, state_at=at("08:00"), row_count=4
     )
@@ -495,7 +495,7 @@ def test_an_old_uuid_under_a_new_name_is_a_rename() -> None:
 def test_too_many_unreadable_tables_fail_the_hour() -> None:
     names = [f"t{number}" for number in range(8)]
     warehouse = HistoryWarehouse(
-        dict.fromkeys(names, [LOADED]), broken=dict.fromkeys(names[:4], BROKEN)
+        {name: [LOADED] for name in names}, broken=dict.fromkeys(names[:4], BROKEN)
     )
     answer = run(warehouse, catalog(*(listed(name, LOADED) for name in names)))[HOUR]
     assert isinstance(answer, HourFailed)

@@ -6,13 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iomete_mc_assets.montecarlo.events.event import Envelope, encoded
-from iomete_mc_assets.push.batches import Sized, batches
+from iomete_mc_assets.push.batches import batches
+from iomete_mc_assets.push.candidates import Candidate
 
 ENVELOPE = Envelope.of("query_logs", resource_uuid="u", resource_type="spark", log_type="hive-s3")
 
 
-def sized(ordinal: int, body: bytes) -> Sized:
-    return Sized(ordinal=ordinal, size=len(body), digest=hashlib.sha256(body).hexdigest())
+def sized(ordinal: int, body: bytes) -> Candidate:
+    return Candidate(
+        ordinal=ordinal, about="", size=len(body), digest=hashlib.sha256(body).hexdigest()
+    )
 
 
 @given(
@@ -40,7 +43,7 @@ def test_rule_5_batches_lose_nothing_and_respect_both_limits_in_the_bytes_really
 
 
 def test_an_oversized_event_never_makes_an_empty_batch() -> None:
-    bodies = [b"x" * 10, b"x" * 500, b"x" * 10]
+    bodies = [b"x" * 500, b"x" * 10, b"x" * 500]
     cut = batches(
         (sized(n, body) for n, body in enumerate(bodies)),
         max_events=10,

@@ -8,6 +8,7 @@ import pytest
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox import seed, seed_log
+from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.sandbox.shop import History, ShopTable
 from iomete_mc_assets.sandbox.shop_tables import build_shop
@@ -114,3 +115,29 @@ def test_a_dropped_table_has_neither_rows_nor_a_last_change() -> None:
     assert dropped.rows_as_of(TABLE, START + 2 * HOUR) == 3
     assert dropped.rows_as_of(TABLE, START + 3 * HOUR) is None
     assert dropped.last_change_as_of(TABLE, START + 3 * HOUR) is None
+
+
+def test_a_lakehouse_that_holds_tables_already_is_not_seeded(tmp_path: Path) -> None:
+    (tmp_path / "warehouse" / "raw.db").mkdir(parents=True)
+    running = RunningLakehouse(
+        url="http://127.0.0.1:1/cliservice",
+        user="sandbox",
+        token="secret",
+        token_file=tmp_path / "token",
+        state=tmp_path,
+        events=tmp_path / "events",
+        pid=1,
+        reused=True,
+    )
+    with pytest.raises(SandboxError, match="already holds tables .* --fresh"):
+        seed.seed(running, now=START)
+    assert seed_log.read(tmp_path) is None
+
+
+def test_removing_the_data_keeps_token_and_address(tmp_path: Path) -> None:
+    for name in ("warehouse", "metastore", "lake"):
+        (tmp_path / name).mkdir()
+    for name in ("token", "connection.json", "seed.jsonl"):
+        (tmp_path / name).touch()
+    seed.remove_data(tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["connection.json", "token"]

@@ -104,9 +104,11 @@ def test_seeding_a_later_hour_repeats_the_analysts_statements_of_the_hours_they_
 
 
 @settings(max_examples=15, deadline=None)  # a whole shop takes up to 100 ms
-@given(windows)
-def test_query_ids_are_unique_and_every_statement_is_archived_once(window: HourWindow) -> None:
-    shop = build_shop(window, hours=24)
+@given(windows, st.integers(1, 29))
+def test_query_ids_are_unique_and_every_statement_is_archived_once(
+    window: HourWindow, hours: int
+) -> None:
+    shop = build_shop(window, hours=hours)
     workload = build_workload(shop)
     assert len({one.query_id for one in workload}) == len(workload)
     for archive in archives(shop, workload):

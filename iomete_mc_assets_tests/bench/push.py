@@ -1,0 +1,148 @@
+"""What a push costs beside the posts that it makes."""
+
+import itertools
+import statistics
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import requests
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.model import Collector, Draft, Source, Verdict
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.ingest import Ingest, IngestConfig, Outgoing, PycarloIngest
+from iomete_mc_assets.montecarlo.naming import Naming
+from iomete_mc_assets.push.config import Destination, PushConfig
+from iomete_mc_assets.push.ledger import Owner
+from iomete_mc_assets.push.pusher import Pusher
+from iomete_mc_assets.records import QueryRecord
+from iomete_mc_assets.sandbox.gateway_connection import Connection
+from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.bench.comparison import compare, seconds
+from iomete_mc_assets_tests.bench.figures import Figure
+from iomete_mc_assets_tests.bench.site import Site
+
+ROUNDS = 5
+QUERIES = 10_000
+TEXT_BYTES = 1_000
+SOURCE = Source(host="bench.example:443/cliservice", catalogs=("spark_catalog",))
+
+
+def push_queries(site: Site) -> Iterator[Figure]:
+    """10,000 queries of 1 kB, each round from a store of its own; writing the manifest does not count."""
+    hour = HourWindow.newest_closed(clock.now())
+    folder, numbers = site.folder("push"), itertools.count(1)
+    ingest, posts = ingest_of(site.gateway), BarePosts(site.gateway)
+    recording = Recording(ingest)
+    written: list[float] = []
+
+    def filled() -> ManifestStore:
+        store = ManifestStore.open(str(folder / f"store-{next(numbers)}"), source=SOURCE)
+        written.append(seconds(lambda: store.write(draft(hour), manifest_id="m1")))
+        return store
+
+    def ours() -> float:
+        store = filled()
+        return seconds(lambda: push_all(store, hour, ingest, site.gateway))
+
+    push_all(filled(), hour, recording, site.gateway)
+    with posts:
+        comparison = compare(
+            ours, lambda: seconds(lambda: posts.send(recording.bodies)), rounds=ROUNDS
+        )
+    yield from comparison.figures("push_10k_queries", bare="posts", bar=3)
+    yield Figure(name="push_10k_queries_requests", value=len(recording.bodies), unit="requests")
+    yield Figure(name="push_10k_queries_bytes", value=sum(map(len, recording.bodies)), unit="bytes")
+    yield Figure(name="write_10k_queries", value=statistics.median(written), unit="s")
+
+
+def draft(hour: HourWindow) -> Draft:
+    """An hour of queries as a collector hands it over."""
+    return Draft(
+        flow="query_logs",
+        window=hour,
+        collected_at=hour.end,
+        collector=Collector(name="query_logs", version="1"),
+        records=(query(number, hour) for number in range(QUERIES)),
+        verdict=lambda: Verdict(state="complete"),
+    )
+
+
+def query(number: int, hour: HourWindow) -> QueryRecord:
+    """A query whose text is 1,000 bytes of columns, as reporting tools write them."""
+    columns = ", ".join(f"o.measure_{number}_{column}" for column in range(60))
+    text = f"SELECT {columns}"[: TEXT_BYTES - 20] + " FROM sales.orders o"
+    started_at = hour.start + timedelta(milliseconds=100 * number)
+    return QueryRecord(
+        query_id=f"query-{number:06d}",
+        text=text,
+        started_at=started_at,
+        ended_at=started_at + timedelta(milliseconds=250),
+        user="analyst@example.com",
+        returned_rows=number,
+    )
+
+
+def push_all(store: ManifestStore, hour: HourWindow, ingest: Ingest, gateway: Connection) -> None:
+    """Push the store's only hour, all of it."""
+    destination = Destination(
+        endpoint=gateway.url, resource_uuid=gateway.resource_uuid, naming="guide"
+    )
+    naming = Naming(strategy="guide", catalogs=SOURCE.catalogs)
+    pusher = Pusher(store, ingest, PushConfig(destination=destination, naming=naming))
+    owner = Owner(run_id="bench", root_run_id="bench", is_finished=lambda _: False)
+    hours = {hour: "m1"}
+    ((_, outcome),) = pusher.push("query_logs", hours, named=lambda _: hours, owner=owner)
+    if isinstance(outcome, IometeMcError):
+        raise outcome
+    if outcome.counts.get("accepted") != QUERIES:
+        msg = (
+            f"the push ended with {dict(outcome.counts)}; all {QUERIES} queries should be accepted"
+        )
+        raise RuntimeError(msg)
+
+
+def ingest_of(gateway: Connection) -> PycarloIngest:
+    """The product's way to the gateway."""
+    return PycarloIngest(
+        IngestConfig(endpoint=gateway.url, key_id=gateway.key_id, key_secret=gateway.key_secret)
+    )
+
+
+class Recording:
+    """An ``Ingest`` that remembers the bodies it sent, in the order in which they were begun."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+        self.bodies: list[bytes] = []
+
+    def send(self, outgoing: Outgoing) -> str:
+        self.bodies.append(outgoing.body)
+        return self._ingest.send(outgoing)
+
+
+class BarePosts:
+    """One kept-alive connection that posts bodies one after the other and keeps nothing."""
+
+    def __init__(self, gateway: Connection) -> None:
+        self._url = f"{gateway.url}/ingest/v1/querylogs"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.update(
+            {
+                "x-mcd-id": gateway.key_id,
+                "x-mcd-token": gateway.key_secret,
+                "Content-Type": "application/json",
+            }
+        )
+
+    def __enter__(self) -> "BarePosts":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        for body in bodies:
+            self._session.post(self._url, data=body, timeout=60).raise_for_status()

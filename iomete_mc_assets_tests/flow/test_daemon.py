@@ -1,0 +1,224 @@
+"""The whole journey under a real Dagster: a person's backfill, the sensors' pushes, and a worker that is killed.
+
+Both tests use the same processes, store and gateway, one after the other; each counts from where it began.
+"""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from iomete_mc_assets.defs.keys import FLOWS, collected_key, push_job_name, pushed_key
+from iomete_mc_assets.defs.materializations import json_list, manifest_id, newest_by_hour, number
+from iomete_mc_assets.defs.metadata import INVOCATION_IDS
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import SentFolder
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.push.config import PushConfig
+from iomete_mc_assets.push.policy import IN_FLIGHT
+from iomete_mc_assets.records import QueryRecord
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.sandbox.gateway_faults import accept, after
+from iomete_mc_assets.sandbox.gateway_records import INGEST_PATHS
+from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
+from iomete_mc_assets_tests.flow.conftest import QUERY_LOG
+
+QUERIES: Flow = "query_logs"
+QUERY_LOG_PATH = next(path for path, name in INGEST_PATHS.items() if name == "querylogs")
+A_BATCH = 2
+"""Queries per request: every hour of the shop is then nine batches or more."""
+BEFORE_THE_KILL = 3
+SETTLED_WITHIN_S = 180
+"""Of the worker's death, without a hand: the promise of the issue."""
+PATIENCE_S = 400
+"""For what takes under two minutes on two idle cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """A running Dagster between the lakehouse and a gateway."""
+
+    dagster: DagsterProcesses
+    gateway: Gateway
+    root: Path
+    environment: dict[str, str]
+
+    def collected(self, flow: Flow) -> dict[HourWindow, dg.EventLogRecord]:
+        """Newest materialisation of each collected hour."""
+        return newest_by_hour(self.dagster.instance, collected_key(flow))
+
+    def pushed(self, flow: Flow) -> dict[HourWindow, dg.EventLogRecord]:
+        """Newest materialisation of each pushed hour."""
+        return newest_by_hour(self.dagster.instance, pushed_key(flow))
+
+    def wait_until_pushed(
+        self, flows: Iterable[Flow], hours: list[HourWindow], *, within_s: float
+    ) -> float:
+        """Wait until the manifest of each hour's newest event is settled; seconds that passed."""
+
+        def settled() -> bool:
+            return all(self._settled(flow, hours) for flow in flows)
+
+        return wait_for(settled, within_s=within_s, what=f"{len(hours)} pushed hours each")
+
+    def _settled(self, flow: Flow, hours: list[HourWindow]) -> bool:
+        collected, pushed = self.collected(flow), self.pushed(flow)
+        return all(
+            window in collected
+            and window in pushed
+            and manifest_id(pushed[window]) == manifest_id(collected[window])
+            for window in hours
+        )
+
+    def queries_collected(self, hours: list[HourWindow]) -> Counter[str]:
+        """The ids of the queries in the hours' manifests."""
+        store = ManifestStore.open(str(self.root), source=None)
+        named = self.collected(QUERIES)
+        return Counter(
+            record.query_id
+            for window in hours
+            for record in store.records(
+                store.header(QUERIES, window, manifest_id(named[window]) or "")
+            )
+            if isinstance(record, QueryRecord)
+        )
+
+    def queries_accepted(self) -> Counter[str]:
+        """Query ids as often as the gateway took them."""
+        return Counter(event.content["query_id"] for event in self.gateway.events("querylogs"))
+
+    def sent(self, window: HourWindow) -> SentFolder:
+        """What the store holds of the push of an hour's query logs."""
+        store = ManifestStore.open(str(self.root), source=None)
+        manifest = manifest_id(self.collected(QUERIES)[window]) or ""
+        destination = PushConfig.read(self.environment).destination.id
+        folder = f"{store.folder(QUERIES, window, manifest)}/sent/{destination}"
+        return SentFolder(store.storage, folder)
+
+
+@pytest.fixture(scope="module")
+def daemon(sandbox: RunningLakehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Webserver and daemon with all sensors and schedules off, as after an installation."""
+    home = tmp_path_factory.mktemp("daemon")
+    with Gateway() as gateway:
+        environment = {
+            **QUERY_LOG,
+            "IOMETE_URL": sandbox.url,
+            "IOMETE_USER": sandbox.user,
+            "IOMETE_TOKEN": sandbox.token,
+            "MCD_INGEST_ENDPOINT": gateway.url,
+            "MCD_INGEST_ID": gateway.key_id,
+            "MCD_INGEST_TOKEN": gateway.key_secret,
+            "MCD_RESOURCE_UUID": gateway.resource_uuid,
+            "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+            "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
+        }
+        with DagsterProcesses(home / "dagster", environment) as dagster:
+            yield Daemon(
+                dagster=dagster,
+                gateway=gateway,
+                root=home / "manifests",
+                environment=environment,
+            )
+
+
+@pytest.fixture
+def day(shop_hour: HourWindow) -> list[HourWindow]:
+    """The 24 seeded hours, oldest first."""
+    hours = [shop_hour]
+    while len(hours) < 24:
+        hours.append(hours[-1].previous)
+    return hours[::-1]
+
+
+def test_a_killed_push_is_finished_without_a_hand_and_repeats_only_what_was_in_flight(
+    daemon: Daemon, day: list[HourWindow]
+) -> None:
+    """kill -9 after the third receipt; four batches hang at Monte Carlo, which has taken them."""
+    hours, newest = day[-2:], day[-1]
+    for nth in range(1, BEFORE_THE_KILL + 1):
+        daemon.gateway.rule(accept, path=QUERY_LOG_PATH, nth=nth)
+    daemon.gateway.rule(after(PATIENCE_S * 1000), path=QUERY_LOG_PATH)
+    daemon.dagster.start_sensor(push_job_name(QUERIES))
+    daemon.dagster.backfill(collected_key(QUERIES), [window.key for window in hours])
+    daemon.gateway.wait_for_requests(BEFORE_THE_KILL + IN_FLIGHT, within_s=PATIENCE_S)
+
+    in_flight = {request.invocation_id for request in daemon.gateway.requests[BEFORE_THE_KILL:]}
+    [killed] = daemon.dagster.runs(push_job_name(QUERIES))
+    os.kill(daemon.dagster.worker(killed), signal.SIGKILL)
+    daemon.gateway.clear()
+    took_s = daemon.wait_until_pushed([QUERIES], hours, within_s=SETTLED_WITHIN_S)
+    print(f"settled {took_s:.0f} s after the kill")  # noqa: T201
+
+    twice = {
+        event.content["query_id"]
+        for event in daemon.gateway.events("querylogs")
+        if event.invocation_id in in_flight
+    }
+    assert len(twice) == IN_FLIGHT * A_BATCH
+    assert daemon.queries_accepted() == daemon.queries_collected(hours) + Counter(twice)
+    [generation] = daemon.sent(newest).generations()
+    [crashed] = [doubts for doubts in generation.doubts() if doubts.run_id == killed.run_id]
+    doubtful = [len(doubt.ordinals) for doubt in crashed.pieces]
+    assert (doubtful, crashed.sending) == ([A_BATCH] * IN_FLIGHT, False)
+    statuses = [
+        (run.status, run.root_run_id) for run in daemon.dagster.runs(push_job_name(QUERIES))
+    ]
+    assert statuses == [
+        (dg.DagsterRunStatus.FAILURE, None),
+        (dg.DagsterRunStatus.SUCCESS, killed.run_id),
+    ]
+
+
+def test_a_backfilled_day_is_pushed_whole_and_once(daemon: Daemon, day: list[HourWindow]) -> None:
+    """Hours that were settled before are collected again, kept, and not sent again."""
+    began = time.monotonic()
+    before, requests = daemon.queries_accepted(), len(daemon.gateway.requests)
+    keys = [window.key for window in day]
+    daemon.dagster.start_sensor(push_job_name("catalog_snapshot"))
+    daemon.dagster.start_sensor(push_job_name(QUERIES))
+    for flow in FLOWS:
+        daemon.dagster.backfill(collected_key(flow), keys)
+    daemon.wait_until_pushed(["catalog_snapshot"], day, within_s=PATIENCE_S)
+    # only now, so that Monte Carlo knows the tables when it hears of their volumes
+    daemon.dagster.start_sensor(push_job_name("observations"))
+    daemon.wait_until_pushed(FLOWS, day, within_s=PATIENCE_S)
+    print(f"a day took {time.monotonic() - began:.0f} s")  # noqa: T201
+
+    for flow in FLOWS:
+        for key in (collected_key(flow), pushed_key(flow)):
+            assert daemon.dagster.partition_bar(key) == [("MATERIALIZED", keys[0], keys[-1])]
+        assert len(daemon.dagster.runs(push_job_name(flow))) <= 4
+
+    once = daemon.queries_collected(day)
+    assert set(once.values()) == {1}
+    assert daemon.queries_accepted() == before + (once - before)
+
+    measured = daemon.gateway.measured()
+    assert {(one.volume, one.freshness) for one in measured} <= {(1, 1), (1, 0), (0, 1)}
+    newest = daemon.pushed("observations")[day[-1]]
+    assert len(measured) == number(newest, "monte_carlo/accepted") > 0
+    entries = Counter(
+        tuple(sorted(event.content["relational_asset"]["metadata"].items(), key=str)[:0])
+        for event in daemon.gateway.events("metadata")
+        if not event.measures
+    )
+    assert entries
+
+    given = {request.invocation_id for request in daemon.gateway.requests[requests:]}
+    shown = {
+        str(shown)
+        for flow in FLOWS
+        for record in daemon.pushed(flow).values()
+        for shown in json_list(record, INVOCATION_IDS)
+    }
+    assert given <= shown
+    assert shown <= {request.invocation_id for request in daemon.gateway.requests}
