@@ -121,7 +121,7 @@ class DagsterProcesses:
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """The runs of a job, oldest first."""
-        return self.instance.get_runs(dg.RunsFilter(job_name=job), ascending=True)
+        return [*self.instance.get_runs(dg.RunsFilter(job_name=job), ascending=True)]
 
     def worker(self, run: dg.DagsterRun) -> int:
         """The process that executes a run's steps, as its log says."""

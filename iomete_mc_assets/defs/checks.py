@@ -52,7 +52,8 @@ def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=collected_key(flow),
         name="newest_manifest_complete",
-        description="The newest collected hour says everything: nothing unreadable, nothing unknown.",
+        description="The newest collected hour is known, settled, and nothing in it was unreadable. What "
+        "nobody can know (an expired history) is listed in the partition and is no alarm.",
     )
     def newest_manifest_complete(
         context: dg.AssetCheckExecutionContext, manifests: ManifestStoreResource
@@ -62,17 +63,16 @@ def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
             return _result("No hour was collected in the last 24 hours.", "")
         window = max(newest)
         header = manifests.open().header(flow, window, manifest_id(newest[window]) or "")
-        problem = None
-        if header.state != "complete":
-            problem = f"{window.key} is {header.state}: {header.reason}"
-        elif header.omissions.total:
-            first = header.omissions.sample[0]
-            problem = (
-                f"{window.key} leaves out {header.omissions.total}: e.g. {first.question} of "
-                f"{first.scope}: {first.reason}"
-            )
+        unreadable = header.omissions.counts.get("unreadable", 0)
+        unsettled = header.state == "partial" and not header.omissions.total
+        alarming = header.state == "unknown" or unreadable or unsettled
+        problem = f"{window.key} is {header.state}: {header.reason}" if alarming else None
         return _result(
-            problem, f"{window.key} is complete.", hour=window.key, records=header.records
+            problem,
+            f"{window.key} is {header.state}, with {header.records} records.",
+            hour=window.key,
+            unreadable=unreadable,
+            unknowable=header.omissions.total - unreadable,
         )
 
     return newest_manifest_complete

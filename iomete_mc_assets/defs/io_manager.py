@@ -7,10 +7,11 @@ from hashlib import sha256
 import dagster as dg
 
 from iomete_mc_assets.defs import metadata
-from iomete_mc_assets.defs.keys import collected_flow
+from iomete_mc_assets.defs.keys import collected_flow, pushed_key
+from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
 from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
 from iomete_mc_assets.errors import IometeMcError
-from iomete_mc_assets.manifests.model import Draft
+from iomete_mc_assets.manifests.model import Draft, Written
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
@@ -77,8 +78,7 @@ def _written(
 ) -> metadata.Metadata:
     if isinstance(answer, IometeMcError):
         raise answer
-    manifest_id = _manifest_id(context, answer.window)
-    written = store.write(answer, manifest_id=manifest_id)
+    written = store.write(answer, manifest_id=_manifest_id(context, answer.window))
     logger.info(
         "%s %s: %s, %s records, %s omissions%s",
         answer.flow,
@@ -88,7 +88,20 @@ def _written(
         written.header.omissions.total,
         f" (kept: {written.why})" if written.kept else "",
     )
-    return metadata.of_manifest(written, store)
+    settled = _settled(context, written) if written.kept else None
+    return metadata.of_manifest(written, store, settled=settled)
+
+
+def _settled(context: dg.OutputContext, written: Written) -> dg.AssetMaterialization | None:
+    """The push of a manifest that was kept; None while it is not settled."""
+    header = written.header
+    pushed = newest_by_hour(
+        context.step_context.instance, pushed_key(header.flow), hours=[header.window]
+    )
+    record = pushed.get(header.window)
+    if record is None or manifest_id(record) != header.manifest_id:
+        return None
+    return record.asset_materialization
 
 
 def _manifest_id(context: dg.OutputContext, window: HourWindow) -> str:

@@ -20,6 +20,7 @@ MANIFEST_ID = "manifest_id"
 STORE_ID = "store_id"
 STATE = "state"
 COLLECTED_AT = "collected_at"
+PUSH_PREFIX = "monte_carlo/"
 PUSH_STATUS = "monte_carlo/status"
 INVOCATION_IDS = "monte_carlo/invocation_ids"
 
@@ -31,40 +32,52 @@ SHOWN_TEXT = 80
 Metadata = dict[str, dg.MetadataValue]
 
 
-def of_manifest(written: Written, store: ManifestStore) -> Metadata:
-    """Metadata of a collected partition."""
+def of_manifest(
+    written: Written, store: ManifestStore, *, settled: dg.AssetMaterialization | None = None
+) -> Metadata:
+    """Metadata of a collected partition, what matters most first.
+
+    Args:
+        written: what the hour now says.
+        store: where.
+        settled: the pushed asset's materialisation of this very manifest, when it was collected again
+            and kept: its push then stays in sight. None for a manifest that is still to be pushed.
+    """
     header = written.header
-    figures = {name: dg.MetadataValue.int(count) for name, count in sorted(header.counts.items())}
-    metadata: Metadata = {
-        **figures,
-        MANIFEST_ID: dg.MetadataValue.text(header.manifest_id),
-        STORE_ID: dg.MetadataValue.text(store.store_id),
-        "manifest": dg.MetadataValue.path(
-            store.path(header.flow, header.window, header.manifest_id)
-        ),
-        STATE: dg.MetadataValue.text(header.state),
+    metadata: Metadata = {STATE: dg.MetadataValue.text(header.state)}
+    if header.reason:
+        metadata["reason"] = dg.MetadataValue.text(header.reason)
+    metadata |= {
         "records": dg.MetadataValue.int(header.records),
-        "dagster/partition_row_count": dg.MetadataValue.int(header.records),
+        "preview": dg.MetadataValue.md(_preview(store, header)),
         "omissions": dg.MetadataValue.int(header.omissions.total),
+    }
+    if header.omissions.total:
+        kinds = {str(kind): count for kind, count in header.omissions.counts.items()}
+        metadata["omissions by kind"] = dg.MetadataValue.json(kinds)
+        metadata["omissions shown"] = dg.MetadataValue.md(_omissions(header))
+    metadata |= {name: dg.MetadataValue.int(n) for name, n in sorted(header.counts.items())}
+    metadata |= {
         COLLECTED_AT: dg.MetadataValue.timestamp(header.collected_at),
-        "kept": dg.MetadataValue.bool(written.kept),
         "source": dg.MetadataValue.text(
             f"{header.source.host} ({', '.join(header.source.catalogs)})"
         ),
-        "preview": dg.MetadataValue.md(_preview(store, header)),
+        "kept": dg.MetadataValue.bool(written.kept),
     }
-    if header.reason:
-        metadata["reason"] = dg.MetadataValue.text(header.reason)
     if written.why:
         metadata["kept because"] = dg.MetadataValue.text(written.why)
-    if header.omissions.total:
-        metadata["omissions by kind"] = dg.MetadataValue.json(
-            {str(kind): count for kind, count in header.omissions.counts.items()}
-        )
-        metadata["omissions shown"] = dg.MetadataValue.md(_omissions(header))
     if header.inputs:
         metadata["read beside"] = dg.MetadataValue.json(dict(header.inputs))
-    return metadata
+    if settled is not None:
+        metadata |= {k: v for k, v in settled.metadata.items() if k.startswith(PUSH_PREFIX)}
+    return {
+        **metadata,
+        "manifest": dg.MetadataValue.path(
+            store.path(header.flow, header.window, header.manifest_id)
+        ),
+        MANIFEST_ID: dg.MetadataValue.text(header.manifest_id),
+        STORE_ID: dg.MetadataValue.text(store.store_id),
+    }
 
 
 def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:

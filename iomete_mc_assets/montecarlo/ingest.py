@@ -3,6 +3,7 @@
 The seam: ``Ingest`` is what the pusher knows. pycarlo is imported when a ``PycarloIngest`` is made.
 """
 
+import logging
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,6 +80,8 @@ class PycarloIngest:
         Raises:
             SettingsError: the environment holds OAuth credentials, with which pycarlo cannot push.
         """
+        # pycarlo warns of seven enum values of its own schema each time it is imported
+        logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
         # pycarlo's import takes 0.4 s and 61 MiB, which loading definitions shall not cost
         from pycarlo.features.ingestion import IngestionService  # noqa: PLC0415
 

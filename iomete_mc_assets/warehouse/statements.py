@@ -35,11 +35,6 @@ def use_catalog(catalog: str) -> str:
     return tagged(f"USE {quoted(catalog)}")
 
 
-def show_databases() -> str:
-    """Databases of the session's current catalog, as column ``namespace``."""
-    return tagged("SHOW DATABASES")
-
-
 def show_namespaces(catalog: str, namespace: Sequence[str] = ()) -> str:
     """Namespaces directly below another one, as column ``namespace``: whole paths, quoted where needed."""
     return tagged(f"SHOW NAMESPACES IN {quoted(catalog, *namespace)}")

@@ -4,6 +4,7 @@ import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Self
 
 import requests
 
@@ -32,6 +33,7 @@ SOURCE = Source(host="bench.example:443/cliservice", catalogs=("spark_catalog",)
 def push_queries(site: Site) -> Iterator[Figure]:
     """10,000 queries of 1 kB, each round from a store of its own; writing the manifest does not count."""
     hour = HourWindow.newest_closed(clock.now())
+    records = [query(number, hour) for number in range(QUERIES)]
     folder, numbers = site.folder("push"), itertools.count(1)
     ingest, posts = ingest_of(site.gateway), BarePosts(site.gateway)
     recording = Recording(ingest)
@@ -39,7 +41,7 @@ def push_queries(site: Site) -> Iterator[Figure]:
 
     def filled() -> ManifestStore:
         store = ManifestStore.open(str(folder / f"store-{next(numbers)}"), source=SOURCE)
-        written.append(seconds(lambda: store.write(draft(hour), manifest_id="m1")))
+        written.append(seconds(lambda: store.write(draft(hour, records), manifest_id="m1")))
         return store
 
     def ours() -> float:
@@ -57,14 +59,14 @@ def push_queries(site: Site) -> Iterator[Figure]:
     yield Figure(name="write_10k_queries", value=statistics.median(written), unit="s")
 
 
-def draft(hour: HourWindow) -> Draft:
+def draft(hour: HourWindow, records: Sequence[QueryRecord]) -> Draft:
     """An hour of queries as a collector hands it over."""
     return Draft(
         flow="query_logs",
         window=hour,
         collected_at=hour.end,
         collector=Collector(name="query_logs", version="1"),
-        records=(query(number, hour) for number in range(QUERIES)),
+        records=records,
         verdict=lambda: Verdict(state="complete"),
     )
 
@@ -137,7 +139,7 @@ class BarePosts:
             }
         )
 
-    def __enter__(self) -> "BarePosts":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -97,7 +97,7 @@ class BareSession:
         for statement in statements:
             cursor = self._session.cursor()
             cursor.execute(statement)
-            if not statement.startswith("USE "):  # PyHive trips over its answer, which holds no row
+            if cursor.description[0][0] != "Result":  # of USE: no rows, and PyHive trips over it
                 rows += len(cursor.fetchall())
             cursor.close()
         return rows

@@ -17,6 +17,7 @@ from iomete_mc_assets.errors import (
     LakehouseError,
     LakehouseUnavailable,
     StatementFailed,
+    StatementTimedOut,
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
@@ -549,3 +550,96 @@ def test_views_and_ordinary_tables_are_counted_and_not_observed() -> None:
     )
     assert list(observed) == ["t"]
     assert (verdict.counts["views skipped"], verdict.counts["other tables skipped"]) == (1, 1)
+
+
+def test_a_rollback_counts_when_it_happened_and_finds_its_snapshot_however_old() -> None:
+    commits = [
+        Commit(at=at("02:10"), rows=100),
+        Commit(at=at("08:20"), rows=150),
+        Commit(at=at("09:30"), rows=100, id=1),
+    ]
+
+    class OlderSnapshots(HistoryWarehouse):
+        """``.snapshots`` has one row a snapshot, at its commit; ids can be asked for by name."""
+
+        def _branch(self, branch: str) -> list[Row]:
+            if "snapshot_id IN (1)" in branch:
+                return [{**self._row(commits[0], 1), "n": 0, "kind": "s", "at_ms": 0}]
+            rows = super()._branch(branch)
+            return [row for row in rows if row["kind"] != "s" or row["snapshot_id"] != 1]
+
+    before = Observation(
+        table=table("t"),
+        uuid="uuid-t",
+        snapshot_id=2,
+        state_at=at("08:20"),
+        last_data_change=at("08:20"),
+    )
+    observed, _ = hour(
+        OlderSnapshots({"t": commits}),
+        catalog(listed("t", commits[2], number=3)),
+        before=earlier(before),
+    )
+    seen = observed["t"]
+    assert (seen.snapshot_id, seen.row_count, seen.last_data_change) == (1, 100, at("09:30"))
+
+
+def test_a_table_replaced_by_an_empty_one_is_unknown_from_its_last_row_on() -> None:
+    entry = listed("t", LOADED)
+    assert entry.state is not None
+    emptied = replace(entry, state=replace(entry.state, snapshot_id=None, snapshot_at=None))
+    observed, verdict = hour(HistoryWarehouse({"t": [LOADED]}), catalog(emptied))
+    assert (observed, verdict.state) == ({}, "unknown")
+
+
+def test_an_hours_catalog_may_name_a_table_that_was_created_again_since() -> None:
+    old, new = listed("t", LOADED, uuid="first"), listed("t", LOADED, uuid="second")
+    catalogs = {HOUR.previous: catalog(old), HOUR: catalog(new)}
+    answers = dict(
+        collect(
+            catalogs,
+            HistoryWarehouse({"t": [LOADED]}, created={"t": at("09:05")}),
+            config=ObservationConfig(),
+            catalog_for=catalogs.get,
+            earlier=None,
+            own=never,
+            survey=no_survey,
+            now=NOW,
+        )
+    )
+    assert said(answers[HOUR.previous])[1].counts["dropped"] == 1
+    assert said(answers[HOUR])[0]["t"].row_count == 100
+
+
+def test_what_an_hour_knew_of_a_table_dropped_since_is_kept() -> None:
+    known = Observation(
+        table=table("gone"),
+        uuid="uuid-gone",
+        snapshot_id=7,
+        state_at=at("08:10"),
+        row_count=3,
+        last_data_change=at("08:10"),
+    )
+    own = EarlierInput(manifest_id="mine", window=HOUR, observations=(known,))
+    observed, verdict = hour(
+        HistoryWarehouse({"t": [LOADED]}),
+        catalog(listed("t", LOADED)),
+        before=earlier(known),
+        own=lambda _: own,
+    )
+    assert observed["gone"] == known
+    assert verdict.state == "complete"
+
+
+def test_a_table_that_timed_out_alone_is_unreadable() -> None:
+    slow = StatementTimedOut("cancelled after 300 s.")
+    warehouse = HistoryWarehouse({"t": [LOADED], "u": [LOADED]}, broken={"t": slow})
+    _, verdict = hour(warehouse, catalog(listed("t", LOADED), listed("u", LOADED)))
+    assert [(one.kind, one.reason) for one in verdict.omissions] == [("unreadable", str(slow))]
+
+
+def test_a_summary_without_totals_says_why_there_are_no_rows() -> None:
+    commit = Commit(at=at("09:20"), rows=None)
+    observed, verdict = hour(HistoryWarehouse({"t": [commit]}), catalog(listed("t", commit)))
+    assert observed["t"].row_count is None
+    assert "total-records" in verdict.omissions[0].reason

@@ -129,7 +129,7 @@ def test_a_lakehouse_that_holds_tables_already_is_not_seeded(tmp_path: Path) -> 
         pid=1,
         reused=True,
     )
-    with pytest.raises(SandboxError, match="already holds tables .* --fresh"):
+    with pytest.raises(SandboxError, match=r"already holds tables .* --fresh"):
         seed.seed(running, now=START)
     assert seed_log.read(tmp_path) is None
 

@@ -75,7 +75,6 @@ def test_every_statement_begins_with_the_tag_once() -> None:
     table = TableId("c", ("d",), "t")
     for text in (
         statements.use_catalog("c"),
-        statements.show_databases(),
         statements.show_namespaces("c"),
         statements.describe_namespace("c", ("d",)),
         statements.show_tables("c", ("d",)),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from iomete_mc_assets.records import Column, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.properties import REDACTED, namespace_opted_out, opted_out
+from iomete_mc_assets.warehouse.schema import columns_of
 from iomete_mc_assets.warehouse.survey import NotReadable, Surveyed, created_at, read_block
 
 TABLE = TableId("spark_catalog", ("db",), "t")
@@ -290,3 +291,51 @@ def test_the_opt_out_is_read_from_tables_and_namespaces() -> None:
     assert not opted_out([("iomete.governance.index", "true")])
     assert namespace_opted_out("((a,b), (iomete.governance.index,false))")
     assert not namespace_opted_out("((a,b))")
+
+
+@pytest.mark.parametrize(
+    ("iceberg", "spark"),
+    [
+        ("timestamptz", "TIMESTAMP"),
+        ("timestamp", "TIMESTAMP_NTZ"),
+        ("int", "INT"),
+        ("uuid", "STRING"),
+        ("fixed[16]", "BINARY"),
+        ("decimal(38, 10)", "DECIMAL(38,10)"),
+        (
+            {"type": "map", "key": "string", "value": {"type": "list", "element": "date"}},
+            "MAP<STRING, ARRAY<DATE>>",
+        ),
+    ],
+)
+def test_iceberg_types_are_spelt_as_sparks(iceberg: object, spark: str) -> None:
+    [column] = columns_of({"fields": [{"name": "c", "required": False, "type": iceberg}]})
+    assert column.type == spark
+
+
+@pytest.mark.parametrize("kind", ["geometry", 7, {"type": "tree"}, {"type": "list"}])
+def test_a_type_nobody_knows_is_refused(kind: object) -> None:
+    with pytest.raises(ValueError, match=r"type|lacks"):
+        columns_of({"fields": [{"name": "c", "required": False, "type": kind}]})
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("current-snapshot-id", None),
+        ("current-snapshot-summary", None),
+        ("current-snapshot-id", "x"),
+        ("snapshot-count", "0"),
+        ("snapshot-count", None),
+        ("metadata_location", None),
+        ("current-schema", "{broken"),
+        ("current-schema", '{"fields":[]}'),
+    ],
+)
+def test_an_iceberg_block_that_contradicts_itself_is_not_guessed_at(
+    change: str, value: str | None
+) -> None:
+    changed = {name: text for name, text in WRITTEN.items() if name != change}
+    if value is not None:
+        changed[change] = value
+    assert isinstance(read_block(TABLE, block(changed)), NotReadable)
