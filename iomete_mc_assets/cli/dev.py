@@ -11,8 +11,8 @@ from rich.console import Console
 from iomete_mc_assets.cli.environment import demo_environment, prepare_dagster_home, start_servers
 from iomete_mc_assets.cli.steps import Steps
 
-FIRST_PORT = 3000
-LAST_PORT = 3099
+PORTS = range(3000, 3100)
+"""Dagster's own port and what follows it."""
 
 
 def run_dev(home: Path, *, port: int | None) -> None:
@@ -25,10 +25,10 @@ def run_dev(home: Path, *, port: int | None) -> None:
     if not (home / "manifests" / "store.json").exists():
         msg = f"There is no demo below {home}. Run `make demo` (or `iomete-mc demo`) first."
         raise click.ClickException(msg)
+    chosen = _free_port(range(port, port + 1) if port else PORTS)
     servers = start_servers(home, Steps(console))
     environment = {**os.environ, **demo_environment(home, servers), "PYTHONWARNINGS": "ignore"}
     prepare_dagster_home(home)
-    chosen = port or _free_port()
     console.print(
         f"\nDagster UI: [bold]http://127.0.0.1:{chosen}[/bold]   (Ctrl-C stops it; "
         "`iomete-mc sandbox stop` stops lakehouse and gateway)\n"
@@ -45,10 +45,12 @@ def location() -> list[str]:
     return ["-m", "iomete_mc_assets.definitions"]
 
 
-def _free_port() -> int:
-    for port in range(FIRST_PORT, LAST_PORT + 1):
+def _free_port(ports: range) -> int:
+    """The first that nobody serves: Dagster's webserver would share a taken one without a word."""
+    for port in ports:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
-    msg = f"Ports {FIRST_PORT} to {LAST_PORT} are all taken. Say --port."
+    taken = f"Port {ports[0]} is" if len(ports) == 1 else f"Ports {ports[0]} to {ports[-1]} are all"
+    msg = f"{taken} taken. Say another with --port."
     raise click.ClickException(msg)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from iomete_mc_assets.collectors.exclusions import Exclusions
-from iomete_mc_assets.collectors.limits import too_many
+from iomete_mc_assets.collectors.limits import too_many, unanswered
 from iomete_mc_assets.collectors.surveying import Survey, survey_catalogs
 from iomete_mc_assets.errors import HourFailed, IometeMcError
 from iomete_mc_assets.manifests.model import Collector, Draft, Verdict
@@ -129,12 +129,9 @@ def _why_unknown(
 def _verdict(found: Survey) -> Verdict:
     if not found.omissions:
         return Verdict(state="complete", counts=found.counts)
-    first = found.omissions[0]
     return Verdict(
         state="partial",
-        reason=(
-            f"{len(found.omissions)} questions were not answered, e.g. {first.question} of {first.scope}"
-        ),
+        reason=unanswered(found.omissions),
         counts=found.counts,
         omissions=found.omissions,
     )

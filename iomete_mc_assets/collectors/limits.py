@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 
+from iomete_mc_assets.records import Omission
 from iomete_mc_assets.warehouse.rows import Row, Warehouse
 
 ALWAYS_TOLERATED = 3
 """Tables that may be unreadable whatever the share: in a small catalog one table is more than 5 %."""
+
+
+def unanswered(omissions: Sequence[Omission]) -> str:
+    """At least one omission as a manifest's reason: how many, and the first as an example."""
+    one = len(omissions) == 1
+    first = omissions[0]
+    return (
+        f"{len(omissions)} {'question has' if one else 'questions have'} no answer, "
+        f"{'' if one else 'e.g. '}{first.question} of {first.scope}: {first.reason}"
+    )
 
 
 def too_many(unreadable: int, *, asked: int, percent: float) -> bool:

@@ -23,7 +23,7 @@ from iomete_mc_assets.collectors.history import (
     without_rows,
 )
 from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
-from iomete_mc_assets.collectors.limits import Asker, too_many
+from iomete_mc_assets.collectors.limits import Asker, too_many, unanswered
 from iomete_mc_assets.collectors.observation_memory import EarlierInput, Memory, Remembered
 from iomete_mc_assets.collectors.observation_reads import (
     CatalogInput,
@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 COLLECTOR = Collector(name="observations", version="1")
+AS_BEFORE = "as collected before"
+"""Count of tables that an earlier manifest of the hour knew and that are gone or expired since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +329,7 @@ class _Hour:
         """An hour never gets worse: what it knew of tables that nothing can be read of now."""
         if self.own is not None:
             self._origins[observation.table] = self.own.manifest_id
-        self.counts["kept"] += 1
+        self.counts[AS_BEFORE] += 1
         self._observe(observation)
 
     def _carry(self, remembered: Remembered) -> None:
@@ -456,7 +458,7 @@ def _verdict(hour: _Hour, statements: int) -> Verdict:
     counts = {
         "tables observed": len(hour.observed),
         "carried": len(hour.carried),
-        **{name: hour.counts[name] for name in ("read", "unchanged", "unknown", "kept")},
+        **{name: hour.counts[name] for name in ("read", "unchanged", "unknown", AS_BEFORE)},
         "views skipped": kinds["view"],
         "other tables skipped": kinds["table"] - iceberg,
         **dict(sorted(hour.counts.items())),
@@ -464,15 +466,10 @@ def _verdict(hour: _Hour, statements: int) -> Verdict:
     }
     if not hour.omissions:
         return Verdict(state="complete", counts=counts)
-    example = hour.omissions[0]
-    reason = (
-        f"{len(hour.omissions)} questions have no answer, e.g. {example.question} of {example.scope}: "
-        f"{example.reason}"
-    )
     unknown = not hour.observed and bool(hour.counts["unknown"] or hour.counts["dropped"])
     return Verdict(
         state="unknown" if unknown else "partial",
-        reason=reason,
+        reason=unanswered(hour.omissions),
         counts=counts,
         omissions=tuple(hour.omissions),
     )

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -73,7 +73,7 @@ def _run(site: Site) -> tuple[float, dict[str, float]]:
     return total, phases_of(lines)
 
 
-def phases_of(lines: list[str]) -> dict[str, float]:
+def phases_of(lines: Iterable[str]) -> dict[str, float]:
     """Seconds by phase, from the demo's lines."""
     said = {
         match["what"]: float(match["seconds"]) for line in lines if (match := _STEP.match(line))

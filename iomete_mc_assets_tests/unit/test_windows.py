@@ -1,6 +1,7 @@
 """The half-open UTC hour and its spellings."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ whole_hours = st.integers(min_value=0, max_value=24 * 365 * 60).map(
     lambda n: HourWindow(datetime(1990, 1, 1, tzinfo=UTC) + timedelta(hours=n))
 )
 instants = st.datetimes(
-    min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.just(UTC)
+    min_value=datetime.min.replace(year=1990),
+    max_value=datetime.min.replace(year=2090),
+    timezones=st.just(UTC),
 )
 
 
@@ -54,7 +57,7 @@ def test_runs_of_neighbours_hold_every_hour_once(offsets: set[int], at_most: int
     runs = list(contiguous(windows, at_most=at_most))
     assert [w for run in runs for w in run] == sorted(windows)
     assert all(0 < len(run) <= at_most for run in runs)
-    assert all(a.end == b.start for run in runs for a, b in zip(run, run[1:], strict=False))
+    assert all(a.end == b.start for run in runs for a, b in pairwise(run))
 
 
 @pytest.mark.parametrize(

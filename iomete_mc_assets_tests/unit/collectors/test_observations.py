@@ -342,7 +342,7 @@ def test_the_hours_own_manifest_is_evidence_for_what_was_expired_since() -> None
     own = EarlierInput(manifest_id="mine", window=HOUR, observations=(known,))
     observed, verdict = hour(warehouse, catalog(listed("t", left, number=9)), own=lambda _: own)
     assert observed["t"].row_count == 3
-    assert verdict.counts["kept"] == 1
+    assert verdict.counts["as collected before"] == 1
 
 
 def test_an_expired_write_before_a_rewrite_keeps_the_change_the_hour_knew() -> None:
