@@ -58,7 +58,9 @@ def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
     def newest_manifest_complete(
         context: dg.AssetCheckExecutionContext, manifests: ManifestStoreResource
     ) -> dg.AssetCheckResult:
-        newest = newest_by_hour(context.instance, collected_key(flow), after_timestamp=_since())
+        newest = newest_by_hour(
+            context.instance, collected_key(flow), after_timestamp=_since(clock.now())
+        )
         if not newest:
             return _result("No hour was collected in the last 24 hours.", "")
         window = max(newest)
@@ -78,6 +80,15 @@ def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
     return newest_manifest_complete
 
 
+def newest_collected(
+    instance: dg.DagsterInstance, flow: Flow, *, now: datetime
+) -> HourWindow | None:
+    """The newest hour collected in the last 24 hours; None where there was none."""
+    return max(
+        newest_by_hour(instance, collected_key(flow), after_timestamp=_since(now)), default=None
+    )
+
+
 def _collected_on_time(flow: Flow) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=collected_key(flow),
@@ -85,22 +96,29 @@ def _collected_on_time(flow: Flow) -> dg.AssetChecksDefinition:
         description="The newest closed hour is collected within 110 minutes of its end.",
     )
     def collected_on_time(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        newest = newest_by_hour(context.instance, collected_key(flow), after_timestamp=_since())
-        if not newest:
+        now = clock.now()
+        last = newest_collected(context.instance, flow, now=now)
+        if last is None:
             return _result(
                 "No hour was collected in the last 24 hours. Is the hourly schedule on?", ""
             )
-        last = max(newest)
-        late = clock.now() - last.end
         problem = None
-        if late > COLLECT_WITHIN + timedelta(hours=1):
+        if now > last.next.end + COLLECT_WITHIN:
             problem = (
-                f"The newest collected hour, {last.key}, ended {_hours(late)} ago. "
+                f"Hour {last.next.key} ended {_hours(now - last.next.end)} ago and is not collected. "
                 "Look at the newest failed run, and whether the hourly schedule is on."
             )
         return _result(problem, f"The newest collected hour is {last.key}.", hour=last.key)
 
     return collected_on_time
+
+
+def overdue(instance: dg.DagsterInstance, flow: Flow, *, now: datetime) -> list[HourWindow]:
+    """Hours collected in the last 24 hours, more than 20 minutes ago, and not settled; oldest first."""
+    newest = newest_by_hour(instance, collected_key(flow), after_timestamp=_since(now))
+    waiting = not_acknowledged(instance, pushed_key(flow), newest)
+    limit = (now - SETTLE_WITHIN).timestamp()
+    return sorted(window for window, record in waiting.items() if record.timestamp < limit)
 
 
 def _newest_hour_pushed(flow: Flow) -> dg.AssetChecksDefinition:
@@ -110,23 +128,14 @@ def _newest_hour_pushed(flow: Flow) -> dg.AssetChecksDefinition:
         description="Every hour collected more than 20 minutes ago is settled at Monte Carlo.",
     )
     def newest_hour_pushed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        now = clock.now()
-        newest = newest_by_hour(context.instance, collected_key(flow), after_timestamp=_since())
-        waiting = not_acknowledged(context.instance, pushed_key(flow), newest)
-        overdue = sorted(
-            window
-            for window, record in waiting.items()
-            if now.timestamp() - record.timestamp > SETTLE_WITHIN.total_seconds()
-        )
+        late = overdue(context.instance, flow, now=clock.now())
         problem = None
-        if overdue:
+        if late:
             problem = (
-                f"{len(overdue)} collected hours are not settled, the newest is {overdue[-1].key}. "
+                f"{len(late)} collected hours are not settled, the newest is {late[-1].key}. "
                 f"Is the sensor push_{flow} on? Look at its newest tick and at the newest failed run."
             )
-        return _result(
-            problem, f"All {len(newest)} hours collected lately are settled.", overdue=len(overdue)
-        )
+        return _result(problem, "Every hour collected lately is settled.", overdue=len(late))
 
     return newest_hour_pushed
 
@@ -160,7 +169,9 @@ def _everything_accepted(flow: Flow) -> dg.AssetChecksDefinition:
         description="Of the hours settled lately, none has refused events or unknown outcomes.",
     )
     def everything_accepted(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        settled = newest_by_hour(context.instance, pushed_key(flow), after_timestamp=_since())
+        settled = newest_by_hour(
+            context.instance, pushed_key(flow), after_timestamp=_since(clock.now())
+        )
         troubled = {
             window.key: word
             for window, record in sorted(settled.items())
@@ -177,8 +188,8 @@ def _everything_accepted(flow: Flow) -> dg.AssetChecksDefinition:
     return everything_accepted
 
 
-def _since() -> float:
-    return (clock.now() - LOOK_BACK).timestamp()
+def _since(now: datetime) -> float:
+    return (now - LOOK_BACK).timestamp()
 
 
 def _recent(now: datetime) -> list[HourWindow]:

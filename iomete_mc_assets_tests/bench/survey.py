@@ -16,7 +16,7 @@ from iomete_mc_assets_tests.bench.comparison import compare, seconds
 from iomete_mc_assets_tests.bench.figures import Figure
 from iomete_mc_assets_tests.bench.site import Site
 
-ROUNDS = 15
+ROUNDS = 9
 CONFIG = CatalogConfig(catalogs=("spark_catalog",))
 
 

@@ -13,8 +13,8 @@ whole_hours = st.integers(min_value=0, max_value=24 * 365 * 60).map(
     lambda n: HourWindow(datetime(1990, 1, 1, tzinfo=UTC) + timedelta(hours=n))
 )
 instants = st.datetimes(
-    min_value=datetime.min.replace(year=1990),
-    max_value=datetime.min.replace(year=2090),
+    min_value=datetime(1990, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    max_value=datetime(2090, 1, 1),  # noqa: DTZ001 - likewise
     timezones=st.just(UTC),
 )
 

@@ -1,0 +1,250 @@
+"""What sensors ask for, what schedules launch, what checks see: on Dagster's own event log, without any server."""
+
+# Dagster types its ephemeral instance and events in part only.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from iomete_mc_assets.defs.build import build_definitions
+from iomete_mc_assets.defs.checks import newest_collected, overdue
+from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
+from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID
+from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
+from iomete_mc_assets.defs.schedules import gaps
+from iomete_mc_assets.defs.sensors import RECONCILE_EVERY_S, Cursor, tick
+from iomete_mc_assets.windows import HourWindow
+
+FLOW = "query_logs"
+
+
+@pytest.fixture(scope="module")
+def repository() -> dg.RepositoryDefinition:
+    """The product's own definitions, loaded with an empty environment."""
+    return build_definitions(environment={}).get_repository_def()
+
+
+def hours_from(key: str, count: int) -> list[HourWindow]:
+    hours = [HourWindow.from_key(key)]
+    while len(hours) < count:
+        hours.append(hours[-1].next)
+    return hours
+
+
+def collected(
+    instance: dg.DagsterInstance,
+    window: HourWindow,
+    manifest: str | None = "m",
+    *,
+    at: datetime | None = None,
+) -> None:
+    """As a collecting run would report it; without a manifest as a person in the UI would."""
+    named = {MANIFEST_ID: manifest} if manifest else {}
+    when = {COLLECTED_AT: dg.MetadataValue.timestamp(at)} if at else {}
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            collected_key(FLOW), partition=window.key, metadata={**named, **when}
+        )
+    )
+
+
+def settled(instance: dg.DagsterInstance, window: HourWindow, manifest: str = "m") -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            pushed_key(FLOW), partition=window.key, metadata={MANIFEST_ID: manifest}
+        )
+    )
+
+
+def asked(
+    instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime | None = None
+) -> list[tuple[str, str]]:
+    """First and last hour of each run that one look asks for, in the order they are asked for."""
+    result = tick(instance, FLOW, cursor, now_s=(now or datetime.now(UTC)).timestamp())
+    requests = (result.run_requests or []) if isinstance(result, dg.SensorResult) else []
+    return [bounds(request) for request in requests]
+
+
+def bounds(request: dg.RunRequest) -> tuple[str, str]:
+    only = request.partition_key
+    return (only, only) if only else (request.tags[RANGE_START], request.tags[RANGE_END])
+
+
+def test_every_materialised_hour_is_asked_for_newest_range_first(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Thirty neighbours and one apart: ranges of at most 24, never over a gap."""
+    hours = hours_from("2026-11-19-00:00", 30)
+    apart = HourWindow.from_key("2026-11-21-00:00")
+    for window in [*hours, apart]:
+        collected(instance, window)
+    assert asked(instance, Cursor()) == [
+        (apart.key, apart.key),
+        (hours[24].key, hours[29].key),
+        (hours[0].key, hours[23].key),
+    ]
+
+
+def test_the_cursor_moves_past_what_was_seen_and_nothing_is_asked_twice(
+    instance: dg.DagsterInstance,
+) -> None:
+    window = HourWindow.from_key("2026-11-21-00:00")
+    collected(instance, window)
+    first = tick(instance, FLOW, Cursor(reconciled_at=9e12), now_s=0)
+    assert isinstance(first, dg.SensorResult)
+    assert len(first.run_requests or []) == 1
+    again = tick(instance, FLOW, Cursor.read(first.cursor), now_s=0)
+    assert isinstance(again, dg.SkipReason)
+
+
+def test_a_settled_hour_is_asked_for_again_only_under_a_new_manifest(
+    instance: dg.DagsterInstance,
+) -> None:
+    window = HourWindow.from_key("2026-11-21-00:00")
+    collected(instance, window, "one")
+    settled(instance, window, "one")
+    assert asked(instance, Cursor()) == []
+    collected(instance, window, "two")
+    assert asked(instance, Cursor()) == [(window.key, window.key)]
+
+
+def test_an_event_reported_by_hand_hides_nothing(instance: dg.DagsterInstance) -> None:
+    window = HourWindow.from_key("2026-11-21-00:00")
+    collected(instance, window, "real")
+    collected(instance, window, None)
+    assert asked(instance, Cursor()) == [(window.key, window.key)]
+
+
+def test_the_slow_pass_asks_again_after_its_grace_and_says_what_it_saw(
+    instance: dg.DagsterInstance,
+) -> None:
+    hours = hours_from("2026-11-21-00:00", 3)
+    for window in hours:
+        collected(instance, window)
+    settled(instance, hours[0])
+    now, nothing_new = datetime.now(UTC), Cursor(after=10**9)
+    assert asked(instance, nothing_new, now=now) == []
+    late = now + timedelta(seconds=RECONCILE_EVERY_S + 60)
+    assert asked(instance, nothing_new, now=late) == [(hours[1].key, hours[2].key)]
+    result = tick(instance, FLOW, nothing_new, now_s=now.timestamp())
+    assert isinstance(result, dg.SensorResult)
+    assert "3 hours of the last 30 days: 1 settled, 0 being pushed, 0 to push again" in str(
+        result.skip_reason
+    )
+
+
+def test_the_slow_pass_leaves_hours_alone_that_a_run_covers(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MCD_INGEST_ID", "MCD_INGEST_TOKEN", "MCD_RESOURCE_UUID"):
+        monkeypatch.setenv(name, "x")  # Dagster resolves them when a run is made
+    hours = hours_from("2026-11-21-00:00", 3)
+    for window in hours:
+        collected(instance, window)
+    pushing(instance, hours[:2])
+    late = datetime.now(UTC) + timedelta(seconds=RECONCILE_EVERY_S + 60)
+    assert asked(instance, Cursor(after=10**9), now=late) == [(hours[2].key, hours[2].key)]
+
+
+def pushing(instance: dg.DagsterInstance, hours: Sequence[HourWindow]) -> None:
+    """A queued run over these hours, as a person's backfill of the pushed asset would launch."""
+    instance.create_run_for_job(
+        build_definitions(environment={}).get_repository_def().get_job(f"push_{FLOW}"),
+        tags={RANGE_START: hours[0].key, RANGE_END: hours[-1].key},
+        asset_selection=frozenset({pushed_key(FLOW)}),
+        status=dg.DagsterRunStatus.QUEUED,
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", "17", "[]", "{", '{"after": 3}'])
+def test_a_foreign_cursor_starts_over_instead_of_failing(text: str | None) -> None:
+    assert Cursor.read(text).reconciled_at == 0
+
+
+def test_gaps_are_hours_without_a_manifest_or_collected_too_early(
+    instance: dg.DagsterInstance,
+) -> None:
+    hours = hours_from("2026-11-21-00:00", 4)
+    delay = timedelta(minutes=30)
+    collected(instance, hours[0], at=hours[0].end + delay)
+    collected(instance, hours[1], at=hours[1].end + timedelta(minutes=29))
+    collected(instance, hours[2], None)
+    assert gaps(instance, FLOW, hours, delay) == [hours[1], hours[2], hours[3]]
+    assert gaps(instance, FLOW, hours, timedelta(0)) == [hours[2], hours[3]]
+
+
+def launched(
+    repository: dg.RepositoryDefinition, name: str, at: str, instance: dg.DagsterInstance
+) -> list[tuple[str, str]]:
+    schedule = repository.get_schedule_def(name)
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime.fromisoformat(at),
+        repository_def=repository,
+    )
+    found: list[tuple[str, str]] = []
+    for request in schedule.evaluate_tick(context).run_requests or []:
+        tags = request.tags
+        if SINGLE in tags:
+            found.append((tags[SINGLE], tags[SINGLE]))
+        else:
+            found.append(bounds(request))
+    return found
+
+
+def test_the_hourly_schedules_launch_the_newest_closed_hours(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance
+) -> None:
+    at = "2026-11-21T14:05:00+00:00"
+    assert launched(repository, "collect_metadata_hourly", at, instance) == [
+        ("2026-11-21-13:00", "2026-11-21-13:00")
+    ]
+    assert launched(repository, "collect_queries_hourly", at, instance) == [
+        ("2026-11-21-11:00", "2026-11-21-13:00")
+    ]
+
+
+def test_fill_gaps_includes_the_newest_closed_hour_and_goes_newest_first(
+    repository: dg.RepositoryDefinition,
+) -> None:
+    with dg.instance_for_test() as on_disk:
+        found = launched(
+            repository, "fill_gaps_of_collect_metadata", "2026-11-21T14:50:00+00:00", on_disk
+        )
+    assert found == [
+        ("2026-11-20-14:00", "2026-11-21-13:00"),
+        ("2026-11-19-14:00", "2026-11-20-13:00"),
+    ]
+
+
+def test_a_silent_stop_is_seen(instance: dg.DagsterInstance) -> None:
+    """Sensors off: the hour collected a moment ago is fine, and overdue half an hour later."""
+    window = HourWindow.from_key("2026-11-21-00:00")
+    collected(instance, window)
+    now = datetime.now(UTC)
+    assert overdue(instance, FLOW, now=now) == []
+    assert overdue(instance, FLOW, now=now + timedelta(minutes=30)) == [window]
+    settled(instance, window)
+    assert overdue(instance, FLOW, now=now + timedelta(minutes=30)) == []
+    assert newest_collected(instance, FLOW, now=now) == window
+    assert newest_collected(instance, FLOW, now=now + timedelta(days=2)) is None
+
+
+def test_definitions_have_every_asset_with_its_checks(
+    repository: dg.RepositoryDefinition,
+) -> None:
+    keys = set(repository.assets_defs_by_key)
+    assert keys == {key(flow) for flow in FLOWS for key in (collected_key, pushed_key)}
+    assert {key.name for key in repository.asset_checks_defs_by_key} == {
+        "newest_manifest_complete",
+        "collected_on_time",
+        "newest_hour_pushed",
+        "nothing_left_failed",
+        "everything_accepted",
+    }
+    assert {sensor.name for sensor in repository.sensor_defs} == {f"push_{f}" for f in FLOWS}
+    stopped = dg.DefaultSensorStatus.STOPPED
+    assert {sensor.default_status for sensor in repository.sensor_defs} == {stopped}
