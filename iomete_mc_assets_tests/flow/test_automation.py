@@ -150,12 +150,12 @@ def test_the_slow_pass_leaves_hours_alone_that_a_run_covers(
 
 
 def pushing(instance: dg.DagsterInstance, hours: Sequence[HourWindow]) -> None:
-    """A queued run over these hours, as a person's backfill of the pushed asset would launch."""
+    """A running run over these hours, as a person's backfill of the pushed asset would launch."""
     instance.create_run_for_job(
         build_definitions(environment={}).get_repository_def().get_job(f"push_{FLOW}"),
         tags={RANGE_START: hours[0].key, RANGE_END: hours[-1].key},
         asset_selection=frozenset({pushed_key(FLOW)}),
-        status=dg.DagsterRunStatus.QUEUED,
+        status=dg.DagsterRunStatus.STARTED,
     )
 
 
