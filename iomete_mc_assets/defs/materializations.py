@@ -4,11 +4,12 @@ Reads events and runs only; what an event's metadata means is written in ``metad
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import dagster as dg
 
+from iomete_mc_assets.defs.keys import collected_key
 from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID, STORE_ID
 from iomete_mc_assets.defs.partitions import windows_of_run
 from iomete_mc_assets.errors import WrongStore
@@ -17,6 +18,8 @@ from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.windows import HourWindow
 
 PAGE = 1_000
+LOOK_BACK = timedelta(days=30)
+"""How far back unsettled and named hours are looked for in Dagster's events."""
 LIVE = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -138,33 +141,40 @@ def hours_at_work(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[HourWin
 class NamedManifests(Mapping[HourWindow, str]):
     """The manifest that speaks for each hour of a flow: its newest event's, else the pointer's.
 
-    Events of hours that Dagster has forgotten (an emptied database) are replaced by the store's
-    pointer, read only when asked for. Each look sees events that came since the last.
+    Read are the events of the hours asked for and those of the last 30 days; for older hours, and for
+    hours that Dagster has forgotten (an emptied database), the store's pointer is read when needed.
     """
 
     def __init__(
-        self, instance: dg.DagsterInstance, store: ManifestStore, flow: Flow, key: dg.AssetKey
+        self,
+        instance: dg.DagsterInstance,
+        store: ManifestStore,
+        flow: Flow,
+        hours: Iterable[HourWindow],
+        *,
+        now: datetime,
     ) -> None:
-        self._instance, self._store, self._key = instance, store, key
+        self._instance, self._store = instance, store
         self._flow: Flow = flow
-        self._ids: dict[HourWindow, str] = {}
+        self._key = collected_key(flow)
+        self._named: dict[HourWindow, dg.EventLogRecord] = {}
         self._pointers: dict[HourWindow, str | None] = {}
-        self._seen: int | None = None
         self._stored = frozenset(store.hours(flow))
-        self.refresh()
+        self._take(newest_by_hour(instance, self._key, hours=hours))
+        since = (now - LOOK_BACK).timestamp()
+        self._take(newest_by_hour(instance, self._key, after_timestamp=since))
 
     def refreshed(self) -> "NamedManifests":
         """This, after taking in the events that came since the last look."""
-        self.refresh()
+        seen = max((record.storage_id for record in self._named.values()), default=None)
+        self._take(newest_by_hour(self._instance, self._key, after_storage_id=seen))
         return self
 
-    def refresh(self) -> None:
-        """Take in the events that came since the last look."""
-        newest = newest_by_hour(self._instance, self._key, after_storage_id=self._seen)
+    def _take(self, newest: Mapping[HourWindow, dg.EventLogRecord]) -> None:
         for window, record in newest.items():
-            self._ids[window] = self._checked(record)
-        seen = [record.storage_id for record in newest.values()]
-        self._seen = max(seen, default=self._seen or 0) or self._seen
+            known = self._named.get(window)
+            if known is None or known.storage_id < record.storage_id:
+                self._named[window] = record
 
     def _checked(self, record: dg.EventLogRecord) -> str:
         """The event's manifest id; WrongStore when it lies in another store."""
@@ -186,14 +196,15 @@ class NamedManifests(Mapping[HourWindow, str]):
         return self._pointers[window]
 
     def __getitem__(self, window: HourWindow) -> str:
-        named = self._ids.get(window) or self._pointed(window)
+        record = self._named.get(window)
+        named = self._checked(record) if record else self._pointed(window)
         if named is None:
             raise KeyError(window)
         return named
 
     def __iter__(self) -> Iterator[HourWindow]:
-        for window in sorted(self._stored | self._ids.keys(), reverse=True):
-            if window in self._ids or self._pointed(window) is not None:
+        for window in sorted(self._stored | self._named.keys(), reverse=True):
+            if window in self._named or self._pointed(window) is not None:
                 yield window
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from iomete_mc_assets import clock
 from iomete_mc_assets.defs import metadata
 from iomete_mc_assets.defs.keys import (
     FLOWS,
@@ -61,11 +62,12 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         monte_carlo: MonteCarloResource,
     ) -> Iterator[PushEvent]:
         store = manifests.open()
-        named = {f: NamedManifests(context.instance, store, f, collected_key(f)) for f in FLOWS}
-        wanted, failed = _wanted(named[flow], windows_of(context.partition_keys))
+        windows = windows_of(context.partition_keys)
+        named = NamedManifests(context.instance, store, flow, windows, now=clock.now())
+        wanted, failed = _wanted(named, windows)
         pusher = monte_carlo.pusher(store)
         for window, answer in pusher.push(
-            flow, wanted, named=lambda f: named[f].refreshed(), owner=_owner(context)
+            flow, wanted, named=lambda _: named.refreshed(), owner=_owner(context)
         ):
             if isinstance(answer, HourOutcome):
                 context.log.info(_told(flow, answer))

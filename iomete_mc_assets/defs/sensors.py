@@ -22,6 +22,7 @@ from iomete_mc_assets.defs.keys import (
     pushed_key,
 )
 from iomete_mc_assets.defs.materializations import (
+    LOOK_BACK,
     PAGE,
     hours_at_work,
     manifest_id,
@@ -37,7 +38,6 @@ RECONCILE_EVERY_S = 600
 """A failed push is asked for again this often while its materialisation is younger than a day."""
 RECONCILE_GRACE_S = 600
 """Younger events belong to the fast path and to run retries."""
-LOOK_BACK_S = 30 * 86_400
 DAY_S = 86_400
 
 Newest = dict[HourWindow, dg.EventLogRecord]
@@ -123,7 +123,9 @@ def _fast(
 def _reconcile(
     instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float
 ) -> dg.SensorResult:
-    newest = newest_by_hour(instance, collected_key(flow), after_timestamp=now_s - LOOK_BACK_S)
+    newest = newest_by_hour(
+        instance, collected_key(flow), after_timestamp=now_s - LOOK_BACK.total_seconds()
+    )
     unsettled = not_acknowledged(instance, pushed_key(flow), newest)
     at_work = hours_at_work(instance, pushed_key(flow)) & unsettled.keys()
     waiting = {
