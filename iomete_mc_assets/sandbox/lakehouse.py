@@ -226,6 +226,8 @@ def _command(prepared: spark.Spark, state: Path, *, port: int, heap_gb: int) -> 
         "hive.server2.transport.mode": "http",
         "hive.server2.thrift.http.port": str(port),
         "hive.server2.thrift.http.path": "cliservice",
+        # a pool thread opens the embedded metastore anew, and Spark makes up to 100 of them
+        "hive.server2.async.exec.threads": "4",
         "hive.server2.authentication": "CUSTOM",
         "hive.server2.custom.authentication.class": spark.TOKEN_CLASS,
         "hive.exec.scratchdir": str(state / "tmp" / "scratch"),

@@ -1,0 +1,364 @@
+"""What was sent of one manifest to one destination: plan, receipts, refusals, doubts, the settled outcome.
+
+Files only ever appear (a run's own doubts excepted, which grow); when to write which is decided in
+``push``. Layout and rules: ledger.md, section C.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from iomete_mc_assets.manifests.codec import JsonFile
+from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.windows import HourWindow
+
+T = TypeVar("T")
+
+SENT_VERSION = 1
+LEFT_OUT_SAMPLE = 50
+"""Records left out that a plan lists; all are counted."""
+
+Status = Literal[
+    "accepted",
+    "accepted_before",
+    "refused",
+    "superseded",
+    "too_old",
+    "clock_hour_taken",
+    "in_doubt",
+    "no_catalog_entry",
+    "pending",
+    "carried",
+    "nothing_known",
+    "name_taken",
+    "duplicate",
+]
+"""What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
+observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
+``duplicate``: a second record of one key."""
+
+Word = Literal["pushed", "nothing_to_send", "superseded", "partly_refused", "refused", "in_doubt"]
+"""An hour's outcome in a word, from best to worst."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordinals:
+    """Positions of records in their manifest, ascending, from 0.
+
+    Attributes:
+        runs: first and last of each stretch of neighbours.
+    """
+
+    runs: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, ascending: Iterable[int]) -> "Ordinals":
+        """From single positions in ascending order."""
+        runs: list[tuple[int, int]] = []
+        for ordinal in ascending:
+            if runs and ordinal == runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], ordinal)
+            else:
+                runs.append((ordinal, ordinal))
+        return cls(runs=tuple(runs))
+
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self.runs:
+            yield from range(first, last + 1)
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.runs)
+
+    @property
+    def hull(self) -> str:
+        """First and last position, as files are named: pieces of one plan never overlap, and sort."""
+        return f"{self.runs[0][0]:09d}-{self.runs[-1][1]:09d}"
+
+    def without(self, others: Iterable["Ordinals"]) -> "Ordinals":
+        """What is left when others are taken away."""
+        gone = {ordinal for other in others for ordinal in other}
+        return Ordinals.of(ordinal for ordinal in self if ordinal not in gone)
+
+    def meets(self, other: "Ordinals") -> bool:
+        """Whether the two share a position."""
+        return not set(self).isdisjoint(other)
+
+    def halves(self) -> "tuple[Ordinals, Ordinals]":
+        """Two pieces of equal length, the first one longer by one if need be."""
+        each = list(self)
+        middle = (len(each) + 1) // 2
+        return Ordinals.of(each[:middle]), Ordinals.of(each[middle:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBatch:
+    """One request to be.
+
+    Attributes:
+        events: how many, at least 1.
+        bytes: of its body.
+        digest: hex SHA-256 over the digests of its events in order.
+    """
+
+    ordinals: Ordinals
+    events: int
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A record that no batch holds, and why, for people."""
+
+    about: str
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be sent, and with which settings; read, never made again, by whoever resumes.
+
+    Attributes:
+        generation: from 1; a later one plans what the earlier ones did not get accepted.
+        run_id: the run that planned.
+        planned_at: the instant that decided what is too late, too old or taken.
+        max_events, max_body_bytes, resource_type, log_type: settings used.
+        left_out: records in no batch, by status; those accepted in earlier generations are not in it.
+        notes: events that do not say all, by note.
+    """
+
+    schema_version: int
+    manifest_id: str
+    generation: int
+    run_id: str
+    planned_at: datetime
+    max_events: int
+    max_body_bytes: int
+    resource_type: str
+    log_type: str
+    batches: tuple[PlannedBatch, ...]
+    left_out: Mapping[str, int]
+    left_out_sample: tuple[LeftOut, ...]
+    notes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Monte Carlo's answer to an accepted piece of a plan.
+
+    Attributes:
+        attempts: posts of it in this run, the accepted one included.
+    """
+
+    schema_version: int
+    ordinals: Ordinals
+    invocation_id: str
+    accepted_at: datetime
+    attempts: int
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A piece whose content was refused: these bytes are not posted again.
+
+    Attributes:
+        status: the HTTP status; 413 for a single event that is too large.
+        details: the server's, as JSON text of at most 2,000 characters; None without.
+    """
+
+    schema_version: int
+    ordinals: Ordinals
+    status: int
+    details: str | None
+    refused_at: datetime
+    attempts: int
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A piece that was sent without an answer.
+
+    Attributes:
+        sends: how often in that run.
+    """
+
+    ordinals: Ordinals
+    sends: int
+    last_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """What one run sent without an answer.
+
+    Attributes:
+        sending: the run has begun to send and has not come to an end: if it is dead, up to four
+            pieces without a receipt were in flight.
+    """
+
+    schema_version: int
+    run_id: str
+    sending: bool
+    pieces: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseding:
+    """What took an hour's place; its invocation ids as far as they were known then."""
+
+    window: HourWindow
+    manifest_id: str
+    invocation_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The end of a manifest's push: nothing of it is left untried.
+
+    Attributes:
+        reason: in words, where nothing was sent; else None.
+        counts: records by status; their sum is the manifest's number of records.
+        invocation_ids: in the order of batches.
+        batches: requests that were accepted.
+        sent_bytes: in accepted requests.
+        attempts: posts in all, over all runs.
+        refusals: the first of them, for people.
+    """
+
+    schema_version: int
+    window: HourWindow
+    manifest_id: str
+    word: Word
+    reason: str | None
+    counts: Mapping[str, int]
+    notes: Mapping[str, int]
+    left_out_sample: tuple[LeftOut, ...]
+    invocation_ids: tuple[str, ...]
+    batches: int
+    sent_bytes: int
+    attempts: int
+    refusals: tuple[Refusal, ...]
+    superseded_by: Superseding | None
+    settled_at: datetime
+    run_id: str
+
+
+def _file(kind: type[T]) -> JsonFile[T]:
+    return JsonFile(kind, version_field="schema_version", version=SENT_VERSION)
+
+
+_PLAN = _file(Plan)
+_RECEIPT = _file(Receipt)
+_REFUSAL = _file(Refusal)
+_DOUBTS = _file(Doubts)
+_SETTLED = _file(Settled)
+_GENERATION = re.compile(r"g(\d{4})")
+_RECEIPT_NAME = re.compile(r"\d{9}-\d{9}\.json")
+_RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+class SentFolder:
+    """The files of one manifest at one destination.
+
+    Attributes:
+        folder: relative to the store's root.
+    """
+
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage = storage
+        self.folder = folder
+
+    def settled(self) -> Settled | None:
+        """The outcome; None while there is none. It wins over whatever else lies here."""
+        return _read(self._storage, f"{self.folder}/settled.json", _SETTLED)
+
+    def settle(self, settled: Settled) -> None:
+        """Write the outcome, last of all files."""
+        self._storage.write(f"{self.folder}/settled.json", _SETTLED.encode(settled))
+
+    def generations(self) -> list["Generation"]:
+        """Those that exist, ascending; the first one counts only once something lies in it."""
+        names = self._storage.names(self.folder)
+        numbers = [int(match[1]) for name in names if (match := _GENERATION.fullmatch(name))]
+        first = (
+            [1] if any(name.endswith(".json") for name in names if name != "settled.json") else []
+        )
+        return [self.generation(number) for number in first + sorted(numbers)]
+
+    def generation(self, number: int) -> "Generation":
+        """The generation of a number from 1, whether it exists or not."""
+        inside = self.folder if number == 1 else f"{self.folder}/g{number:04d}"
+        return Generation(self._storage, inside, number)
+
+
+class Generation:
+    """The files of one plan."""
+
+    def __init__(self, storage: Storage, folder: str, number: int) -> None:
+        self._storage = storage
+        self._folder = folder
+        self.number = number
+
+    def plan(self) -> Plan | None:
+        """The plan; None while there is none."""
+        return _read(self._storage, f"{self._folder}/plan.json", _PLAN)
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write it, before the first request."""
+        self._storage.write(f"{self._folder}/plan.json", _PLAN.encode(plan))
+
+    def receipts(self) -> list[Receipt]:
+        """All of them, in plan order."""
+        names = (name for name in self._names() if _RECEIPT_NAME.fullmatch(name))
+        return [self._present(name, _RECEIPT) for name in names]
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        """Write it, before its connection's next request."""
+        path = f"{self._folder}/{receipt.ordinals.hull}.json"
+        self._storage.write(path, _RECEIPT.encode(receipt))
+
+    def refusals(self) -> list[Refusal]:
+        """All of them, in plan order."""
+        names = (name for name in self._names() if name.startswith("refused-"))
+        return [self._present(name, _REFUSAL) for name in names]
+
+    def write_refusal(self, refusal: Refusal) -> None:
+        """Write it; its bytes are not posted again."""
+        path = f"{self._folder}/refused-{refusal.ordinals.hull}.json"
+        self._storage.write(path, _REFUSAL.encode(refusal))
+
+    def doubts(self) -> list[Doubts]:
+        """Of each run that began to send."""
+        names = (name for name in self._names() if name.startswith("doubt-"))
+        return [self._present(name, _DOUBTS) for name in names]
+
+    def write_doubts(self, doubts: Doubts) -> None:
+        """Write or replace a run's own."""
+        if not _RUN_ID.fullmatch(doubts.run_id):
+            msg = f"{doubts.run_id[:140]!r} cannot name a file; a run id is letters, digits, '-', '_', '.'"
+            raise ValueError(msg)
+        path = f"{self._folder}/doubt-{doubts.run_id}.json"
+        self._storage.write(path, _DOUBTS.encode(doubts))
+
+    def _names(self) -> list[str]:
+        return [name for name in self._storage.names(self._folder) if name.endswith(".json")]
+
+    def _present(self, name: str, form: JsonFile[T]) -> T:
+        path = f"{self._folder}/{name}"
+        return form.decode(self._storage.read(path), where=f"{self._storage.root}/{path}")
+
+
+def _read(storage: Storage, path: str, form: JsonFile[T]) -> T | None:
+    try:
+        data = storage.read(path)
+    except FileNotFoundError:
+        return None
+    return form.decode(data, where=f"{storage.root}/{path}")

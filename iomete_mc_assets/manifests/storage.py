@@ -1,0 +1,247 @@
+"""Named bytes under one root, on local disk or any fsspec filesystem: read, write, create, list, remove.
+
+What the bytes mean lives in ``store`` and ``receipts``; nothing here retries, caches or guesses.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Protocol, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from iomete_mc_assets.errors import SettingsError
+
+_CREATING_IN_MEMORY = threading.Lock()
+"""fsspec's memory filesystem looks first and writes then; all of a process share its one store."""
+
+
+class Filesystem(Protocol):
+    """What is used of fsspec, which ships no types.
+
+    Its ``exists``, ``glob``, ``find``, ``walk`` and ``isfile`` turn a denied request into "nothing
+    there" on object stores, which would mean "send everything again"; so they are not here.
+    """
+
+    def cat_file(self, path: str) -> bytes:
+        """The whole object."""
+        ...
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite") -> object:
+        """Replace the whole object, or with ``mode="create"`` make it exclusively."""
+        ...
+
+    def ls(self, path: str, detail: bool = True) -> list[str]:  # noqa: FBT001, FBT002 - fsspec's
+        """Addresses of a folder's children, or of the file itself."""
+        ...
+
+    def rm_file(self, path: str) -> object:
+        """Remove one object."""
+        ...
+
+    def unstrip_protocol(self, name: str) -> str:
+        """The full address of a path; asks nobody."""
+        ...
+
+
+class Storage:
+    """Whole objects by relative path (``a/b/c.json``), on an object store or in memory.
+
+    Safe for use by several threads. A path has no leading slash and no ``..``; names that begin
+    with a dot are this class's own.
+
+    Attributes:
+        root: the full address, for people: ``/data/manifests`` or ``s3://bucket/prefix``.
+    """
+
+    def __init__(self, filesystem: Filesystem, *, base: str, root: str) -> None:
+        """Use ``Storage.open``."""
+        self._filesystem = filesystem
+        self._base = base
+        self.root = root
+
+    @staticmethod
+    def open(root: str) -> "Storage":
+        """The storage at a local path or an fsspec address; touches nothing yet.
+
+        Raises:
+            SettingsError: no such protocol, its client is not installed, or a cache in front.
+        """
+        if "::" in root:
+            msg = (
+                f"Manifest store {root!r}: chained fsspec addresses keep caches, and a cached answer "
+                "would have things sent twice. Name the store itself, e.g. s3://bucket/prefix."
+            )
+            raise SettingsError(msg)
+        try:
+            # s3fs keeps listings per process: a receipt written by another one was missed
+            opened = cast(
+                "tuple[object, str]",
+                fsspec.url_to_fs(root, use_listings_cache=False),  # pyright: ignore[reportUnknownMemberType] - no types
+            )
+        except (ValueError, ImportError) as error:
+            msg = (
+                f"Manifest store {root!r} cannot be opened: {error}. Set IOMETE_MC_MANIFESTS to a "
+                "folder or an fsspec address and install the client it needs."
+            )
+            raise SettingsError(msg) from error
+        filesystem, base = opened
+        if isinstance(filesystem, LocalFileSystem):
+            return _LocalStorage(cast("Filesystem", filesystem), base=base, root=base)
+        remote = cast("Filesystem", filesystem)
+        kind = _MemoryStorage if isinstance(filesystem, MemoryFileSystem) else Storage
+        return kind(remote, base=base, root=remote.unstrip_protocol(base))
+
+    def read(self, path: str) -> bytes:
+        """The whole object.
+
+        Raises:
+            FileNotFoundError: it is absent; never raised for anything else.
+            OSError: anything else, a denied permission included.
+        """
+        return self._filesystem.cat_file(self._full(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Make or replace the whole object; a crash leaves the old one or the new one.
+
+        Raises:
+            OSError: not written, or nobody knows.
+        """
+        self._filesystem.pipe_file(self._full(path), data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Make the object unless it exists; a crash leaves nothing or all of it.
+
+        Returns:
+            True when these very bytes now lie there. A lost answer makes a client's own retry
+            report "exists" for one's own object, so what lies there is compared. What serves as a
+            lock must therefore hold a nonce. False when others lie there.
+
+        Raises:
+            OSError: not created, and nothing lies there.
+        """
+        try:
+            self._create(self._full(path), data)
+        except OSError:
+            # Servers word "exists" differently (412 as EINVAL, 409); what lies there is the answer.
+            try:
+                return self.read(path) == data
+            except FileNotFoundError:
+                pass
+            raise
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """Names of a folder's immediate children, sorted; empty when it is absent.
+
+        Raises:
+            OSError: it could not be listed, a denied permission included.
+        """
+        full = self._full(folder)
+        try:
+            listed = self._filesystem.ls(full, detail=False)
+        except FileNotFoundError:
+            return []
+        prefix = full.strip("/") + "/"
+        addresses = (address.strip("/") for address in listed)
+        names = {
+            address.removeprefix(prefix).split("/")[0]
+            for address in addresses
+            if address.startswith(prefix)
+        }
+        return sorted(name for name in names if not name.startswith("."))
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all it holds; absent is fine. Not atomic.
+
+        Raises:
+            OSError: something could not be removed.
+        """
+        children = self.names(path)
+        for name in children:
+            self.remove(f"{path}/{name}")
+        if not children:
+            with contextlib.suppress(FileNotFoundError):
+                self._filesystem.rm_file(self._full(path))
+
+    def _full(self, path: str) -> str:
+        return f"{self._base}/{path}"
+
+    def _create(self, full: str, data: bytes) -> None:
+        self._filesystem.pipe_file(full, data, mode="create")
+
+
+class _MemoryStorage(Storage):
+    """fsspec's memory filesystem, whose exclusive create is none between threads."""
+
+    def _create(self, full: str, data: bytes) -> None:
+        with _CREATING_IN_MEMORY:
+            super()._create(full, data)
+
+
+class _LocalStorage(Storage):
+    """The local disk, where a killed plain write leaves half a file."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """As ``Storage.write``; on return the bytes are on the disk, not only in its cache."""
+        target = Path(self._full(path))
+        with _written_beside(target, data) as temporary:
+            temporary.replace(target)
+        _sync_folder(target.parent)
+
+    def remove(self, path: str) -> None:
+        """As ``Storage.remove``."""
+        full = Path(self._full(path))
+        try:
+            shutil.rmtree(full)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            full.unlink(missing_ok=True)
+
+    def _create(self, full: str, data: bytes) -> None:
+        target = Path(full)
+        with _written_beside(target, data) as temporary:
+            target.hardlink_to(temporary)
+        _sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def _written_beside(target: Path, data: bytes) -> Generator[Path]:
+    """A synced temporary file in the target's folder; gone afterwards unless it was renamed."""
+    _make_folder(target.parent)
+    temporary = target.with_name(f".tmp-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Like ``mkdir -p``, with each new entry synced."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
