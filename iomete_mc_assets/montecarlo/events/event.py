@@ -8,8 +8,9 @@ Events are built as the dictionaries that pycarlo's models would give, without p
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import Literal
 
 from iomete_mc_assets.manifests.model import Flow
@@ -33,16 +34,17 @@ class Event:
         key: what it is about: a table's folded id at Monte Carlo, or a query id.
         body: its JSON as it stands in the request; ASCII.
         notes: what was left out of it.
+        digest: hex SHA-256 of the body.
     """
 
     key: str
     body: bytes
     notes: tuple[Note, ...] = ()
+    digest: str = field(init=False)
 
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 of the body."""
-        return hashlib.sha256(self.body).hexdigest()
+    def __post_init__(self) -> None:
+        """Take the digest once: planning, sending and folding all ask for it."""
+        object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,15 @@ def encoded(value: Json) -> bytes:
     return _JSON.encode(value).encode("ascii")
 
 
+def quoted(text: str) -> str:
+    """A JSON string as ``encoded`` would write it."""
+    return encode_basestring_ascii(text)
+
+
 def iso(instant: datetime) -> str:
     """An aware instant as pycarlo writes it: UTC, trailing Z, microseconds only when there are any."""
     utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
-    return utc.isoformat().replace("+00:00", "Z")
+    return f"{utc.isoformat()[:-6]}Z"
 
 
 def clean(text: str) -> str:

