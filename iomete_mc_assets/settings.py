@@ -457,6 +457,14 @@ IOMETE_MC_GAP_LOOKBACK_HOURS = Setting(
     meaning="How far back fill_gaps looks for hours that were not collected.",
     parse=_whole(1, 720),
 )
+IOMETE_MC_ASK_AGAIN_S = Setting(
+    name="IOMETE_MC_ASK_AGAIN_S",
+    group="dagster",
+    default="600",
+    takes="30 to 3600",
+    meaning="Seconds between two looks for hours that were not settled; younger hours are left to the fast path.",
+    parse=_whole(30, 3600),
+)
 IOMETE_MC_AUTOMATION = Setting(
     name="IOMETE_MC_AUTOMATION",
     group="dagster",

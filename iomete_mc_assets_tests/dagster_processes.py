@@ -136,6 +136,15 @@ class DagsterProcesses:
         msg = f"the log of run {run.run_id} names no process"
         raise AssertionError(msg)
 
+    def failure_of(self, run: dg.DagsterRun) -> str:
+        """What a failed run's page says: the message of its steps' failures."""
+        entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        return "\n".join(
+            event.step_failure_data.error_display_string
+            for entry in entries
+            if (event := entry.dagster_event) is not None
+        )
+
     def _started(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         executable = str(Path(sys.executable).with_name(program))
         with (self.home / f"{program}.log").open("ab") as log:

@@ -41,6 +41,7 @@ def build_definitions(
     seen = os.environ if environment is None else environment
     hours = hourly(settings.IOMETE_MC_START.read(seen))
     running = settings.IOMETE_MC_AUTOMATION.read(seen) == "running"
+    again_s = settings.IOMETE_MC_ASK_AGAIN_S.read(seen)
     sensor_status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     schedule_status = (
         dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
@@ -51,7 +52,7 @@ def build_definitions(
         assets=assets,
         asset_checks=checks(),
         jobs=jobs(),
-        sensors=[push_sensor(flow, status=sensor_status) for flow in FLOWS],
+        sensors=[push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS],
         schedules=schedules(seen, status=schedule_status),
         resources={**default_resources(), **(resources or {})},
         executor=dg.in_process_executor,

@@ -128,12 +128,18 @@ def not_acknowledged(
     }
 
 
-def hours_at_work(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[HourWindow]:
-    """Hours of an asset that a queued or running run covers, whoever asked for it."""
+def hours_at_work(instance: dg.DagsterInstance, key: dg.AssetKey, *, job: str) -> set[HourWindow]:
+    """Hours of an asset that a queued or running run covers, whoever asked for it.
+
+    Args:
+        instance: whose runs are read.
+        key: the asset; runs started from its page and by backfills name it.
+        job: the asset's own job; runs of sensors and schedules name that and no asset.
+    """
     busy: set[HourWindow] = set()
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(LIVE))):
         run = record.dagster_run
-        if run.asset_selection and key in run.asset_selection:
+        if run.job_name == job or key in (run.asset_selection or ()):
             busy.update(windows_of_run(dict(run.tags)))
     return busy
 

@@ -133,7 +133,8 @@ def gaps(
     Hours that a queued or running run covers are no gaps.
     """
     newest = newest_by_hour(instance, collected_key(flow), hours=windows)
-    busy = hours_at_work(instance, collected_key(flow))
+    job = COLLECT_METADATA if flow in METADATA_FLOWS else COLLECT_QUERIES
+    busy = hours_at_work(instance, collected_key(flow), job=job)
 
     def is_gap(window: HourWindow) -> bool:
         record = newest.get(window)

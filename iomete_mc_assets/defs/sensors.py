@@ -34,10 +34,6 @@ from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.windows import HourWindow, contiguous
 
 INTERVAL_S = 30
-RECONCILE_EVERY_S = 600
-"""A failed push is asked for again this often while its materialisation is younger than a day."""
-RECONCILE_GRACE_S = 600
-"""Younger events belong to the fast path and to run retries."""
 DAY_S = 86_400
 
 Newest = dict[HourWindow, dg.EventLogRecord]
@@ -69,8 +65,8 @@ class Cursor:
         return json.dumps({"after": self.after, "reconciled_at": self.reconciled_at})
 
 
-def push_sensor(flow: Flow, *, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    """The sensor that pushes one flow."""
+def push_sensor(flow: Flow, *, status: dg.DefaultSensorStatus, again_s: int) -> dg.SensorDefinition:
+    """The sensor that pushes one flow; ``again_s`` as for ``tick``."""
 
     @dg.sensor(
         name=push_job_name(flow),
@@ -78,20 +74,28 @@ def push_sensor(flow: Flow, *, status: dg.DefaultSensorStatus) -> dg.SensorDefin
         minimum_interval_seconds=INTERVAL_S,
         default_status=status,
         description=f"Pushes every materialised hour of iomete/{flow} to Monte Carlo, newest first, "
-        "and every ten minutes asks again for hours that were not settled.",
+        f"and every {again_s} seconds asks again for hours that were not settled.",
     )
     def push(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return tick(
-            context.instance, flow, Cursor.read(context.cursor), now_s=clock.now().timestamp()
-        )
+        cursor, now_s = Cursor.read(context.cursor), clock.now().timestamp()
+        return tick(context.instance, flow, cursor, now_s=now_s, again_s=again_s)
 
     return push
 
 
 def tick(
-    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float
+    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float, again_s: int
 ) -> dg.SensorResult | dg.SkipReason:
-    """One look: events behind the cursor, else now and then the slow pass, else nothing."""
+    """One look: events behind the cursor, else now and then the slow pass, else nothing.
+
+    Args:
+        instance: whose events are read.
+        flow: whose hours.
+        cursor: of the last look.
+        now_s: epoch seconds.
+        again_s: seconds between two slow passes. Events younger than that belong to the fast path
+            and to run retries.
+    """
     page = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=collected_key(flow), after_storage_id=cursor.after),
         limit=PAGE,
@@ -99,9 +103,10 @@ def tick(
     ).records
     if page:
         return _fast(instance, flow, cursor, page)
-    if now_s - cursor.reconciled_at >= RECONCILE_EVERY_S:
-        return _reconcile(instance, flow, replace(cursor, reconciled_at=now_s), now_s=now_s)
-    return dg.SkipReason(f"nothing was materialised since event {cursor.after}")
+    if now_s - cursor.reconciled_at >= again_s:
+        return _reconcile(instance, flow, cursor, now_s=now_s, again_s=again_s)
+    since = "yet" if cursor.after is None else f"since event {cursor.after}"
+    return dg.SkipReason(f"nothing was materialised {since}")
 
 
 def _fast(
@@ -121,34 +126,37 @@ def _fast(
 
 
 def _reconcile(
-    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float
+    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, *, now_s: float, again_s: int
 ) -> dg.SensorResult:
     newest = newest_by_hour(
         instance, collected_key(flow), after_timestamp=now_s - LOOK_BACK.total_seconds()
     )
     unsettled = not_acknowledged(instance, pushed_key(flow), newest)
-    at_work = hours_at_work(instance, pushed_key(flow)) & unsettled.keys()
+    live = hours_at_work(instance, pushed_key(flow), job=push_job_name(flow))
+    at_work = live & unsettled.keys()
     waiting = {
         window: record
         for window, record in unsettled.items()
-        if window not in at_work and _due(now_s - record.timestamp, now_s)
+        if window not in at_work
+        and _due(now_s - record.timestamp, now_s, cursor.reconciled_at, again_s)
     }
     note = (
         f"looked again at {_count(len(newest), 'hour')} of the last 30 days: "
         f"{len(newest) - len(unsettled)} settled, {len(at_work)} being pushed, "
         f"{len(waiting)} to push again, {len(unsettled) - len(at_work) - len(waiting)} not due yet"
     )
-    return _result(flow, waiting, cursor, note, suffix=f"again-{int(now_s)}")
+    seen = replace(cursor, reconciled_at=now_s)
+    return _result(flow, waiting, seen, note, suffix=f"again-{int(now_s)}")
 
 
-def _due(age_s: float, now_s: float) -> bool:
-    """Every pass while younger than a day, then hourly, after three days daily."""
-    if age_s < RECONCILE_GRACE_S:
+def _due(age_s: float, now_s: float, last_s: float, again_s: int) -> bool:
+    """Every pass while younger than a day, then the first of each hour, after three days of each day."""
+    if age_s < again_s:
         return False
     if age_s < DAY_S:
         return True
     every_s = 3_600 if age_s < 3 * DAY_S else DAY_S
-    return now_s % every_s < RECONCILE_EVERY_S
+    return now_s // every_s != last_s // every_s
 
 
 def _result(

@@ -19,7 +19,7 @@ class HourOutcome:
         notes: events that do not say all, by note (``truncated``, ``freshness_left_out``).
         invocation_ids: in the order of batches.
         batches, sent_bytes: accepted requests and the bytes in them.
-        attempts: posts in all, over all runs.
+        attempts: posts that came to an end, over all runs; those of a killed run stand in its doubts.
         superseded_by: what took its place; None unless superseded.
         reused: it was settled before; nothing was done now.
     """

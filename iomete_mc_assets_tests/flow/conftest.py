@@ -28,6 +28,8 @@ from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
 
+AGAIN_S = 600
+"""Seconds between two slow passes, for sensors evaluated at an instant of the test's choice."""
 QUERY_LOG = {
     "IOMETE_QUERY_LOG_TABLE": "spark_catalog.ops.query_history",
     "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",
@@ -56,7 +58,7 @@ class World:
 
     def push_what_sensors_ask(self, cursor: Cursor, flow: Flow, *, now_s: float) -> list[bool]:
         """Evaluate one sensor and run what it asks for; whether each run succeeded."""
-        asked = tick(self.instance, flow, cursor, now_s=now_s)
+        asked = tick(self.instance, flow, cursor, now_s=now_s, again_s=AGAIN_S)
         requests = asked.run_requests or [] if isinstance(asked, dg.SensorResult) else []
         return [self._execute(push_job_name(flow), request).success for request in requests]
 

@@ -15,8 +15,9 @@ from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
 from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID
 from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
 from iomete_mc_assets.defs.schedules import gaps
-from iomete_mc_assets.defs.sensors import RECONCILE_EVERY_S, Cursor, tick
+from iomete_mc_assets.defs.sensors import Cursor, tick
 from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.flow.conftest import AGAIN_S
 
 FLOW = "query_logs"
 
@@ -63,7 +64,9 @@ def asked(
     instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime | None = None
 ) -> list[tuple[str, str]]:
     """First and last hour of each run that one look asks for, in the order they are asked for."""
-    result = tick(instance, FLOW, cursor, now_s=(now or datetime.now(UTC)).timestamp())
+    result = tick(
+        instance, FLOW, cursor, now_s=(now or datetime.now(UTC)).timestamp(), again_s=AGAIN_S
+    )
     requests = (result.run_requests or []) if isinstance(result, dg.SensorResult) else []
     return [bounds(request) for request in requests]
 
@@ -93,10 +96,10 @@ def test_the_cursor_moves_past_what_was_seen_and_nothing_is_asked_twice(
 ) -> None:
     window = HourWindow.from_key("2026-11-21-00:00")
     collected(instance, window)
-    first = tick(instance, FLOW, Cursor(reconciled_at=9e12), now_s=0)
+    first = tick(instance, FLOW, Cursor(reconciled_at=9e12), now_s=0, again_s=AGAIN_S)
     assert isinstance(first, dg.SensorResult)
     assert len(first.run_requests or []) == 1
-    again = tick(instance, FLOW, Cursor.read(first.cursor), now_s=0)
+    again = tick(instance, FLOW, Cursor.read(first.cursor), now_s=0, again_s=AGAIN_S)
     assert isinstance(again, dg.SkipReason)
 
 
@@ -127,13 +130,33 @@ def test_the_slow_pass_asks_again_after_its_grace_and_says_what_it_saw(
     settled(instance, hours[0])
     now, nothing_new = datetime.now(UTC), Cursor(after=10**9)
     assert asked(instance, nothing_new, now=now) == []
-    late = now + timedelta(seconds=RECONCILE_EVERY_S + 60)
+    late = now + timedelta(seconds=AGAIN_S + 60)
     assert asked(instance, nothing_new, now=late) == [(hours[1].key, hours[2].key)]
-    result = tick(instance, FLOW, nothing_new, now_s=now.timestamp())
+    result = tick(instance, FLOW, nothing_new, now_s=now.timestamp(), again_s=AGAIN_S)
     assert isinstance(result, dg.SensorResult)
     assert "3 hours of the last 30 days: 1 settled, 0 being pushed, 0 to push again" in str(
         result.skip_reason
     )
+
+
+def test_an_old_unsettled_hour_is_asked_for_once_an_hour_then_once_a_day(
+    instance: dg.DagsterInstance,
+) -> None:
+    window = HourWindow.from_key("2026-11-21-00:00")
+    collected(instance, window)
+    born = datetime.now(UTC)
+
+    def asked_at(age: timedelta, since_last: timedelta) -> bool:
+        now = (born + age).replace(minute=30)
+        last = (now - since_last).timestamp()
+        return bool(asked(instance, Cursor(after=10**9, reconciled_at=last), now=now))
+
+    tenth, hour = timedelta(minutes=10), timedelta(hours=1)
+    assert asked_at(timedelta(hours=20), tenth)
+    assert not asked_at(timedelta(hours=30), tenth)
+    assert asked_at(timedelta(hours=30), hour)
+    assert asked_at(timedelta(days=5), timedelta(days=1))
+    assert not asked_at(timedelta(days=5), tenth)
 
 
 def test_the_slow_pass_leaves_hours_alone_that_a_run_covers(
@@ -145,7 +168,7 @@ def test_the_slow_pass_leaves_hours_alone_that_a_run_covers(
     for window in hours:
         collected(instance, window)
     pushing(instance, hours[:2])
-    late = datetime.now(UTC) + timedelta(seconds=RECONCILE_EVERY_S + 60)
+    late = datetime.now(UTC) + timedelta(seconds=AGAIN_S + 60)
     assert asked(instance, Cursor(after=10**9), now=late) == [(hours[2].key, hours[2].key)]
 
 

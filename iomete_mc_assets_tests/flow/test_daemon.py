@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -40,18 +41,24 @@ SETTLED_WITHIN_S = 180
 """Of the worker's death, without a hand: the promise of the issue."""
 FEW = 2
 """Push runs of a flow for a day: hours go in ranges, not one by one."""
+GATEWAY = "gateway"
 PATIENCE_S = 400
 """For what takes under two minutes on two idle cores."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Daemon:
-    """A running Dagster between the lakehouse and a gateway."""
+    """A running Dagster between the lakehouse and a gateway, which tests may close and open again."""
 
     dagster: DagsterProcesses
     gateway: Gateway
-    root: Path
+    home: Path
     environment: dict[str, str]
+
+    @property
+    def store(self) -> ManifestStore:
+        """The manifests that were written."""
+        return ManifestStore.open(str(self.home / "manifests"), source=None)
 
     def collected(self, flow: Flow) -> dict[HourWindow, dg.EventLogRecord]:
         """Newest materialisation of each collected hour."""
@@ -103,7 +110,7 @@ class Daemon:
 
     def queries_collected(self, hours: list[HourWindow]) -> Counter[str]:
         """The ids of the queries in the hours' manifests."""
-        store = ManifestStore.open(str(self.root), source=None)
+        store = self.store
         named = self.collected(QUERIES)
         return Counter(
             record.query_id
@@ -120,7 +127,7 @@ class Daemon:
 
     def sent(self, window: HourWindow) -> SentFolder:
         """What the store holds of the push of an hour's query logs."""
-        store = ManifestStore.open(str(self.root), source=None)
+        store = self.store
         manifest = manifest_id(self.collected(QUERIES)[window]) or ""
         destination = PushConfig.read(self.environment).destination.id
         folder = f"{store.folder(QUERIES, window, manifest)}/sent/{destination}"
@@ -131,26 +138,31 @@ class Daemon:
 def daemon(sandbox: RunningLakehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Webserver and daemon with all sensors and schedules off, as after an installation."""
     home = tmp_path_factory.mktemp("daemon")
-    with Gateway() as gateway:
-        environment = {
-            **QUERY_LOG,
-            "IOMETE_URL": sandbox.url,
-            "IOMETE_USER": sandbox.user,
-            "IOMETE_TOKEN": sandbox.token,
-            "MCD_INGEST_ENDPOINT": gateway.url,
-            "MCD_INGEST_ID": gateway.key_id,
-            "MCD_INGEST_TOKEN": gateway.key_secret,
-            "MCD_RESOURCE_UUID": gateway.resource_uuid,
-            "IOMETE_MC_MANIFESTS": str(home / "manifests"),
-            "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
-        }
-        with DagsterProcesses(home / "dagster", environment) as dagster:
-            yield Daemon(
-                dagster=dagster,
-                gateway=gateway,
-                root=home / "manifests",
-                environment=environment,
-            )
+    gateway = Gateway(home / GATEWAY)
+    environment = {
+        **QUERY_LOG,
+        "IOMETE_URL": sandbox.url,
+        "IOMETE_USER": sandbox.user,
+        "IOMETE_TOKEN": sandbox.token,
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+        "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
+        "IOMETE_MC_ASK_AGAIN_S": "30",
+    }
+    running = Daemon(
+        dagster=DagsterProcesses(home / "dagster", environment),
+        gateway=gateway,
+        home=home,
+        environment=environment,
+    )
+    try:
+        with running.dagster:
+            yield running
+    finally:
+        running.gateway.close()
 
 
 @pytest.fixture
@@ -198,6 +210,35 @@ def test_a_killed_push_is_finished_without_a_hand_and_repeats_only_what_was_in_f
     assert [run.status for run in later if run.root_run_id == killed.run_id] == [
         dg.DagsterRunStatus.SUCCESS
     ]
+
+
+def test_a_gateway_that_is_down_fails_the_push_by_name_and_gets_everything_later(
+    daemon: Daemon, day: list[HourWindow]
+) -> None:
+    """The collected hours stay; the sensor's slow pass asks again by itself."""
+    hours, url, pushes = day[-4:-2], daemon.gateway.url, len(daemon.finished_pushes(QUERIES))
+    daemon.gateway.close()
+    daemon.dagster.backfill(collected_key(QUERIES), [window.key for window in hours])
+    daemon.wait_until_collected(QUERIES, hours)
+    daemon.dagster.start_sensor(push_job_name(QUERIES))  # its first tick comes at once
+    wait_for(
+        lambda: len(daemon.dagster.runs(push_job_name(QUERIES))) > pushes,
+        within_s=PATIENCE_S,
+        what="a push run",
+    )
+    failed = daemon.finished_pushes(QUERIES)[pushes]
+    told = daemon.dagster.failure_of(failed)
+    assert failed.status == dg.DagsterRunStatus.FAILURE
+    assert urlsplit(url).netloc in told
+    assert "Check MCD_INGEST_ENDPOINT" in told
+    assert all(window in daemon.collected(QUERIES) for window in hours)
+    assert not any(window in daemon.pushed(QUERIES) for window in hours)
+
+    daemon.gateway = Gateway(daemon.home / GATEWAY)
+    assert daemon.gateway.url == url
+    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
+    accepted, collected = daemon.queries_accepted(), daemon.queries_collected(hours)
+    assert {query: accepted[query] for query in collected} == collected
 
 
 def test_a_backfilled_day_is_pushed_whole_and_once(daemon: Daemon, day: list[HourWindow]) -> None:

@@ -10,13 +10,13 @@ from iomete_mc_assets import clock
 from iomete_mc_assets.defs.keys import COLLECT_METADATA, COLLECT_QUERIES, FLOWS, collected_key
 from iomete_mc_assets.defs.materializations import json_list, manifest_id, text_metadata
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS
-from iomete_mc_assets.defs.sensors import RECONCILE_GRACE_S, Cursor, tick
+from iomete_mc_assets.defs.sensors import Cursor, tick
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.records import QueryRecord
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.flow.conftest import World, definitions_between
+from iomete_mc_assets_tests.flow.conftest import AGAIN_S, World, definitions_between
 
 START = Cursor()
 
@@ -94,10 +94,31 @@ def test_a_cleared_cursor_asks_for_nothing_that_is_settled(
     collect_everything(world, last_hours)
     push_everything(world)
     for flow in FLOWS:
-        asked = tick(world.instance, flow, START, now_s=clock.now().timestamp())
+        asked = tick(world.instance, flow, START, now_s=clock.now().timestamp(), again_s=AGAIN_S)
         assert isinstance(asked, dg.SensorResult)
         assert not asked.run_requests
         assert "settled already" in str(asked.skip_reason)
+
+
+def test_an_hour_that_is_being_pushed_is_not_asked_for_again(
+    world: World, last_hours: list[HourWindow]
+) -> None:
+    assert world.run(COLLECT_QUERIES, last_hours).success
+    asked = tick(
+        world.instance, "query_logs", START, now_s=clock.now().timestamp(), again_s=AGAIN_S
+    )
+    assert isinstance(asked, dg.SensorResult)
+    [request] = asked.run_requests or []
+    world.instance.create_run_for_job(
+        job_def=world.definitions.get_repository_def().get_job("push_query_logs"),
+        tags=dict(request.tags),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    late = clock.now().timestamp() + AGAIN_S
+    again = tick(world.instance, "query_logs", Cursor(after=10**9), now_s=late, again_s=AGAIN_S)
+    assert isinstance(again, dg.SensorResult)
+    assert not again.run_requests
+    assert "3 being pushed" in str(again.skip_reason)
 
 
 def test_a_gateway_that_is_down_costs_nothing_but_time(
@@ -128,7 +149,7 @@ def test_a_gateway_that_is_down_costs_nothing_but_time(
 
     with Gateway(state) as gateway:
         assert gateway.url == url
-        late = clock.now().timestamp() + RECONCILE_GRACE_S
+        late = clock.now().timestamp() + AGAIN_S
         cursor = Cursor(after=10**9)  # nothing new: only the slow pass can ask
         assert world.push_what_sensors_ask(cursor, "query_logs", now_s=late) == [True]
         assert sorted(world.pushed("query_logs")) == last_hours
