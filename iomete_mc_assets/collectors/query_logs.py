@@ -28,6 +28,8 @@ from iomete_mc_assets.warehouse.statements import TAG
 from iomete_mc_assets.windows import HourWindow
 
 VERSION = "1"
+NO_SOURCE = f"no query log source is configured ({IOMETE_QUERY_LOG_TABLE.name})"
+"""Reason of every hour where none is wanted."""
 COLLECTOR = Collector(name="query_logs", version=VERSION)
 ROWS_PER_FETCH = 1_000
 """SQL texts are long: 1,000 of 100 kB are 100 MB, the most one fetch should bring."""
@@ -104,14 +106,13 @@ def collect(
 
 
 def _without_source(window: HourWindow, now: datetime) -> Draft:
-    reason = f"no query log source is configured ({IOMETE_QUERY_LOG_TABLE.name})"
     return Draft(
         flow="query_logs",
         window=window,
         collected_at=now,
         collector=COLLECTOR,
         records=(),
-        verdict=lambda: Verdict(state="unknown", reason=reason),
+        verdict=lambda: Verdict(state="unknown", reason=NO_SOURCE),
     )
 
 
@@ -164,9 +165,9 @@ class _Reader:
         counts, omissions = hour.counts(), hour.omissions(self._config.table)
         settled_at = window.end + timedelta(minutes=self._config.delay_minutes)
         if now < settled_at:
-            reason = (
-                f"too early: collected at {now:%H:%M} UTC, and the source is believed to be whole "
-                f"{self._config.delay_minutes} minutes after the hour, at {settled_at:%H:%M}"
+            reason = (  # without the clock: the same finding must read the same a minute later
+                "too early: the source is believed to be whole "
+                f"{self._config.delay_minutes} minutes after the hour's end, at {settled_at:%H:%M} UTC"
             )
             return Verdict(state="partial", reason=reason, counts=counts, omissions=omissions)
         if hour.seen == 0:
@@ -180,10 +181,10 @@ class _Reader:
         if oldest is None or newest is None:
             return Verdict(state="unknown", reason=f"the query log table {table} is empty")
         if oldest >= window.end:
-            reason = f"{table} keeps no queries this old: its oldest one ended at {oldest:%Y-%m-%d %H:%M} UTC"
+            reason = f"{table} keeps no queries this old"
             return Verdict(state="unknown", reason=reason)
         if newest < window.start:
-            reason = f"{table} has not come this far: its newest query ended at {newest:%Y-%m-%d %H:%M} UTC"
+            reason = f"{table} has not come this far: its newest query ended before this hour"
             return Verdict(state="partial", reason=reason, counts={"queries": 0})
         return Verdict(state="complete", counts={"queries": 0})
 

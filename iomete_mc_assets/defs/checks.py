@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from iomete_mc_assets import clock
+from iomete_mc_assets.collectors.query_logs import NO_SOURCE
 from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
 from iomete_mc_assets.defs.materializations import (
     manifest_id,
@@ -67,7 +68,8 @@ def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
         header = manifests.open().header(flow, window, manifest_id(newest[window]) or "")
         unreadable = header.omissions.counts.get("unreadable", 0)
         unsettled = header.state == "partial" and not header.omissions.total
-        alarming = header.state == "unknown" or unreadable or unsettled
+        unwanted = header.reason == NO_SOURCE
+        alarming = (header.state == "unknown" and not unwanted) or unreadable or unsettled
         problem = f"{window.key} is {header.state}: {header.reason}" if alarming else None
         return _result(
             problem,

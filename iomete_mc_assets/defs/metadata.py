@@ -20,6 +20,7 @@ MANIFEST_ID = "manifest_id"
 STORE_ID = "store_id"
 STATE = "state"
 COLLECTED_AT = "collected_at"
+OMISSIONS = "omissions"
 PUSH_PREFIX = "monte_carlo/"
 PUSH_STATUS = "monte_carlo/status"
 INVOCATION_IDS = "monte_carlo/invocation_ids"
@@ -50,7 +51,7 @@ def of_manifest(
     metadata |= {
         "records": dg.MetadataValue.int(header.records),
         "preview": dg.MetadataValue.md(_preview(store, header)),
-        "omissions": dg.MetadataValue.int(header.omissions.total),
+        OMISSIONS: dg.MetadataValue.int(header.omissions.total),
     }
     if header.omissions.total:
         kinds = {str(kind): count for kind, count in header.omissions.counts.items()}

@@ -22,7 +22,14 @@ from iomete_mc_assets.defs.keys import (
     WATCH,
     collected_key,
 )
-from iomete_mc_assets.defs.materializations import collected_at, hours_at_work, newest_by_hour
+from iomete_mc_assets.defs.materializations import (
+    collected_at,
+    hours_at_work,
+    newest_by_hour,
+    number,
+    text_metadata,
+)
+from iomete_mc_assets.defs.metadata import OMISSIONS, STATE
 from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, range_request
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.windows import HOUR, HourWindow, contiguous
@@ -90,7 +97,7 @@ def _gaps(
     *,
     start: datetime,
     status: dg.DefaultScheduleStatus,
-    settling: timedelta = timedelta(0),
+    settling: timedelta | None = None,
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"fill_gaps_of_{job}",
@@ -126,9 +133,9 @@ def gaps(
     instance: dg.DagsterInstance,
     flow: Flow,
     windows: Sequence[HourWindow],
-    settling: timedelta,
+    settling: timedelta | None,
 ) -> list[HourWindow]:
-    """Of these hours, those without a manifest or collected before ``end + settling``.
+    """Of these hours, those without a manifest, and where a source settles those that are not settled.
 
     Hours that a queued or running run covers are no gaps.
     """
@@ -140,10 +147,18 @@ def gaps(
         record = newest.get(window)
         if record is None:
             return True
+        if settling is None:
+            return False
         at = collected_at(record)
-        return settling > timedelta(0) and at is not None and at < window.end + settling
+        early = at is not None and at < window.end + settling
+        return early or _has_not_come_this_far(record)
 
     return [window for window in windows if window not in busy and is_gap(window)]
+
+
+def _has_not_come_this_far(record: dg.EventLogRecord) -> bool:
+    """Whether a source's hour is partial though nothing was left out: more of it is to come."""
+    return text_metadata(record, STATE) == "partial" and number(record, OMISSIONS) == 0
 
 
 def _watch(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:

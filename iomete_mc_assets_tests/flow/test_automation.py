@@ -12,7 +12,7 @@ import pytest
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.checks import newest_collected, overdue
 from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
-from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID
+from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID, STATE
 from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
 from iomete_mc_assets.defs.schedules import gaps
 from iomete_mc_assets.defs.sensors import Cursor, tick
@@ -41,13 +41,16 @@ def collected(
     manifest: str | None = "m",
     *,
     at: datetime | None = None,
+    state: str = "complete",
 ) -> None:
     """As a collecting run would report it; without a manifest as a person in the UI would."""
     named = {MANIFEST_ID: manifest} if manifest else {}
     when = {COLLECTED_AT: dg.MetadataValue.timestamp(at)} if at else {}
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
-            collected_key(FLOW), partition=window.key, metadata={**named, **when}
+            collected_key(FLOW),
+            partition=window.key,
+            metadata={**named, **when, STATE: state},
         )
     )
 
@@ -190,13 +193,14 @@ def test_a_foreign_cursor_starts_over_instead_of_failing(text: str | None) -> No
 def test_gaps_are_hours_without_a_manifest_or_collected_too_early(
     instance: dg.DagsterInstance,
 ) -> None:
-    hours = hours_from("2026-11-21-00:00", 4)
+    hours = hours_from("2026-11-21-00:00", 5)
     delay = timedelta(minutes=30)
+    collected(instance, hours[4], at=hours[4].end + timedelta(hours=2), state="partial")
     collected(instance, hours[0], at=hours[0].end + delay)
     collected(instance, hours[1], at=hours[1].end + timedelta(minutes=29))
     collected(instance, hours[2], None)
-    assert gaps(instance, FLOW, hours, delay) == [hours[1], hours[2], hours[3]]
-    assert gaps(instance, FLOW, hours, timedelta(0)) == [hours[2], hours[3]]
+    assert gaps(instance, FLOW, hours, delay) == hours[1:]
+    assert gaps(instance, FLOW, hours, None) == [hours[2], hours[3]]
 
 
 def launched(
