@@ -266,20 +266,20 @@ def _dataclass_decoder(kind: type[T]) -> Callable[[Any], T]:
     """Plain fields are looked at in one pass without a call each: a push reads millions of them."""
     hints = get_type_hints(kind)
     steps = {name: _decoder(hints[name]) for name in sorted(hints)}
-    plain = {name: kinds for name in steps if (kinds := _plain_kinds(hints[name]))}
-    other = [(name, step) for name, step in steps.items() if name not in plain]
+    plain = [(name, kinds) for name in steps if (kinds := _plain_kinds(hints[name]))]
+    other = [(name, step) for name, step in steps.items() if not _plain_kinds(hints[name])]
     values_of = _plain_decoder(dict)
 
     def decode(raw: object) -> T:
-        values = cast("dict[str, Any]", values_of(raw))
+        values = cast("dict[str, Any]", values_of(raw))  # just parsed, so it may be filled in place
         if values.keys() != hints.keys():
             raise ValueError(_wrong_keys(kind, expected=set(hints), found=set(values)))
-        for name, kinds in plain.items():
+        for name, kinds in plain:
             if type(values[name]) not in kinds:
                 _decoded_field(name, steps[name], values[name])
-        return kind(
-            **values | {name: _decoded_field(name, step, values[name]) for name, step in other}
-        )
+        for name, step in other:
+            values[name] = _decoded_field(name, step, values[name])
+        return kind(**values)
 
     return decode
 

@@ -63,13 +63,12 @@ class Posts:
         watch = _Watch(self._total_s)
         with watch.over():
             try:
-                with session.post(
-                    url,
-                    data=body,
-                    headers=dict(headers),
+                with session.send(
+                    _prepared(session, url, body=body, headers=headers),
                     timeout=self._timeout,
                     allow_redirects=False,
                     stream=True,
+                    proxies=session.proxies,
                 ) as response:
                     return _answer(response)
             except requests.RequestException as error:
@@ -96,6 +95,15 @@ def _new_session(url: str) -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=1))
     return session
+
+
+def _prepared(
+    session: requests.Session, url: str, *, body: bytes, headers: Mapping[str, str]
+) -> requests.PreparedRequest:
+    """As ``session.post`` prepares it, without merging settings that a session of ours never has."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare(method="POST", url=url, headers={**session.headers, **headers}, data=body)
+    return prepared
 
 
 def _answer(response: requests.Response) -> Answer:
