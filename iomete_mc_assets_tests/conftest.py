@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from iomete_mc_assets import clock
@@ -14,6 +15,12 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.warehouse.connection import LakehouseConfig
 from iomete_mc_assets.windows import HourWindow
+
+# A busy machine is no failure: what is asserted does not depend on time.
+hypothesis.settings.register_profile(
+    "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ours")
 
 OURS = ("IOMETE_", "MCD_", "DAGSTER_HOME")
 

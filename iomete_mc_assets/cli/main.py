@@ -4,11 +4,9 @@ from pathlib import Path
 
 import click
 
+from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.sandbox import sandbox
 from iomete_mc_assets.errors import IometeMcError
-
-DEMO_HOME = Path(".demo")
-"""Everything the demo writes, below the folder it is started in."""
 
 
 class Front(click.Group):
@@ -30,15 +28,6 @@ def main() -> None:
     The daily work is done by Dagster's schedules and sensors (`dagster dev`); these commands are
     for trying it out and for work by hand.
     """
-
-
-home_option = click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEMO_HOME,
-    show_default=True,
-    help="Folder of the demo's lakehouse, gateway, manifests and Dagster instance.",
-)
 
 
 @main.command()

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import click
 
-home_option = click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".demo"),
-    show_default=True,
-    help="Folder that holds the sandbox's state; the demo's by default.",
-)
+from iomete_mc_assets.cli.options import home_option
+
 quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 
 
