@@ -63,7 +63,7 @@ def test_settled_is_read_back_without_a_request(bench: Bench) -> None:
     assert len(bench.gateway.requests) == 1
 
 
-def test_rule_4_an_unknown_hour_settles_without_a_request(bench: Bench) -> None:
+def test_an_unknown_hour_settles_without_a_request(bench: Bench) -> None:
     for flow in ("catalog_snapshot", "observations", "query_logs"):
         bench.collect(flow, [], state="unknown")
         outcome = bench.push_one(flow)
@@ -107,7 +107,7 @@ def test_rule_8_a_400_is_bisected_and_the_same_bytes_are_never_posted_again(benc
     assert len(bench.gateway.bodies) == len(set(bench.gateway.bodies)) == 5
 
 
-def test_rule_16_when_the_first_three_batches_are_refused_it_looks_like_configuration(
+def test_ledger_16_when_the_first_three_batches_are_refused_it_looks_like_configuration(
     bench: Bench,
 ) -> None:
     manifest_id = bench.collect("query_logs", queries(60))
@@ -254,7 +254,7 @@ def test_rule_19_a_query_that_two_manifests_of_an_hour_hold_goes_once(bench: Ben
     assert sorted(bench.accepted_keys()) == [f"q{n:04d}" for n in range(8)]
 
 
-def test_rule_14_of_the_ledger_a_manifest_that_was_never_pushed_is_settled_with_its_hour(
+def test_ledger_14_a_manifest_that_was_never_pushed_is_settled_with_its_hour(
     bench: Bench,
 ) -> None:
     older = bench.collect("query_logs", queries(5), state="partial")

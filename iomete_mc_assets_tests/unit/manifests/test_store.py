@@ -373,7 +373,7 @@ OTHER = observations(3, rows=2)
         (draft(), draft(state="unknown"), "manifest m1 stays"),
     ],
 )
-def test_rule_1_an_hour_keeps_its_manifest(
+def test_ledger_1_an_hour_keeps_its_manifest(
     store: ManifestStore, first: Draft, second: Draft, why: str
 ) -> None:
     before, after = written_twice(store, first, second)
@@ -396,7 +396,7 @@ def test_rule_1_an_hour_keeps_its_manifest(
         (draft(state="unknown"), draft(EQUAL, state="partial")),
     ],
 )
-def test_rule_1_an_hour_that_has_news_gets_a_new_manifest(
+def test_ledger_1_an_hour_that_has_news_gets_a_new_manifest(
     store: ManifestStore, first: Draft, second: Draft
 ) -> None:
     before, after = written_twice(store, first, second)
