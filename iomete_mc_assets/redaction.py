@@ -2,17 +2,24 @@
 
 import base64
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "********"
 
 
 def spellings(secret: str) -> tuple[str, ...]:
-    """The forms a secret takes on its way: plain, URL-quoted, base64."""
+    """The forms a secret takes on its way: plain, URL-quoted as paths and queries are, base64."""
     plain = secret.encode()
+    encoded = (base64.b64encode(plain), base64.urlsafe_b64encode(plain))
     return tuple(
         dict.fromkeys(
-            (secret, quote(secret, safe=""), base64.b64encode(plain).decode().rstrip("="))
+            (
+                secret,
+                quote(secret, safe=""),
+                quote(secret),
+                quote_plus(secret),
+                *(text.decode().rstrip("=") for text in encoded),
+            )
         )
     )
 

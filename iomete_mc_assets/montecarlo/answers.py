@@ -45,7 +45,9 @@ class Answer:
 
     def without(self, secrets: Iterable[str]) -> "Answer":
         """The answer with secrets masked, should a server echo them."""
-        return replace(self, text=redacted(self.text, secrets))
+        hidden = tuple(secrets)
+        location = None if self.location is None else redacted(self.location, hidden)
+        return replace(self, text=redacted(self.text, hidden), location=location)
 
     @property
     def html(self) -> bool:

@@ -1,7 +1,7 @@
 """What must never be shown."""
 
 import base64
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,9 @@ secrets = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="*"),
 
 @given(secrets, st.text(max_size=20), st.text(max_size=20))
 def test_no_spelling_of_a_secret_survives(secret: str, before: str, after: str) -> None:
-    forms = [secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")]
+    encoded = [base64.b64encode(secret.encode()), base64.urlsafe_b64encode(secret.encode())]
+    forms = [secret, quote(secret, safe=""), quote(secret), quote_plus(secret)]
+    forms += [text.decode().rstrip("=") for text in encoded]
     for form in forms:
         assert form not in redacted(f"{before}{form}{after}", [secret])
 
