@@ -94,8 +94,8 @@ def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
         "monte_carlo/settled_at": dg.MetadataValue.timestamp(outcome.settled_at),
         "monte_carlo/link": dg.MetadataValue.url(app_url),
     }
-    for status, count in sorted(outcome.counts.items()):
-        metadata[f"monte_carlo/{status}"] = dg.MetadataValue.int(count)
+    for name, count in sorted({**outcome.counts, **outcome.notes}.items()):
+        metadata[f"monte_carlo/{name}"] = dg.MetadataValue.int(count)
     if outcome.superseded_by is not None:
         newer = outcome.superseded_by
         metadata["monte_carlo/superseded_by"] = dg.MetadataValue.json(

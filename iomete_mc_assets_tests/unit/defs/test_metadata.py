@@ -1,0 +1,42 @@
+"""What an event shows of a push."""
+
+from datetime import datetime
+
+from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.windows import HourWindow
+
+HOUR = HourWindow.from_key("2026-11-21-09:00")
+
+
+def an_outcome(*, ids: int) -> HourOutcome:
+    return HourOutcome(
+        window=HOUR,
+        manifest_id="m1",
+        word="pushed",
+        reason=None,
+        counts={"accepted": 7, "refused": 1},
+        notes={"truncated": 2},
+        invocation_ids=tuple(f"id-{number}" for number in range(ids)),
+        batches=ids,
+        sent_bytes=1,
+        attempts=ids,
+        superseded_by=None,
+        settled_at=datetime.fromisoformat("2026-11-21T10:20:00+00:00"),
+        reused=False,
+    )
+
+
+def test_ledger_26_twenty_invocation_ids_are_shown_and_all_are_counted() -> None:
+    shown = metadata.of_push(an_outcome(ids=25), app_url="https://app.example")
+    ids = shown[metadata.INVOCATION_IDS].value
+    assert ids == [f"id-{number}" for number in range(20)]
+    assert shown["monte_carlo/invocation_id_count"].value == 25
+    assert shown["monte_carlo/link"].value == "https://app.example"
+
+
+def test_rule_23_cut_texts_are_shown_beside_what_became_of_the_queries() -> None:
+    shown = metadata.of_push(an_outcome(ids=1), app_url="https://app.example")
+    counts = {name: shown[f"monte_carlo/{name}"].value for name in ("accepted", "refused")}
+    assert counts == {"accepted": 7, "refused": 1}
+    assert shown["monte_carlo/truncated"].value == 2
