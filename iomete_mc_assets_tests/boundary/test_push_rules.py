@@ -95,7 +95,7 @@ def test_rule_1_the_bodies_that_arrive_are_byte_for_byte_those_of_pycarlo(bench:
     uuid, config = bench.gateway.resource_uuid, bench.config
     bench.collect("catalog_snapshot", entries(1, comment="größe"))
     bench.collect("observations", observed(1))
-    bench.collect("query_logs", queries(1))
+    bench.collect("query_logs", queries(2))
     for flow in FLOWS:
         bench.push_one(flow)
     named = {"name": "t000", "database": "sales", "schema": "default"}
@@ -107,17 +107,20 @@ def test_rule_1_the_bodies_that_arrive_are_byte_for_byte_those_of_pycarlo(bench:
     measured = RelationalAsset(
         type="TABLE", metadata=AssetMetadata(**named), volume=AssetVolume(1, 10)
     )
-    query = QueryLogEntry(
-        start_time=HOUR.start,
-        end_time=HOUR.start,
-        query_text="SELECT 0",
-        query_id="q0000",
-        user="ann",
-    )
+    asked = [
+        QueryLogEntry(
+            start_time=HOUR.start,
+            end_time=HOUR.start + timedelta(seconds=number),
+            query_text=f"SELECT {number}",
+            query_id=f"q000{number}",
+            user="ann",
+        )
+        for number in range(2)
+    ]
     payloads: list[object] = [
         build_metadata_payload(uuid, config.resource_type, [entry]),
         build_metadata_payload(uuid, config.resource_type, [measured]),
-        build_query_log_payload(uuid, config.log_type, [query]),
+        build_query_log_payload(uuid, config.log_type, asked),
     ]
     assert list(bench.gateway.bodies) == [json.dumps(payload).encode() for payload in payloads]
 
