@@ -183,6 +183,8 @@ def test_rule_4_without_a_warehouse_uuid_there_is_no_request(
         environment["MCD_RESOURCE_UUID"] = uuid
     with pytest.raises(SettingsError, match="MCD_RESOURCE_UUID"):
         Pusher.configured(bench.store, environment)
+    with pytest.raises(SettingsError, match="MCD_RESOURCE_UUID"):
+        replace(bench.config.destination, resource_uuid=uuid or "")
     assert bench.gateway.requests == ()
 
 

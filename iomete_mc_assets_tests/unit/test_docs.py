@@ -14,6 +14,7 @@ from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.defs import keys
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.manifests.receipts import Settled, Status, Word
+from iomete_mc_assets.montecarlo.events.event import Note
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -109,7 +110,7 @@ def test_operating_names_what_dagster_shows_and_nothing_else(
     names = shown_by_dagster(repository)
     text = OPERATING.read_text()
     spans = {span for _, span in SPAN.findall(FENCED.sub("", text))}
-    statuses = {*get_args(Word), *get_args(Status)}
+    statuses = {*get_args(Word), *get_args(Status), *get_args(Note)}
     vocabulary = {
         *statuses,
         *(f"monte_carlo/{word}" for word in ("status", *statuses)),

@@ -19,9 +19,9 @@ def sized(ordinal: int, body: bytes) -> Candidate:
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.text(max_size=60)), max_size=60),
-    st.integers(min_value=1, max_value=9),
-    st.integers(min_value=900, max_value=3_000),
+    st.lists(st.tuples(st.booleans(), st.text(min_size=8, max_size=16)), max_size=60),
+    st.integers(min_value=1, max_value=20),
+    st.integers(min_value=300, max_value=900),
 )
 def test_rule_5_batches_lose_nothing_and_respect_both_limits_in_the_bytes_really_sent(
     drawn: list[tuple[bool, str]], max_events: int, max_bytes: int
