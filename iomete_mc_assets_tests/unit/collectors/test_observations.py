@@ -542,6 +542,17 @@ def test_one_survey_serves_every_hour_without_a_catalog() -> None:
     assert "catalog_from" not in draft.inputs
 
 
+def test_ledger_8_a_manifest_names_those_it_was_read_beside() -> None:
+    answers = run(
+        HistoryWarehouse({"t": [LOADED]}),
+        catalog(listed("t", LOADED)),
+        before=earlier(Observation(table=table("t"), uuid="uuid-t")),
+    )
+    draft = answers[HOUR]
+    assert isinstance(draft, Draft)
+    assert draft.inputs == {"catalog_from": "cat", "carried_from": "before"}
+
+
 def test_views_and_ordinary_tables_are_counted_and_not_observed() -> None:
     view = TableEntry(table=table("v"), kind="view", format="other", columns=())
     plain = TableEntry(table=table("p"), kind="table", format="other", columns=())
