@@ -60,13 +60,13 @@ def test_every_test_named_exists_and_says_its_own_number() -> None:
         file, name = match.groups()
         assert f"def {name}(" in (TESTS / file).read_text(), row
         if numbered := re.match(r"test_(rule|ledger)_(\d+)_", name):
-            assert (numbered[1], int(numbered[2])) in {(row.table, row.number)}, row
+            assert (numbered[1], int(numbered[2])) == (row.table, row.number), row
 
 
 def test_every_break_names_a_module_or_says_that_it_was_not_seen() -> None:
     for row in rows():
         if row.test.startswith(TO_COME):
-            assert row.broken == "", row
+            assert not row.broken, row
             continue
         match = BREAK.fullmatch(row.broken)
         assert match is not None or row.broken == NOT_SEEN, row

@@ -406,6 +406,23 @@ def test_a_broken_table_takes_no_other_along_and_is_carried_unsent() -> None:
     assert len(warehouse.asked) == 7
 
 
+def test_ledger_3_a_range_hands_on_what_an_hour_knew() -> None:
+    warehouse = HistoryWarehouse({"t": [LOADED], "u": [LOADED]}, broken={"t": BROKEN})
+    known = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=9, state_at=at("07:10"), row_count=3
+    )
+
+    def own(window: HourWindow) -> EarlierInput | None:
+        if window == HOUR:
+            return None
+        return EarlierInput(manifest_id="mine", window=window, observations=(known,))
+
+    source = catalog(listed("t", LOADED), listed("u", LOADED))
+    draft = run(warehouse, source, windows=(HOUR.previous, HOUR), own=own)[HOUR]
+    assert isinstance(draft, Draft)
+    assert replace(known, carried_from="mine") in list(draft.records)
+
+
 def test_what_was_carried_keeps_the_manifest_it_first_came_from() -> None:
     before = Observation(table=table("a"), uuid="uuid-a", snapshot_id=9, carried_from="older")
     warehouse = HistoryWarehouse({"a": [LOADED], "b": [LOADED]}, broken={"a": BROKEN})
