@@ -72,11 +72,21 @@ def echoes() -> Iterator[faults.Fault]:
     yield faults.accept_then_cut
 
 
-def shown(error: object) -> str:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it and what it was raised beside, shown or not."""
+    if error is not None:
+        yield error
+        yield from chain(error.__cause__)
+        if error.__context__ is not error.__cause__:
+            yield from chain(error.__context__)
+
+
+def shown(outcome: object) -> str:
     """Everything a log, a debugger or Dagster could show of an outcome or an error."""
-    text = f"{error} {error!r}"
-    if isinstance(error, BaseException):
+    text = f"{outcome} {outcome!r}"
+    for error in chain(outcome) if isinstance(outcome, BaseException) else ():
         text += f" {error.args!r} {vars(error)!r}"
+        text += " ".join(repr(getattr(value, "__dict__", "")) for value in vars(error).values())
         text += "".join(traceback.format_exception(error))
     return text
 
