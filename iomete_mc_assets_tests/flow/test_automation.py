@@ -160,6 +160,9 @@ def test_an_old_unsettled_hour_is_asked_for_once_an_hour_then_once_a_day(
     assert asked_at(timedelta(hours=30), hour)
     assert asked_at(timedelta(days=5), timedelta(days=1))
     assert not asked_at(timedelta(days=5), tenth)
+    noon = (born + timedelta(days=5)).replace(hour=12, minute=30)
+    an_hour_ago = Cursor(after=10**9, reconciled_at=(noon - hour).timestamp())
+    assert not asked(instance, an_hour_ago, now=noon)
 
 
 def test_the_slow_pass_leaves_hours_alone_that_a_run_covers(

@@ -276,6 +276,17 @@ def test_a_moved_metadata_file_is_read_from_the_observed_state_on() -> None:
     )
 
 
+def test_ledger_4_a_write_that_was_rolled_back_moves_the_metadata_file_and_is_read() -> None:
+    loaded = replace(LOADED, id=1)
+    warehouse = HistoryWarehouse({"t": [loaded]})
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=1, state_at=at("08:10"),
+        surveyed_snapshot_id=1, metadata_location="file:/t/1.json",
+    )  # fmt: skip
+    hour(warehouse, catalog(listed("t", loaded, number=3)), before=earlier(before))
+    assert warehouse.asked != []
+
+
 def test_a_late_survey_is_nothing_the_next_hour_may_lean_on() -> None:
     """Between an old hour's end and a listing of now, a write and its rollback leave no trace in the listing."""
     observed, _ = said(
