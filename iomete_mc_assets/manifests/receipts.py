@@ -319,6 +319,12 @@ class SentFolder:
         return Generation(self._storage, inside, number, forced_by=forced_by)
 
 
+def sent_folders(storage: Storage, manifest_folder: str) -> dict[str, SentFolder]:
+    """What was sent of a manifest, by destination; empty when it was never pushed."""
+    folder = f"{manifest_folder}/sent"
+    return {name: SentFolder(storage, f"{folder}/{name}") for name in storage.names(folder)}
+
+
 class Generation:
     """The files of one plan.
 
