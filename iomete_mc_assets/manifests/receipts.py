@@ -34,10 +34,12 @@ Status = Literal[
     "nothing_known",
     "name_taken",
     "duplicate",
+    "pruned",
 ]
 """What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
 observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
-``duplicate``: a second record of one key."""
+``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
+removed, so nobody can say what of it was accepted."""
 
 Force = Literal["refused", "in_doubt", "all"]
 """What a person has sent again although it had an end: ``all`` is everything of the hour."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder
-from iomete_mc_assets.push.accounts import Account, accounts_of
+from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.delivery import PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
@@ -16,6 +16,10 @@ from iomete_mc_assets.push.query_logs import HourKeys, QueryRules
 from iomete_mc_assets.windows import HourWindow
 
 FLOW: Flow = "query_logs"
+PRUNED = Unsent(
+    status="pruned",
+    reason="records of the hour were pruned, so nobody can say what of it was accepted",
+)
 
 
 class QueryPush:
@@ -44,6 +48,8 @@ class QueryPush:
     def preview(self, window: HourWindow, manifest_id: str) -> Preview:
         """What a push of the hour would send now; writes nothing."""
         asked = self._desk.store.header(FLOW, window, manifest_id)
+        if self._hour_pruned(window):
+            return replace(self._desk.preview(asked, []), reason=PRUNED.reason)
         plans: list[tuple[Generation, Plan]] = []
         for header in self._waiting(window):
             sent = self._sent(header)
@@ -63,12 +69,24 @@ class QueryPush:
 
     def _waits(self, header: Header) -> bool:
         sent = self._sent(header)
-        return sent.settled() is None or self._desk.is_to_force(sent)
+        if sent.settled() is None:
+            return True
+        return self._desk.is_to_force(sent) and not self._desk.store.pruned(header)
+
+    def _hour_pruned(self, window: HourWindow) -> bool:
+        """Whether records of the hour are gone, so that what was accepted cannot be told (rule 25)."""
+        store = self._desk.store
+        headers = (
+            store.header(FLOW, window, manifest_id)
+            for manifest_id in store.manifest_ids(FLOW, window)
+        )
+        return any(header.known and store.pruned(header) for header in headers)
 
     def _sent(self, header: Header) -> SentFolder:
         return self._desk.sent(FLOW, header.window, header.manifest_id)
 
     def _settle_all(self, window: HourWindow, waiting: list[Header]) -> None:
+        closed = self._desk.force != "all" and self._hour_pruned(window)
         log = self._desk.log(FLOW, window.folder)
         head = log.head()
         refuse_if_held(head, self._desk.owner, now=self._desk.now())
@@ -76,7 +94,10 @@ class QueryPush:
         head = self._desk.opened(log, head, waiting[0], generation=1)
         try:
             for header in waiting:
-                self._settle(header, held)
+                if closed or self._desk.store.pruned(header):
+                    self._desk.settle(self._sent(header), header, unsent=PRUNED)
+                else:
+                    self._settle(header, held)
         except PushError:
             self._desk.leave(log, head, replace(head.entry, kind="left"))
             raise
