@@ -9,11 +9,14 @@ from click.testing import CliRunner
 
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
+from iomete_mc_assets.defs.metadata import of_manifest
+from iomete_mc_assets.defs.stored_inputs import StoredInputs
 from iomete_mc_assets.errors import ManifestPruned
+from iomete_mc_assets.manifests.model import Written
 from iomete_mc_assets.operations.prune import Prunable, prunable, prune
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
 
 AGE = timedelta(days=45)
 
@@ -74,6 +77,26 @@ def test_ledger_25_a_pruned_hour_of_queries_is_closed_unless_all_is_forced(bench
     assert len(bench.gateway.requests) == requests
     forced = bench.push_one("query_logs", run="forced", force="all")
     assert (forced.word, forced.counts) == ("pushed", {"accepted": 7})
+
+
+def test_a_pruned_hour_that_is_collected_again_is_kept_and_says_so(bench: Bench) -> None:
+    pruned_hour(bench)
+    kept = Written(header=bench.store.header("query_logs", HOUR, "m001"), kept=True, why="the same")
+    assert of_manifest(kept, bench.store)["preview"].value == "its records were pruned"
+
+
+def test_collectors_read_past_pruned_hours(bench: Bench) -> None:
+    for window in (HOUR, HOUR.next):
+        bench.collect("observations", observed(2), window=window)
+    inputs = StoredInputs(bench.store)
+    assert inputs.observations_of(HOUR.next) is not None
+    for window, header in ((HOUR.next, "m002"), (HOUR, "m001")):
+        before = inputs.observations_before(HOUR.next.next)
+        assert before is not None
+        assert before.window == window
+        bench.store.prune(bench.store.header("observations", window, header), at=HOUR.end)
+    assert inputs.observations_before(HOUR.next.next) is None
+    assert inputs.observations_of(HOUR.next) is None
 
 
 def test_ledger_25_what_is_unsettled_is_never_touched(bench: Bench) -> None:
