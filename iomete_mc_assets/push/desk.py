@@ -108,11 +108,12 @@ class Desk:
         except (LedgerBusy, OSError):
             logger.warning("The ledger stays held until its deadline.", exc_info=True)
 
-    def book_crash(self, generation: Generation, held: Entry) -> None:
+    def book_crash(self, generation: Generation, held: Entry, *, max_sends: int) -> None:
         """Write down what the last holder may have had in flight, before anything is sent."""
         plan = generation.plan()
         if plan is not None:
-            book_crash(generation, plan, at=min(self.now(), held.deadline))
+            at = min(self.now(), held.deadline)
+            book_crash(generation, plan, max_sends=max_sends, at=at)
 
     def deliver(
         self,

@@ -111,7 +111,7 @@ class QueryPush:
         generations = sent.generations()
         generation = generations[-1] if generations else sent.generation(1)
         if held is not None and held.open:
-            self._desk.book_crash(generation, held.entry)
+            self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
         plan = generation.plan()
         if plan is None or self._desk.is_to_force(sent):
             number = generation.number + (plan is not None)

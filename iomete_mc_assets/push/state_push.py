@@ -162,7 +162,7 @@ class StatePush:
         """The ledger, ours now, with what its last holder had in flight written down."""
         taken = self._desk.opened(self._log, head, header, generation=head.entry.generation)
         for generation in sent.generations():
-            self._desk.book_crash(generation, head.entry)
+            self._desk.book_crash(generation, head.entry, max_sends=self._max_sends)
         return taken
 
     # From plan to outcome
