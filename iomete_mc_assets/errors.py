@@ -15,6 +15,7 @@
     ├── ManifestError              the manifest store
     │   ├── ManifestMissing        no such manifest
     │   ├── ManifestDamaged        a file is not what its header says
+    │   ├── ManifestPruned         its records were removed on purpose; header and receipts stay
     │   ├── UnknownSchemaVersion   written by a newer version: never guessed at
     │   └── WrongStore             the store belongs to another lakehouse
     ├── PushError                  Monte Carlo's side, and the ledger
@@ -94,6 +95,10 @@ class ManifestMissing(ManifestError):
 
 class ManifestDamaged(ManifestError):
     """A file is missing, cut, or does not match the digest in its header."""
+
+
+class ManifestPruned(ManifestError):
+    """The manifest's records were removed on purpose; its header and receipts are there."""
 
 
 class UnknownSchemaVersion(ManifestError):

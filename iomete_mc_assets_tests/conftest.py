@@ -25,6 +25,15 @@ hypothesis.settings.load_profile("ours")
 OURS = ("IOMETE_", "MCD_", "DAGSTER_HOME")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Nightly tests run only when asked for by ``-m nightly``."""
+    if "nightly" in config.option.markexpr:
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    items[:] = [item for item in items if item not in nightly]
+    config.hook.pytest_deselected(items=nightly)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting, proxy or key of the machine reaches a test."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Source, State, Verdict
-from iomete_mc_assets.manifests.receipts import SentFolder
+from iomete_mc_assets.manifests.receipts import Force, SentFolder
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.ingest import Ingest, IngestConfig, PycarloIngest
@@ -153,6 +153,7 @@ class Bench:
         *windows: HourWindow,
         run: str = "run-1",
         root: str | None = None,
+        force: Force | None = None,
         manifests: Mapping[HourWindow, str] | None = None,
     ) -> Answers:
         """Push the hours' named manifests, or those given; all named ones without hours."""
@@ -161,7 +162,9 @@ class Bench:
         }
         pusher = self.pusher()
         owner = Owner(run_id=run, root_run_id=root or run, is_finished=self.finished.__contains__)
-        return dict(pusher.push(flow, hours, named=lambda f: self.named[f], owner=owner))
+        return dict(
+            pusher.push(flow, hours, named=lambda f: self.named[f], owner=owner, force=force)
+        )
 
     def pusher(self) -> Pusher:
         return Pusher(
@@ -177,9 +180,17 @@ class Bench:
         hours = self.named[flow]
         return dict(self.pusher().dry_run(flow, hours, named=lambda f: self.named[f]))
 
-    def push_one(self, flow: Flow, *, run: str = "run-1", window: HourWindow = HOUR) -> HourOutcome:
+    def push_one(
+        self,
+        flow: Flow,
+        *,
+        run: str = "run-1",
+        root: str | None = None,
+        force: Force | None = None,
+        window: HourWindow = HOUR,
+    ) -> HourOutcome:
         """Push one hour that settles."""
-        answer = self.push(flow, window, run=run)[window]
+        answer = self.push(flow, window, run=run, root=root, force=force)[window]
         assert isinstance(answer, HourOutcome), answer
         return answer
 

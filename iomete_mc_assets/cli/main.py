@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from iomete_mc_assets.cli.options import home_option
+from iomete_mc_assets.cli.prune import prune
+from iomete_mc_assets.cli.receipts import receipts
 from iomete_mc_assets.cli.sandbox import sandbox
 from iomete_mc_assets.errors import IometeMcError
 
@@ -63,6 +65,8 @@ def dev(home: Path, port: int | None) -> None:
     run_dev(home.absolute(), port=port)
 
 
+main.add_command(prune)
+main.add_command(receipts)
 main.add_command(sandbox)
 
 

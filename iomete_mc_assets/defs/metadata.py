@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
+from iomete_mc_assets.errors import ManifestPruned
 from iomete_mc_assets.manifests.model import Header, Written
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.push.outcome import HourOutcome
@@ -127,7 +128,10 @@ def _omissions(header: Header) -> str:
 
 
 def _preview(store: ManifestStore, header: Header) -> str:
-    first = list(itertools.islice(store.records(header), PREVIEW_ROWS))
+    try:
+        first = list(itertools.islice(store.records(header), PREVIEW_ROWS))
+    except ManifestPruned:
+        return "its records were pruned"
     if not first:
         return header.reason or "no records"
     cells = [_cells(record) for record in first]

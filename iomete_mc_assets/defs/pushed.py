@@ -4,8 +4,10 @@
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Iterator
+from typing import Literal
 
 import dagster as dg
+from pydantic import Field
 
 from iomete_mc_assets import clock
 from iomete_mc_assets.defs import metadata
@@ -34,6 +36,17 @@ DESCRIPTIONS: dict[Flow, str] = {
     "hours; each hour shows its invocation ids.",
 }
 
+
+class PushOptions(dg.Config):
+    """What a run launched by hand may ask for; sensors ask for nothing of it."""
+
+    force: Literal["none", "refused", "in_doubt", "all"] = Field(
+        default="none",
+        description="Send again what had an end: refused events, those in doubt, or everything of the "
+        "hours. Once, however often this run is retried; never for superseded hours or ones too old.",
+    )
+
+
 PushEvent = dg.AssetMaterialization | dg.AssetObservation
 
 
@@ -58,6 +71,7 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
     )
     def push(
         context: dg.AssetExecutionContext,
+        config: PushOptions,
         manifests: ManifestStoreResource,
         monte_carlo: MonteCarloResource,
     ) -> Iterator[PushEvent]:
@@ -67,7 +81,11 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         wanted, failed = _wanted(named, windows)
         pusher = monte_carlo.pusher(store)
         for window, answer in pusher.push(
-            flow, wanted, named=lambda _: named.refreshed(), owner=_owner(context)
+            flow,
+            wanted,
+            named=lambda _: named.refreshed(),
+            owner=_owner(context),
+            force=None if config.force == "none" else config.force,
         ):
             if isinstance(answer, HourOutcome):
                 context.log.info(_told(flow, answer))

@@ -34,7 +34,9 @@ class StoredInputs:
     def observations_of(self, window: HourWindow) -> EarlierInput | None:
         """What the hour itself said when it was collected before."""
         header = self._store.current("observations", window)
-        return self._observations(header) if header is not None and header.known else None
+        if header is None or not header.known or self._store.pruned(header):
+            return None
+        return self._observations(header)
 
     def _read_catalog(self, window: HourWindow, manifest_id: str) -> CatalogInput:
         header = self._store.header("catalog_snapshot", window, manifest_id)

@@ -34,10 +34,15 @@ Status = Literal[
     "nothing_known",
     "name_taken",
     "duplicate",
+    "pruned",
 ]
 """What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
 observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
-``duplicate``: a second record of one key."""
+``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
+removed, so nobody can say what of it was accepted."""
+
+Force = Literal["refused", "in_doubt", "all"]
+"""What a person has sent again although it had an end: ``all`` is everything of the hour."""
 
 Word = Literal["pushed", "nothing_to_send", "superseded", "partly_refused", "refused", "in_doubt"]
 """An hour's outcome in a word, from best to worst."""
@@ -260,7 +265,7 @@ _RECEIPT = _file(Receipt)
 _REFUSAL = _file(Refusal)
 _DOUBTS = _file(Doubts)
 _SETTLED = _file(Settled)
-_GENERATION = re.compile(r"g(\d{4})")
+_GENERATION = re.compile(r"g(\d{4})(?:-([A-Za-z0-9_.-]{1,128}))?")
 _RECEIPT_NAME = re.compile(r"\d{9}-\d{9}\.json")
 _RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -284,28 +289,59 @@ class SentFolder:
         """Write the outcome, last of all files."""
         self._storage.write(f"{self.folder}/settled.json", _SETTLED.encode(settled))
 
+    def reopen(self) -> None:
+        """Take the outcome away: a forced generation follows, and the outcome after it counts all."""
+        self._storage.remove(f"{self.folder}/settled.json")
+
     def generations(self) -> list["Generation"]:
         """Those that exist, ascending; the first one counts only once something lies in it."""
         names = self._storage.names(self.folder)
-        numbers = [int(match[1]) for name in names if (match := _GENERATION.fullmatch(name))]
-        first = (
-            [1] if any(name.endswith(".json") for name in names if name != "settled.json") else []
-        )
-        return [self.generation(number) for number in first + sorted(numbers)]
+        found = [
+            self.generation(int(match[1]), forced_by=match[2])
+            for name in names
+            if (match := _GENERATION.fullmatch(name))
+        ]
+        if any(name.endswith(".json") for name in names if name != "settled.json"):
+            found.append(self.generation(1))
+        return sorted(found, key=lambda generation: generation.number)
 
-    def generation(self, number: int) -> "Generation":
-        """The generation of a number from 1, whether it exists or not."""
+    def generation(self, number: int, *, forced_by: str | None = None) -> "Generation":
+        """A generation, whether it exists or not.
+
+        Args:
+            number: from 1.
+            forced_by: root run id of the forced push that made it; None for any other.
+
+        Raises:
+            ValueError: the run id cannot name a folder.
+        """
         inside = self.folder if number == 1 else f"{self.folder}/g{number:04d}"
-        return Generation(self._storage, inside, number)
+        if forced_by is not None:
+            inside = f"{self.folder}/g{number:04d}-{_checked_run_id(forced_by)}"
+        return Generation(self._storage, inside, number, forced_by=forced_by)
+
+
+def sent_folders(storage: Storage, manifest_folder: str) -> dict[str, SentFolder]:
+    """What was sent of a manifest, by destination; empty when it was never pushed."""
+    folder = f"{manifest_folder}/sent"
+    return {name: SentFolder(storage, f"{folder}/{name}") for name in storage.names(folder)}
 
 
 class Generation:
-    """The files of one plan."""
+    """The files of one plan.
 
-    def __init__(self, storage: Storage, folder: str, number: int) -> None:
+    Attributes:
+        number: from 1.
+        forced_by: root run id of the forced push that made it; None for any other.
+    """
+
+    def __init__(
+        self, storage: Storage, folder: str, number: int, *, forced_by: str | None = None
+    ) -> None:
         self._storage = storage
         self._folder = folder
         self.number = number
+        self.forced_by = forced_by
 
     def plan(self) -> Plan | None:
         """The plan; None while there is none."""
@@ -342,10 +378,7 @@ class Generation:
 
     def write_doubts(self, doubts: Doubts) -> None:
         """Write or replace a run's own."""
-        if not _RUN_ID.fullmatch(doubts.run_id):
-            msg = f"{doubts.run_id[:140]!r} cannot name a file; a run id is letters, digits, '-', '_', '.'"
-            raise ValueError(msg)
-        path = f"{self._folder}/doubt-{doubts.run_id}.json"
+        path = f"{self._folder}/doubt-{_checked_run_id(doubts.run_id)}.json"
         self._storage.write(path, _DOUBTS.encode(doubts))
 
     def _names(self) -> list[str]:
@@ -354,6 +387,13 @@ class Generation:
     def _present(self, name: str, form: JsonFile[T]) -> T:
         path = f"{self._folder}/{name}"
         return form.decode(self._storage.read(path), where=f"{self._storage.root}/{path}")
+
+
+def _checked_run_id(run_id: str) -> str:
+    if not _RUN_ID.fullmatch(run_id):
+        msg = f"{run_id[:140]!r} cannot name a file; a run id is letters, digits, '-', '_', '.'"
+        raise ValueError(msg)
+    return run_id
 
 
 def _read(storage: Storage, path: str, form: JsonFile[T]) -> T | None:

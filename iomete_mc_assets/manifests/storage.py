@@ -8,9 +8,10 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -37,8 +38,8 @@ class Filesystem(Protocol):
         """Replace the whole object, or with ``mode="create"`` make it exclusively."""
         ...
 
-    def ls(self, path: str, detail: bool = True) -> list[str]:  # noqa: FBT001, FBT002 - fsspec's
-        """Addresses of a folder's children, or of the file itself."""
+    def ls(self, path: str, detail: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's
+        """Addresses of a folder's children, or of the file itself; with ``detail`` a mapping of each."""
         ...
 
     def rm_file(self, path: str) -> object:
@@ -145,7 +146,7 @@ class Storage:
         """
         full = self._full(folder)
         try:
-            listed = self._filesystem.ls(full, detail=False)
+            listed: list[str] = self._filesystem.ls(full, detail=False)
         except FileNotFoundError:
             return []
         prefix = full.strip("/") + "/"
@@ -156,6 +157,28 @@ class Storage:
             if address.startswith(prefix)
         }
         return sorted(name for name in names if not name.startswith("."))
+
+    def last_written(self, folder: str) -> datetime | None:
+        """When the youngest of a folder's files was written, half-written ones included.
+
+        None when nobody knows: no files, a folder among them, or a filesystem that keeps no times.
+
+        Raises:
+            OSError: it could not be listed, a denied permission included.
+        """
+        try:
+            listed: list[Mapping[str, object]] = self._filesystem.ls(
+                self._full(folder), detail=True
+            )
+        except FileNotFoundError:
+            return None
+        instants: list[datetime] = []
+        for child in listed:
+            instant = _written_at(child)
+            if instant is None:
+                return None
+            instants.append(instant)
+        return max(instants, default=None)
 
     def remove(self, path: str) -> None:
         """Remove a file, or a folder with all it holds; absent is fine. Not atomic.
@@ -175,6 +198,19 @@ class Storage:
 
     def _create(self, full: str, data: bytes) -> None:
         self._filesystem.pipe_file(full, data, mode="create")
+
+
+def _written_at(child: Mapping[str, object]) -> datetime | None:
+    """A file's instant as the local disk, S3 or memory word it; None for a folder."""
+    if child.get("type") != "file":
+        return None
+    for name in ("mtime", "LastModified", "created"):
+        instant = child.get(name)
+        if isinstance(instant, datetime):
+            return instant
+        if isinstance(instant, float):
+            return datetime.fromtimestamp(instant, UTC)
+    return None
 
 
 class _MemoryStorage(Storage):

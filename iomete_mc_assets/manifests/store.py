@@ -11,10 +11,11 @@ import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from typing import get_args
 
-from iomete_mc_assets.errors import ManifestError, ManifestMissing, WrongStore
+from iomete_mc_assets.errors import ManifestError, ManifestMissing, ManifestPruned, WrongStore
 from iomete_mc_assets.manifests import codec
 from iomete_mc_assets.manifests.model import (
     MAX_RECORDS_PER_PART,
@@ -42,6 +43,7 @@ GZIP_LEVEL = 1
 _STORE_FILE = "store.json"
 _POINTER_FILE = "current.json"
 _HEADER_FILE = "manifest.json"
+_PRUNED_FILE = "pruned.json"
 _MANIFEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _GZIP_WBITS = 31
 """zlib's code for a gzip container; it writes no file name and time 0, so equal lines are equal bytes."""
@@ -278,13 +280,47 @@ class ManifestStore:
         """The current manifest of the newest known hour; None without any."""
         return self._first_known(flow, reversed(self.hours(flow)))
 
+    def pruned(self, header: Header) -> bool:
+        """Whether the manifest's records were removed on purpose."""
+        try:
+            self.storage.read(f"{self._folder_of(header)}/{_PRUNED_FILE}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def parts_left(self, header: Header) -> list[str]:
+        """Names of the manifest's parts that are still there."""
+        names = set(self.storage.names(self._folder_of(header)))
+        return [part.file for part in header.parts if part.file in names]
+
+    def prune(self, header: Header, *, at: datetime) -> None:
+        """Remove the manifest's records; header and receipts stay. May be repeated after a crash."""
+        folder = self._folder_of(header)
+        # the mark first: a part that is missing without it is damage
+        self.storage.create(f"{folder}/{_PRUNED_FILE}", _PRUNED.encode(_Pruned(pruned_at=at)))
+        for file in self.parts_left(header):
+            self.storage.remove(f"{folder}/{file}")
+
+    def ids_without_header(self, flow: Flow, window: HourWindow) -> list[str]:
+        """Names of the hour's folders that never became a manifest: a crash's, or a run's at work."""
+        return [
+            name
+            for name in self.storage.names(f"{flow}/{window.folder}")
+            if name != _POINTER_FILE
+            and _MANIFEST_ID.fullmatch(name)
+            and self._header_or_none(flow, window, name) is None
+        ]
+
+    def _folder_of(self, header: Header) -> str:
+        return self.folder(header.flow, header.window, header.manifest_id)
+
     def newest_before(self, flow: Flow, window: HourWindow) -> Header | None:
-        """The current manifest of the newest known hour strictly before; None without any."""
+        """The current manifest of the newest known hour strictly before that has its records; None without any."""
         earlier = [hour for hour in self.hours(flow) if hour < window]
         return self._first_known(flow, reversed(earlier))
 
     def nearest(self, flow: Flow, window: HourWindow) -> Header | None:
-        """The newest known hour at or before, else the oldest known one after; None without any."""
+        """The newest known hour at or before, else the oldest known one after, that has its records; None without any."""
         hours = self.hours(flow)
         at_or_before = [hour for hour in hours if hour <= window]
         after = hours[len(at_or_before) :]
@@ -293,7 +329,7 @@ class ManifestStore:
     def _first_known(self, flow: Flow, hours: Iterable[HourWindow]) -> Header | None:
         for hour in hours:
             header = self.current(flow, hour)
-            if header is not None and header.known:
+            if header is not None and header.known and not self.pruned(header):
                 return header
         return None
 
@@ -318,19 +354,29 @@ class ManifestStore:
         Each part is compared with its digest before its first record comes out.
 
         Raises:
+            ManifestPruned: they were removed on purpose.
             ManifestDamaged: a part is missing, is not the one that was written, or has another
                 number of records than the header says.
         """
-        folder = self.folder(header.flow, header.window, header.manifest_id)
+        folder = self._folder_of(header)
         for part in header.parts:
-            yield from self._part(header.flow, f"{folder}/{part.file}", part)
+            try:
+                data = self.storage.read(f"{folder}/{part.file}")
+            except FileNotFoundError:
+                raise self._missing(header, part) from None
+            yield from self._part(header.flow, f"{self.root}/{folder}/{part.file}", part, data)
 
-    def _part(self, flow: Flow, path: str, part: Part) -> Iterator[Record]:
-        where = f"{self.root}/{path}"
-        try:
-            data = self.storage.read(path)
-        except FileNotFoundError:
-            raise codec.damaged(where, "it is missing") from None
+    def _missing(self, header: Header, part: Part) -> ManifestError:
+        if not self.pruned(header):
+            return codec.damaged(
+                f"{self.root}/{self._folder_of(header)}/{part.file}", "it is missing"
+            )
+        return ManifestPruned(
+            f"The records of {header.flow}, hour {header.window.key}, manifest {header.manifest_id} were "
+            f"pruned from {self.root}. `iomete-mc receipts {header.window.key}` tells what was sent of them."
+        )
+
+    def _part(self, flow: Flow, where: str, part: Part, data: bytes) -> Iterator[Record]:
         if hashlib.sha256(data).hexdigest() != part.sha256:
             says = f"its {len(data)} bytes are not those the header has the digest of"
             raise codec.damaged(where, says)
@@ -363,6 +409,14 @@ class _Pointer:
     manifest_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pruned:
+    """``pruned.json``."""
+
+    pruned_at: datetime
+
+
+_PRUNED = codec.JsonFile(_Pruned)
 _STORE = codec.JsonFile(_StoreFile, version_field="format", version=STORE_FORMAT)
 _POINTER = codec.JsonFile(_Pointer)
 

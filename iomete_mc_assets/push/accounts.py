@@ -45,11 +45,13 @@ class Account:
     """One generation's plan and what came of it.
 
     Attributes:
+        forced_by: root run id of the forced push that planned it; None for any other.
         refused: single events, and parts that the budget did not let isolate.
         pending: pieces without an end, or with as many sends as they may have.
     """
 
     plan: Plan
+    forced_by: str | None
     receipts: tuple[Receipt, ...]
     refusals: tuple[Refusal, ...]
     pending: tuple[Pending, ...]
@@ -68,6 +70,7 @@ class Account:
                         last[ordinal] = max(doubt.last_at, last.get(ordinal, doubt.last_at))
         return cls(
             plan=plan,
+            forced_by=generation.forced_by,
             receipts=tuple(generation.receipts()),
             refusals=tuple(generation.refusals()),
             pending=pending,
@@ -134,6 +137,20 @@ def accounts_of(sent: SentFolder) -> list[Account]:
     ]
 
 
+def _accepted_before_last(accounts: list[Account]) -> int:
+    """Records accepted in earlier generations that the last one does not send again."""
+    if len(accounts) == 1:
+        return 0
+    accepted = {
+        ordinal
+        for account in accounts[:-1]
+        for receipt in account.receipts
+        for ordinal in receipt.ordinals
+    }
+    accepted.difference_update(o for batch in accounts[-1].plan.batches for o in batch.ordinals)
+    return len(accepted)
+
+
 def settled_of(
     header: Header,
     accounts: list[Account],
@@ -158,8 +175,7 @@ def settled_of(
     if accounts:
         counts.update(accounts[-1].counts(unsent))
         counts.update(accounts[-1].plan.left_out)
-        for earlier in accounts[:-1]:
-            counts["accepted"] += sum(len(receipt.ordinals) for receipt in earlier.receipts)
+        counts["accepted"] += _accepted_before_last(accounts)
     elif unsent is not None:
         counts[unsent.status] = header.records
     shown = {status: count for status, count in sorted(counts.items()) if count}

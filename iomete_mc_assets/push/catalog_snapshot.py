@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from iomete_mc_assets.manifests.model import JsonValue
+from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.montecarlo.events import catalog_snapshot
 from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.montecarlo.naming import Naming
@@ -31,6 +32,7 @@ class CatalogRules:
         at: when it was planned.
         max_event_bytes: what one event may take.
         complete: whether a table that the manifest does not have is gone.
+        force: lets refused entries go again, or all.
     """
 
     state: State
@@ -38,6 +40,7 @@ class CatalogRules:
     at: datetime
     max_event_bytes: int
     complete: bool
+    force: Force | None = None
 
     def event(self, record: Record) -> Event | None:
         """As ``StateRules.event``."""
@@ -52,11 +55,12 @@ class CatalogRules:
         if size > self.max_event_bytes:
             reason = reason_too_large(self.max_event_bytes)
             return Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
-        if known.get("refused") == digest:
+        if known.get("refused") == digest and self.force not in ("refused", "all"):
             reason = "refused before; it is sent again when it changes"
             return Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
         if (
-            known.get("digest") == digest
+            self.force != "all"
+            and known.get("digest") == digest
             and known.get("table") == named(entry.table)
             and _day(known.get("accepted_at")) == self.at.astimezone(UTC).date().isoformat()
         ):

@@ -132,19 +132,21 @@ def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
     ]
 
 
-def book_crash(generation: Generation, plan: Plan, *, at: datetime) -> None:
+def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: datetime) -> None:
     """Write down what dead runs may have had in flight: the first four unfinished batches.
 
-    Requests begin strictly in plan order, four at once. Parts of refused batches are tried out of
-    that order, so all unfinished ones count.
+    Requests begin strictly in plan order, four at once. A batch that was given up after as many
+    sends as it may have leaves its place to the next. Parts of refused batches are tried out of that
+    order, so all unfinished ones count.
 
     Args:
         generation: whose runs.
         plan: its plan.
+        max_sends: of a piece without an answer, over all runs.
         at: the latest instant at which they can have been sent.
     """
     for run in [run for run in generation.doubts() if run.sending]:
-        pending = pending_of(generation, plan)
+        pending = [piece for piece in pending_of(generation, plan) if piece.sends < max_sends]
         places = list(dict.fromkeys(piece.place for piece in pending if not piece.part))
         in_flight = [piece for piece in pending if piece.part or piece.place in places[:IN_FLIGHT]]
         doubts = {doubt.ordinals.hull: doubt for doubt in run.pieces}

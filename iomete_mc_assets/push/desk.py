@@ -8,7 +8,7 @@ from datetime import datetime
 
 from iomete_mc_assets.errors import LedgerBusy
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder, Settled
+from iomete_mc_assets.manifests.receipts import Force, Generation, Plan, SentFolder, Settled
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.montecarlo.ingest import Ingest
@@ -23,6 +23,7 @@ from iomete_mc_assets.push.delivery import (
     book_crash,
     pending_of,
 )
+from iomete_mc_assets.push.forcing import Past, past_of
 from iomete_mc_assets.push.ledger import Entry, Head, Log, Owner, opened
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.policy import RunPolicy
@@ -34,7 +35,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """One run's means."""
+    """One run's means.
+
+    Attributes:
+        force: what the run sends again although it had an end; None for an ordinary run.
+    """
 
     store: ManifestStore
     ingest: Ingest
@@ -42,6 +47,7 @@ class Desk:
     owner: Owner
     policy: RunPolicy
     now: Callable[[], datetime]
+    force: Force | None = None
 
     def log(self, flow: Flow, *below: str) -> Log:
         """The ledger of a flow at the destination, or of one hour of it."""
@@ -52,6 +58,32 @@ class Desk:
         """What was sent of a manifest to the destination."""
         folder = self.store.folder(flow, window, manifest_id)
         return SentFolder(self.store.storage, f"{folder}/sent/{self.config.destination.id}")
+
+    def is_to_force(self, sent: SentFolder) -> bool:
+        """Whether the run is forced, and neither it nor the run it retries has planned that here."""
+        return self.force is not None and all(
+            generation.forced_by != self.owner.root_run_id for generation in sent.generations()
+        )
+
+    def next_generation(self, sent: SentFolder, number: int) -> Generation:
+        """The generation to plan now; a forced run's bears the name of its root run."""
+        forced_by = self.owner.root_run_id if self.force is not None else None
+        return sent.generation(number, forced_by=forced_by)
+
+    def write_plan(self, sent: SentFolder, generation: Generation, plan: Plan) -> None:
+        """Write a plan down, before its first request; what a forced one follows has no end any more."""
+        if generation.forced_by is not None:
+            sent.reopen()
+        generation.write_plan(plan)
+
+    def past(self, sent: SentFolder) -> Past:
+        """What came of the manifest's records before this run's own generations."""
+        return past_of(
+            accounts_of(sent),
+            settled=sent.settled() is not None,
+            force=self.force,
+            root_run_id=self.owner.root_run_id,
+        )
 
     def records(self, header: Header) -> Numbered:
         """A manifest's records with their ordinals, read anew."""
@@ -76,11 +108,12 @@ class Desk:
         except (LedgerBusy, OSError):
             logger.warning("The ledger stays held until its deadline.", exc_info=True)
 
-    def book_crash(self, generation: Generation, held: Entry) -> None:
+    def book_crash(self, generation: Generation, held: Entry, *, max_sends: int) -> None:
         """Write down what the last holder may have had in flight, before anything is sent."""
         plan = generation.plan()
         if plan is not None:
-            book_crash(generation, plan, at=min(self.now(), held.deadline))
+            at = min(self.now(), held.deadline)
+            book_crash(generation, plan, max_sends=max_sends, at=at)
 
     def deliver(
         self,

@@ -27,6 +27,7 @@ class ObservationRules:
     Attributes:
         catalog: the catalog flow's accepted state at this destination.
         at: when it was planned.
+        forced: what this hour itself sent and is to send again: a second point in its clock hour.
     """
 
     state: State
@@ -34,6 +35,7 @@ class ObservationRules:
     naming: Naming
     window: HourWindow
     at: datetime
+    forced: Container[int] = ()
 
     def event(self, record: Record) -> Event | None:
         """As ``StateRules.event``."""
@@ -57,9 +59,11 @@ class ObservationRules:
             return Candidate(ordinal=ordinal, about=about, status="no_catalog_entry", reason=reason)
         known = entry_of(self.state, event.key)
         hour, sent_at = known.get("hour"), _instant(known.get("sent_at"))
-        if isinstance(hour, str) and hour >= self.window.key:
+        again = hour == self.window.key and ordinal in self.forced
+        if isinstance(hour, str) and hour >= self.window.key and not again:
             return Candidate(ordinal=ordinal, about=about, status="accepted_before")
-        if sent_at is not None and HourWindow.holding(sent_at) == HourWindow.holding(self.at):
+        taken = sent_at is not None and HourWindow.holding(sent_at) == HourWindow.holding(self.at)
+        if taken and not again:
             return Candidate(ordinal=ordinal, about=about, status="clock_hour_taken")
         return Candidate(
             ordinal=ordinal,

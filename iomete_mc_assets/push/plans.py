@@ -104,7 +104,7 @@ def planned(
 
 
 def state_candidates(
-    records: Numbered, rules: StateRules, naming: Naming, *, done: set[int]
+    records: Numbered, rules: StateRules, naming: Naming, *, done: frozenset[int]
 ) -> tuple[list[Candidate], dict[str, TableId]]:
     """All records of a state flow but those done before, names given to one table each.
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from iomete_mc_assets import clock
 from iomete_mc_assets.errors import IometeMcError, PushError
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
 from iomete_mc_assets.push.config import PushConfig, ingest_config
@@ -63,7 +64,13 @@ class Pusher:
         return cls(store, PycarloIngest(ingest_config(environment)), config)
 
     def push(
-        self, flow: Flow, hours: Mapping[HourWindow, str], *, named: Named, owner: Owner
+        self,
+        flow: Flow,
+        hours: Mapping[HourWindow, str],
+        *,
+        named: Named,
+        owner: Owner,
+        force: Force | None = None,
     ) -> Iterator[tuple[HourWindow, HourOutcome | IometeMcError]]:
         """Push hours, newest first; each is yielded as soon as it is settled or has failed.
 
@@ -76,8 +83,11 @@ class Pusher:
             hours: manifest id by hour.
             named: asked again before each hour.
             owner: the run.
+            force: what goes again although it had an end: refused events, those in doubt, or
+                everything of the hours; None for nothing. Once for a chain of retries, and never
+                for an hour that is superseded or too old, which have settings of their own.
         """
-        desk = self._desk(owner)
+        desk = self._desk(owner, force=force)
         for window in sorted(hours, reverse=True):
             if desk.policy.stopped_by is not None:
                 yield window, desk.policy.stopped_by
@@ -102,7 +112,7 @@ class Pusher:
                 states = StatePush(desk, flow)
                 yield window, states.preview(window, hours[window], named=named(flow))
 
-    def _desk(self, owner: Owner) -> Desk:
+    def _desk(self, owner: Owner, *, force: Force | None = None) -> Desk:
         policy = RunPolicy(
             now=self._now,
             wait=self._wait,
@@ -117,6 +127,7 @@ class Pusher:
             owner=owner,
             policy=policy,
             now=self._now,
+            force=force,
         )
 
     def _answer(

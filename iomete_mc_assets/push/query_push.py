@@ -5,7 +5,7 @@ from dataclasses import replace
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder
-from iomete_mc_assets.push.accounts import Account, accounts_of
+from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.delivery import PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
@@ -16,6 +16,10 @@ from iomete_mc_assets.push.query_logs import HourKeys, QueryRules
 from iomete_mc_assets.windows import HourWindow
 
 FLOW: Flow = "query_logs"
+PRUNED = Unsent(
+    status="pruned",
+    reason="records of the hour were pruned, so nobody can say what of it was accepted",
+)
 
 
 class QueryPush:
@@ -44,6 +48,8 @@ class QueryPush:
     def preview(self, window: HourWindow, manifest_id: str) -> Preview:
         """What a push of the hour would send now; writes nothing."""
         asked = self._desk.store.header(FLOW, window, manifest_id)
+        if self._hour_pruned(window):
+            return replace(self._desk.preview(asked, []), reason=PRUNED.reason)
         plans: list[tuple[Generation, Plan]] = []
         for header in self._waiting(window):
             sent = self._sent(header)
@@ -59,14 +65,28 @@ class QueryPush:
             store.header(FLOW, window, manifest_id)
             for manifest_id in store.manifest_ids(FLOW, window)
         )
-        return [
-            header for header in headers if header.known and self._sent(header).settled() is None
-        ]
+        return [header for header in headers if header.known and self._waits(header)]
+
+    def _waits(self, header: Header) -> bool:
+        sent = self._sent(header)
+        if sent.settled() is None:
+            return True
+        return self._desk.is_to_force(sent) and not self._desk.store.pruned(header)
+
+    def _hour_pruned(self, window: HourWindow) -> bool:
+        """Whether records of the hour are gone, so that what was accepted cannot be told (rule 25)."""
+        store = self._desk.store
+        headers = (
+            store.header(FLOW, window, manifest_id)
+            for manifest_id in store.manifest_ids(FLOW, window)
+        )
+        return any(header.known and store.pruned(header) for header in headers)
 
     def _sent(self, header: Header) -> SentFolder:
         return self._desk.sent(FLOW, header.window, header.manifest_id)
 
     def _settle_all(self, window: HourWindow, waiting: list[Header]) -> None:
+        closed = self._desk.force != "all" and self._hour_pruned(window)
         log = self._desk.log(FLOW, window.folder)
         head = log.head()
         refuse_if_held(head, self._desk.owner, now=self._desk.now())
@@ -74,7 +94,10 @@ class QueryPush:
         head = self._desk.opened(log, head, waiting[0], generation=1)
         try:
             for header in waiting:
-                self._settle(header, held)
+                if closed or self._desk.store.pruned(header):
+                    self._desk.settle(self._sent(header), header, unsent=PRUNED)
+                else:
+                    self._settle(header, held)
         except PushError:
             self._desk.leave(log, head, replace(head.entry, kind="left"))
             raise
@@ -88,8 +111,11 @@ class QueryPush:
         generations = sent.generations()
         generation = generations[-1] if generations else sent.generation(1)
         if held is not None and held.open:
-            self._desk.book_crash(generation, held.entry)
+            self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
         plan = generation.plan()
+        if plan is None or self._desk.is_to_force(sent):
+            number = generation.number + (plan is not None)
+            generation, plan = self._desk.next_generation(sent, number), None
         planned_now = (
             Planned(plan=plan, events=None)
             if plan is not None
@@ -99,7 +125,7 @@ class QueryPush:
             try:
                 self._deliver(header, generation, planned_now)
             except PlanOutdated:
-                generation = sent.generation(generation.number + 1)
+                generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
                 planned_now = self._written_plan(header, sent, generation)
             else:
                 break
@@ -124,21 +150,16 @@ class QueryPush:
     def _written_plan(self, header: Header, sent: SentFolder, generation: Generation) -> Planned:
         """Plan, and write it down before the first request."""
         made = self._plan(header, sent, generation)
-        generation.write_plan(made.plan)
+        self._desk.write_plan(sent, generation, made.plan)
         return made
 
     def _plan(self, header: Header, sent: SentFolder, generation: Generation) -> Planned:
         config = self._desk.config
         rules = self._rules(config.max_body_bytes, config.resource_type, config.log_type)
-        done = {
-            ordinal
-            for account in accounts_of(sent)
-            for receipt in account.receipts
-            for ordinal in receipt.ordinals
-        }
-        records = ((o, record) for o, record in self._desk.records(header) if o not in done)
+        past = self._desk.past(sent)
+        records = ((o, record) for o, record in self._desk.records(header) if o not in past.done)
         return planned(
-            rules.candidates(records, self._earlier_keys(header)),
+            past.judged(rules.candidates(records, self._earlier_keys(header))),
             header=header,
             generation=generation.number,
             config=config,
@@ -147,7 +168,7 @@ class QueryPush:
         )
 
     def _earlier_keys(self, header: Header) -> HourKeys:
-        """What all manifests of the hour have had accepted or refused so far."""
+        """What all manifests of the hour have had accepted or refused, as far as that counts now."""
         store, keys = self._desk.store, HourKeys()
         for manifest_id in store.manifest_ids(FLOW, header.window):
             other = store.header(FLOW, header.window, manifest_id)
@@ -156,14 +177,18 @@ class QueryPush:
         return keys
 
     def _add(self, keys: HourKeys, header: Header, account: Account) -> None:
+        force = self._desk.force
+        earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
         settled = self._sent(header).settled() is not None
         sent = account.sent(altered=(), finished=settled)
-        if not sent.accepted and not sent.refused:
+        accepted = set[int]() if earlier and force == "all" else set(sent.accepted)
+        refused = set[int]() if earlier and force != "in_doubt" else set(sent.refused)
+        if not accepted and not refused:
             return
         plan = account.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
         for ordinal, record in self._desk.records(header):
-            if ordinal in sent.accepted:
+            if ordinal in accepted:
                 keys.accept(rules.event(record))
-            elif ordinal in sent.refused:
+            elif ordinal in refused:
                 keys.refuse(rules.event(record))

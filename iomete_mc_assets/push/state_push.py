@@ -50,12 +50,15 @@ class StatePush:
         """
         sent = self._desk.sent(self._flow, window, manifest_id)
         settled = sent.settled()
-        if settled is not None:
+        to_force = self._desk.is_to_force(sent)
+        if settled is not None and not to_force:
             return HourOutcome.of(settled, reused=True)
         header = self._desk.store.header(self._flow, window, manifest_id)
         if not header.known:
             return self._desk.settle(sent, header, reason=header.reason)
         unsent = self._superseded(header, named) or self._too_old(header)
+        if settled is not None and unsent is not None:
+            return HourOutcome.of(settled, reused=True)
         head = self._log.head()
         if head is None or not head.is_for(window, manifest_id):
             if unsent is not None:
@@ -63,7 +66,7 @@ class StatePush:
             head = self._with_nothing_open(head, header)
             return self._begin(header, sent, head)
         refuse_if_held(head, self._desk.owner, now=self._desk.now())
-        return self._resume(header, sent, head, unsent)
+        return self._resume(header, sent, head, unsent, to_force=to_force)
 
     def preview(
         self, window: HourWindow, manifest_id: str, *, named: Mapping[HourWindow, str]
@@ -140,7 +143,9 @@ class StatePush:
         sent = self._desk.sent(self._flow, entry.window, entry.manifest_id)
         head = self._taken_over(sent, other, head)
         unsent = None
-        if other.window <= header.window and not self._desk.config.send_superseded:
+        if sent.settled() is not None:
+            logger.info("The open plan was settled before anything of it was sent anew.")
+        elif other.window <= header.window and not self._desk.config.send_superseded:
             place = Superseding(
                 window=header.window, manifest_id=header.manifest_id, invocation_ids=()
             )
@@ -157,37 +162,45 @@ class StatePush:
         """The ledger, ours now, with what its last holder had in flight written down."""
         taken = self._desk.opened(self._log, head, header, generation=head.entry.generation)
         for generation in sent.generations():
-            self._desk.book_crash(generation, head.entry)
+            self._desk.book_crash(generation, head.entry, max_sends=self._max_sends)
         return taken
 
     # From plan to outcome
 
     def _begin(self, header: Header, sent: SentFolder, head: Head | None) -> HourOutcome:
         generations = sent.generations()
-        generation = sent.generation(generations[-1].number + 1 if generations else 1)
+        number = generations[-1].number + 1 if generations else 1
+        generation = self._desk.next_generation(sent, number)
         state = self._log.state(head)
         plan, state_stays = self._plan(header, sent, state, generation)
         if not plan.batches and state_stays:
             generation.write_plan(plan)
             return self._desk.settle(sent, header, reason=header.reason)
         head = self._desk.opened(self._log, head, header, generation=generation.number)
-        generation.write_plan(plan)
+        self._desk.write_plan(sent, generation, plan)
         return self._send(header, sent, head, generation, plan)
 
     def _resume(
-        self, header: Header, sent: SentFolder, head: Head, unsent: Unsent | None
+        self,
+        header: Header,
+        sent: SentFolder,
+        head: Head,
+        unsent: Unsent | None,
+        *,
+        to_force: bool,
     ) -> HourOutcome:
         head = self._taken_over(sent, header, head)
         if unsent is not None:
             self._closed(header, sent, head, word=unsent.status, finished=False)
             return self._desk.settle(sent, header, unsent=unsent)
         generations = sent.generations()
-        newest = generations[-1].number if generations else 1
-        generation = sent.generation(max(newest, head.entry.generation))
-        plan = generation.plan()
-        if plan is None:
+        newest = generations[-1] if generations else sent.generation(1)
+        generation, plan = newest, newest.plan()
+        if to_force or plan is None or newest.number < head.entry.generation:
+            number = max(newest.number + (plan is not None), head.entry.generation)
+            generation = self._desk.next_generation(sent, number)
             plan, _ = self._plan(header, sent, self._log.state(head), generation)
-            generation.write_plan(plan)
+            self._desk.write_plan(sent, generation, plan)
         return self._send(header, sent, head, generation, plan)
 
     def _send(
@@ -199,7 +212,7 @@ class StatePush:
             try:
                 self._desk.deliver(header, generation, plan, rules.event, max_sends=self._max_sends)
             except PlanOutdated:
-                generation = sent.generation(generation.number + 1)
+                generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
                 plan, _ = self._plan(header, sent, state, generation)
                 generation.write_plan(plan)
             except PushError:
@@ -218,24 +231,20 @@ class StatePush:
         """The plan, not yet written, and whether the state stays as it is if nothing is sent."""
         at = self._desk.now()
         config = self._desk.config
-        done = {
-            ordinal
-            for account in accounts_of(sent)
-            for receipt in account.receipts
-            for ordinal in receipt.ordinals
-        }
+        past = self._desk.past(sent)
         rules = self._rules_at(
             header,
             state,
             at,
             max_body_bytes=config.max_body_bytes,
             resource_type=config.resource_type,
+            forced=past.forced,
         )
         candidates, holders = state_candidates(
-            self._desk.records(header), rules, config.naming, done=done
+            self._desk.records(header), rules, config.naming, done=past.done
         )
         made = planned(
-            candidates,
+            past.judged(candidates),
             header=header,
             generation=generation.number,
             config=config,
@@ -294,6 +303,7 @@ class StatePush:
         *,
         max_body_bytes: int,
         resource_type: str,
+        forced: frozenset[int] = frozenset(),
     ) -> StateRules:
         config = self._desk.config
         if self._flow == "observations":
@@ -304,6 +314,7 @@ class StatePush:
                 naming=config.naming,
                 window=header.window,
                 at=at,
+                forced=forced,
             )
         envelope = config.envelope(self._flow, resource_type=resource_type, log_type="")
         return CatalogRules(
@@ -312,4 +323,5 @@ class StatePush:
             at=at,
             max_event_bytes=max_body_bytes - envelope.size,
             complete=header.state == "complete",
+            force=self._desk.force,
         )

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
@@ -308,3 +309,17 @@ def test_fsspec_itself_is_the_one_measured() -> None:
     with pytest.raises(FileExistsError):
         memory.pipe_file("/measured/a", b"2", mode="create")
     memory.rm_file("/measured/a")
+
+
+def test_the_youngest_files_instant_is_told_and_a_folder_among_them_makes_it_unknown(
+    storage: Storage,
+) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # a disk may count in whole seconds
+    storage.write("a/one.gz", b"x")
+    storage.write("a/two.gz", b"y")
+    written = storage.last_written("a")
+    assert written is not None
+    assert before <= written <= datetime.now(UTC) + timedelta(seconds=2)
+    assert storage.last_written("nothing") is None
+    storage.write("a/sent/plan.json", b"z")
+    assert storage.last_written("a") is None

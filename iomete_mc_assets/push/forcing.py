@@ -1,0 +1,79 @@
+"""What a push sends although it went before, or had an end. Ledger rule 19; sends nothing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from iomete_mc_assets.manifests.receipts import Force
+from iomete_mc_assets.push.accounts import Account
+from iomete_mc_assets.push.candidates import Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What came of one manifest's records in earlier generations, by ordinal.
+
+    Attributes:
+        done: accepted, and not to go again; not even looked at.
+        accepted: accepted, whether or not it goes again.
+        refused, doubtful: had that end, and stay so in a forced push that does not name it.
+        forced: had an end, and goes again.
+    """
+
+    done: frozenset[int]
+    accepted: frozenset[int]
+    refused: frozenset[int]
+    doubtful: frozenset[int]
+    forced: frozenset[int]
+
+    def judged(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+        """Candidates as the rules see them, less what keeps its earlier end."""
+        for candidate in candidates:
+            if candidate.ordinal in self.refused:
+                reason = "refused before; this push was not asked to send it again"
+                yield replace(candidate, status="refused", reason=reason)
+            elif candidate.ordinal in self.doubtful:
+                reason = "in doubt; this push was not asked to send it again"
+                yield replace(candidate, status="in_doubt", reason=reason)
+            elif candidate.status is None or candidate.ordinal not in self.accepted:
+                yield candidate  # any other counts as accepted, by its receipt
+
+
+def past_of(
+    accounts: Sequence[Account], *, settled: bool, force: Force | None, root_run_id: str
+) -> Past:
+    """The past of a manifest, for the plan of its next generation.
+
+    Args:
+        accounts: of all generations.
+        settled: the manifest had its outcome: doubts had been sent as often as they may.
+        force: of this push; None for an ordinary one, which judges all but the accepted anew.
+        root_run_id: generations forced by it are this push's own.
+    """
+    accepted: set[int] = set()
+    own: set[int] = set()
+    refused: set[int] = set()
+    doubtful: set[int] = set()
+    for account in accounts:
+        sent = account.sent(altered=(), finished=settled)
+        accepted.update(sent.accepted)
+        if force is not None and account.forced_by == root_run_id:
+            own.update(sent.accepted)
+            continue
+        for ends, now in ((refused, sent.refused), (doubtful, sent.doubtful)):
+            ends.difference_update(sent.accepted, sent.refused, sent.doubtful)
+            ends.update(now)
+    if not settled:
+        doubtful.clear()
+    forced: set[int] = set()
+    if force == "all":
+        forced = (accepted | refused | doubtful) - own
+    elif force is not None:
+        forced = refused if force == "refused" else doubtful
+    stays = force is not None
+    return Past(
+        done=frozenset(own if force == "all" else accepted - forced),
+        accepted=frozenset(accepted),
+        refused=frozenset(refused - forced if stays else ()),
+        doubtful=frozenset(doubtful - forced if stays else ()),
+        forced=frozenset(forced),
+    )

@@ -1,0 +1,181 @@
+"""Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from iomete_mc_assets.errors import Misconfigured
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import Force
+from iomete_mc_assets.sandbox import gateway_faults as faults
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+
+FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+each_flow = pytest.mark.parametrize("flow", FLOWS)
+
+
+@pytest.fixture
+def bench(gateway: Gateway, tmp_path: Path) -> Bench:
+    return Bench(gateway, str(tmp_path))
+
+
+def collected(bench: Bench, flow: Flow, count: int) -> str:
+    if flow == "query_logs":
+        return bench.collect(flow, queries(count))
+    manifest_id = bench.collect("catalog_snapshot", entries(count))
+    if flow == "catalog_snapshot":
+        return manifest_id
+    bench.push_one("catalog_snapshot")
+    return bench.collect(flow, observed(count))
+
+
+def one_refused_of_three(bench: Bench, flow: Flow) -> str:
+    """Three events in requests of their own, one of them refused."""
+    bench.configure(max_assets=1, max_queries=1)
+    manifest_id = collected(bench, flow, 3)
+    bench.gateway.rule(faults.answers(400), nth=1)
+    outcome = bench.push_one(flow)
+    assert outcome.counts == {"accepted": 2, "refused": 1}
+    bench.gateway.clear()
+    return manifest_id
+
+
+def one_in_doubt(bench: Bench, flow: Flow) -> str:
+    """An event taken without an answer as often as it may go."""
+    bench.configure(max_assets=1, max_queries=1)
+    manifest_id = collected(bench, flow, 1)
+    bench.gateway.rule(faults.accept_then_nothing)
+    bench.push(flow)
+    bench.push_one(flow, run="run-1b")
+    settled = bench.sent(flow, manifest_id).settled()
+    assert settled is not None
+    assert settled.counts == {"in_doubt": 1}
+    bench.gateway.clear()
+    return manifest_id
+
+
+@each_flow
+def test_ledger_19_a_refused_event_goes_again_only_when_that_is_forced(
+    bench: Bench, flow: Flow
+) -> None:
+    manifest_id = one_refused_of_three(bench, flow)
+    requests = len(bench.gateway.requests)
+    forces: tuple[Force | None, ...] = (None, "in_doubt")
+    for number, force in enumerate(forces):
+        outcome = bench.push_one(flow, run=f"other-{number}", force=force)
+        assert outcome.counts == {"accepted": 2, "refused": 1}
+    assert len(bench.gateway.requests) == requests
+    outcome = bench.push_one(flow, run="forced", force="refused")
+    assert (outcome.word, outcome.counts, outcome.reused) == ("pushed", {"accepted": 3}, False)
+    assert (len(bench.gateway.requests), len(outcome.invocation_ids)) == (requests + 1, 3)
+    names = [generation.forced_by for generation in bench.sent(flow, manifest_id).generations()]
+    assert names == [None, "other-1", "forced"]
+
+
+@each_flow
+def test_ledger_19_an_event_in_doubt_goes_again_only_when_that_is_forced(
+    bench: Bench, flow: Flow
+) -> None:
+    one_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    forces: tuple[Force | None, ...] = (None, "refused")
+    for number, force in enumerate(forces):
+        outcome = bench.push_one(flow, run=f"other-{number}", force=force)
+        assert outcome.counts == {"in_doubt": 1}
+    assert len(bench.gateway.requests) == requests
+    outcome = bench.push_one(flow, run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 1})
+    assert len(bench.gateway.requests) == requests + 1
+
+
+@each_flow
+def test_ledger_19_all_sends_everything_of_the_hour_once_more_and_a_retry_does_not_again(
+    bench: Bench, flow: Flow
+) -> None:
+    manifest_id = collected(bench, flow, 25)
+    first = bench.push_one(flow)
+    sent = len(bench.gateway.requests)
+    outcome = bench.push_one(flow, run="forced", force="all")
+    assert outcome.counts == {"accepted": 25}
+    assert outcome.invocation_ids[:3] == first.invocation_ids
+    assert len(set(outcome.invocation_ids)) == 6
+    assert len(bench.gateway.requests) == sent + 3
+    again = bench.push_one(flow, run="retry", root="forced", force="all")
+    assert (again.reused, again.invocation_ids) == (True, outcome.invocation_ids)
+    assert len(bench.gateway.requests) == sent + 3
+    plain, forced = bench.sent(flow, manifest_id).generations()
+    assert (plain.forced_by, forced.forced_by) == (None, "forced")
+    assert [len(receipt.ordinals) for receipt in forced.receipts()] == [10, 10, 5]
+
+
+@each_flow
+@pytest.mark.parametrize("ordinary", [False, True])
+def test_ledger_19_a_forced_push_that_broke_off_goes_on_where_it_stopped(
+    bench: Bench, flow: Flow, ordinary: bool
+) -> None:
+    collected(bench, flow, 50)
+    bench.push_one(flow)
+    before = Counter(bench.accepted_keys())
+    bench.gateway.rule(faults.answers(401), nth=3)
+    assert isinstance(bench.push(flow, HOUR, run="forced", force="all")[HOUR], Misconfigured)
+    bench.gateway.clear()
+    if ordinary:
+        outcome = bench.push_one(flow, run="later")
+    else:
+        outcome = bench.push_one(flow, run="retry", root="forced", force="all")
+    assert outcome.counts == {"accepted": 50}
+    assert len(outcome.invocation_ids) == 10
+    assert set((Counter(bench.accepted_keys()) - before).values()) == {1}
+
+
+def test_ledger_19_all_of_an_hour_of_queries_goes_once_more_however_many_manifests_hold_it(
+    bench: Bench,
+) -> None:
+    bench.collect("query_logs", queries(5), state="partial")
+    bench.collect("query_logs", queries(5, first=3))
+    bench.push_one("query_logs")
+    outcome = bench.push_one("query_logs", run="forced", force="all")
+    assert outcome.counts == {"accepted": 3, "accepted_before": 2}
+    assert Counter(bench.accepted_keys()) == {f"q{n:04d}": 2 for n in range(8)}
+
+
+def test_ledger_19_an_hour_that_was_never_pushed_goes_once_though_all_is_forced(
+    bench: Bench,
+) -> None:
+    bench.collect("query_logs", queries(5))
+    assert bench.push_one("query_logs", force="all").counts == {"accepted": 5}
+    assert len(bench.accepted_keys()) == 5
+
+
+def test_ledger_19_force_never_overrides_superseded(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(2))
+    pushed = bench.push_one("catalog_snapshot")
+    bench.collect("catalog_snapshot", entries(2, comment="new"), window=HOUR.next)
+    bench.push_one("catalog_snapshot", window=HOUR.next)
+    requests = len(bench.gateway.requests)
+    outcome = bench.push_one("catalog_snapshot", run="forced", force="all")
+    assert (outcome.reused, outcome.invocation_ids) == (True, pushed.invocation_ids)
+    bench.collect("catalog_snapshot", entries(2, comment="old"), window=HOUR.previous)
+    older = bench.push_one("catalog_snapshot", run="r", force="all", window=HOUR.previous)
+    assert older.word == "superseded"
+    assert len(bench.gateway.requests) == requests
+
+
+def test_ledger_19_force_never_overrides_too_old(bench: Bench) -> None:
+    collected(bench, "observations", 2)
+    requests = len(bench.gateway.requests)
+    bench.clock.advance(hours=3)
+    assert bench.push_one("observations", force="all").counts == {"too_old": 2}
+    assert len(bench.gateway.requests) == requests
+
+
+def test_ledger_19_force_sends_no_second_volume_point_beside_another_hours(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(2))
+    bench.push_one("catalog_snapshot")
+    bench.collect("observations", observed(2), window=HOUR.previous)
+    bench.push("observations", HOUR.previous)
+    bench.collect("observations", observed(2, rows=2))
+    outcome = bench.push_one("observations", run="forced", force="all")
+    assert outcome.counts == {"clock_hour_taken": 2}
