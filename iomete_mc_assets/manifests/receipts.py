@@ -86,10 +86,6 @@ class Ordinals:
         gone = {ordinal for other in others for ordinal in other}
         return Ordinals.of(ordinal for ordinal in self if ordinal not in gone)
 
-    def meets(self, other: "Ordinals") -> bool:
-        """Whether the two share a position."""
-        return not set(self).isdisjoint(other)
-
     def halves(self) -> "tuple[Ordinals, Ordinals]":
         """Two pieces of equal length, the first one longer by one if need be."""
         each = list(self)

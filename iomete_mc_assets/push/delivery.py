@@ -7,11 +7,12 @@ in ``policy``, what is written in ``receipts``.
 import logging
 import threading
 from bisect import bisect_right
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Protocol
 
 from iomete_mc_assets.errors import (
@@ -122,13 +123,14 @@ def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
     ends = [receipt.ordinals for receipt in generation.receipts()]
     ends += [refusal.ordinals for refusal in refusals if len(refusal.ordinals) == 1]
     halved = {refusal.ordinals.hull for refusal in refusals if len(refusal.ordinals) > 1}
-    runs = generation.doubts()
+    sends = _sends(generation.doubts())
     by_place = _by_place(plan.batches, ends)
     return [
-        Pending(place=place, ordinals=left, part=part, sends=_sends(left, runs))
+        Pending(place=place, ordinals=Ordinals.of(alike), part=part, sends=times)
         for place, batch in enumerate(plan.batches)
         for piece, part in _pieces(batch.ordinals, halved, part=False)
-        if (left := piece.without(by_place[place])).runs
+        # halves of a batch that was too large have histories of their own
+        for times, alike in groupby(piece.without(by_place[place]), key=sends.__getitem__)
     ]
 
 
@@ -181,11 +183,16 @@ def _by_place(
     return by_place
 
 
-def _sends(piece: Ordinals, runs: Iterable[Doubts]) -> int:
-    return sum(
-        max((doubt.sends for doubt in run.pieces if doubt.ordinals.meets(piece)), default=0)
-        for run in runs
-    )
+def _sends(runs: Iterable[Doubts]) -> Counter[int]:
+    """How often each record went out without an answer, over all runs."""
+    sends: Counter[int] = Counter()
+    for run in runs:
+        most: dict[int, int] = {}
+        for doubt in run.pieces:
+            for ordinal in doubt.ordinals:
+                most[ordinal] = max(doubt.sends, most.get(ordinal, 0))
+        sends.update(most)
+    return sends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from iomete_mc_assets.manifests.receipts import (
     SentFolder,
 )
 from iomete_mc_assets.manifests.storage import Storage
-from iomete_mc_assets.push.delivery import book_crash
+from iomete_mc_assets.push.delivery import book_crash, pending_of
 from iomete_mc_assets_tests.push_world import Life, Shelf
 
 AT = datetime(2026, 11, 21, 10, 20, tzinfo=UTC)
@@ -24,20 +24,25 @@ def a_generation() -> Generation:
     return SentFolder(storage, "sent").generation(1)
 
 
-def a_plan(batches: int) -> Plan:
+def a_plan(batches: int, *, events_a_batch: int = 1) -> Plan:
     return Plan(
         schema_version=SENT_VERSION,
         manifest_id="m001",
         generation=1,
         run_id="run-1",
         planned_at=AT,
-        max_events=1,
+        max_events=events_a_batch,
         max_body_bytes=1_000,
         resource_type="spark",
         log_type="",
         batches=tuple(
-            PlannedBatch(ordinals=Ordinals.of([n]), events=1, bytes=100, digest="")
-            for n in range(batches)
+            PlannedBatch(
+                ordinals=Ordinals.of(range(first, first + events_a_batch)),
+                events=events_a_batch,
+                bytes=100,
+                digest="",
+            )
+            for first in range(0, batches * events_a_batch, events_a_batch)
         ),
         left_out={},
         left_out_sample=(),
@@ -65,3 +70,14 @@ def test_rule_18_batches_given_up_before_a_crash_do_not_hide_those_in_flight() -
         4: 1,
         5: 1,
     }
+
+
+def test_rule_17_a_half_that_was_never_sent_is_not_in_doubt_with_the_other() -> None:
+    """Found by the chaos test with seed 65: the second half of a 413 was given up with the first."""
+    generation, plan = a_generation(), a_plan(1, events_a_batch=3)
+    doubt = Doubt(ordinals=Ordinals.of([0, 1]), sends=3, last_at=AT, reason="HTTP 502")
+    generation.write_doubts(
+        Doubts(schema_version=SENT_VERSION, run_id="run-1", sending=False, pieces=(doubt,))
+    )
+    pending = pending_of(generation, plan)
+    assert [(list(piece.ordinals), piece.sends) for piece in pending] == [([0, 1], 3), ([2], 0)]
