@@ -132,3 +132,32 @@ def test_a_push_that_dies_again_and_again_before_sending_never_ends_in_doubt(
     mortal.left = None
     assert bench.push_one("query_logs", run="last").counts == {"accepted": EVENTS}
     assert len(bench.accepted_keys()) == EVENTS
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "observations", "query_logs"])
+@pytest.mark.parametrize("writes", range(0, 14, 2))
+def test_ledger_19_a_forced_push_killed_after_any_write_is_finished_by_its_retry(
+    gateway: Gateway, tmp_path: Path, flow: Flow, writes: int
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    collected(bench, flow)
+    bench.push_one(flow)
+    before = len(bench.accepted_keys())
+
+    mortal.left = writes
+    try:
+        bench.push(flow, HOUR, run="forced", force="all")
+    except Killed:
+        bench.finished.add("forced")
+    mortal.left = None
+    outcome = bench.push(flow, HOUR, run="retry", root="forced", force="all")[HOUR]
+
+    assert isinstance(outcome, HourOutcome), outcome
+    assert sum(outcome.counts.values()) == EVENTS
+    times = Counter(bench.accepted_keys()[before:])
+    twice = sum(1 for count in times.values() if count > 1)
+    assert twice <= IN_FLIGHT * EVENTS_A_BATCH
+    assert EVENTS - len(times) <= outcome.counts.get("in_doubt", 0)
+    requests = len(gateway.requests)
+    assert bench.push_one(flow, run="retry-2", root="forced", force="all").reused
+    assert len(gateway.requests) == requests
