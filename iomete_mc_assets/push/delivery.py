@@ -283,8 +283,6 @@ class Delivery:
             for piece in self._held:
                 self._work(piece.halves(parts=True))
         except (PushError, PlanOutdated):
-            if self._policy.any_accepted:
-                self._write_held_refusals()
             self._write_doubts(sending=False)
             raise
         # had everything been refused so far, it would have looked like configuration
@@ -426,6 +424,7 @@ class Delivery:
             )
         )
         self._policy.accepted()
+        self._write_held_refusals()
 
     def _too_large(
         self, piece: _Piece, outgoing: Outgoing, attempts: int, error: TooLarge
@@ -448,8 +447,11 @@ class Delivery:
             # a mark for whoever resumes: halve this, its bytes are not posted again
             self._generation.write_refusal(refusal)
         else:
+            # written at once: an ended piece without a file would count among those in flight
             with self._lock:
                 self._held_refusals.append(refusal)
+            if self._policy.any_accepted:
+                self._write_held_refusals()
         self._policy.refused(error, whole_batch=piece.whole)
         if len(piece.bodies) == 1:
             return []
@@ -480,6 +482,7 @@ class Delivery:
         )
 
     def _write_held_refusals(self) -> None:
-        for refusal in self._held_refusals:
+        with self._lock:
+            held, self._held_refusals = self._held_refusals, []
+        for refusal in held:
             self._generation.write_refusal(refusal)
-        self._held_refusals = []

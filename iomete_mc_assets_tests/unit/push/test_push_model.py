@@ -90,7 +90,7 @@ class PushHistory(RuleBasedStateMachine):
 
 
 TestPushHistory = PushHistory.TestCase
-TestPushHistory.settings = settings(max_examples=300, stateful_step_count=7)
+TestPushHistory.settings = settings(max_examples=300, stateful_step_count=5)
 
 
 @pytest.mark.nightly
