@@ -234,7 +234,7 @@ def test_rule_39_at_most_four_are_in_flight_and_ids_stand_in_the_order_of_batche
     bench: Bench,
 ) -> None:
     bench.collect("query_logs", queries(100))
-    bench.gateway.rule(faults.after(20))
+    bench.gateway.rule(faults.after(200))
     outcome = bench.push_one("query_logs")
     in_flight = [request.in_flight for request in bench.gateway.requests]
     assert max(in_flight) == 4
