@@ -79,7 +79,13 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
         why = "as you asked" if fresh else "the shop here is of an earlier day"
         steps.note(f"Starting afresh: {why}.")
         stop_servers(home)
-        shutil.rmtree(home, ignore_errors=True)
+        for name in (
+            "lakehouse",
+            "gateway",
+            "manifests",
+            "dagster",
+        ):  # the folder may hold more than ours
+            shutil.rmtree(home / name, ignore_errors=True)
     servers = start_servers(home, steps)
     log = seeded(servers, began, steps)
     os.environ.update(demo_environment(home, servers))
