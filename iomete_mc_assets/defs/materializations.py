@@ -29,24 +29,27 @@ LIVE = (
 )
 
 
+def _value(record: dg.EventLogRecord, key: str) -> dg.MetadataValue | None:
+    """One value of a materialisation's metadata; None where it has none."""
+    materialization = record.asset_materialization
+    return materialization.metadata.get(key) if materialization else None
+
+
 def text_metadata(record: dg.EventLogRecord, key: str) -> str | None:
     """One text of a materialisation's metadata; None where it has none."""
-    materialization = record.asset_materialization
-    value = materialization.metadata.get(key) if materialization else None
+    value = _value(record, key)
     return value.value if isinstance(value, dg.TextMetadataValue) else None
 
 
 def number(record: dg.EventLogRecord, key: str) -> int:
     """One whole number of a materialisation's metadata; 0 where it has none."""
-    materialization = record.asset_materialization
-    value = materialization.metadata.get(key) if materialization else None
+    value = _value(record, key)
     return (value.value or 0) if isinstance(value, dg.IntMetadataValue) else 0
 
 
 def json_list(record: dg.EventLogRecord, key: str) -> list[object]:
     """One JSON list of a materialisation's metadata; empty where it has none."""
-    materialization = record.asset_materialization
-    value = materialization.metadata.get(key) if materialization else None
+    value = _value(record, key)
     stored = value.value if isinstance(value, dg.JsonMetadataValue) else None
     return list(cast("list[object]", stored)) if isinstance(stored, list) else []
 
@@ -58,8 +61,7 @@ def manifest_id(record: dg.EventLogRecord) -> str | None:
 
 def collected_at(record: dg.EventLogRecord) -> datetime | None:
     """When the manifest that a materialisation names was collected; None where it does not say."""
-    materialization = record.asset_materialization
-    value = materialization.metadata.get(COLLECTED_AT) if materialization else None
+    value = _value(record, COLLECTED_AT)
     if not isinstance(value, dg.TimestampMetadataValue):
         return None
     return datetime.fromtimestamp(value.value, UTC)
