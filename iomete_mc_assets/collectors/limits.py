@@ -36,11 +36,11 @@ class Asker:
         self._warehouse = warehouse
         self.statements = 0
 
-    def ask(self, statement: str) -> Sequence[Row]:
-        """All rows of one statement.
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        """All rows of one statement; the deadline as the warehouse takes it.
 
         Raises:
             LakehouseError: as the warehouse raises it.
         """
         self.statements += 1
-        return self._warehouse.ask(statement)
+        return self._warehouse.ask(statement, deadline_s=deadline_s)

@@ -98,8 +98,12 @@ class LakehouseResource(Configured):
 
     def observation_config(self) -> ObservationConfig:
         """How to observe."""
-        percent = settings.IOMETE_UNREADABLE_PERCENT.read(self.environment())
-        return ObservationConfig(unreadable_percent=percent)
+        seen = self.environment()
+        return ObservationConfig(
+            unreadable_percent=settings.IOMETE_UNREADABLE_PERCENT.read(seen),
+            sweep_hours=settings.IOMETE_FULL_SWEEP_HOURS.read(seen),
+            count_deadline_s=settings.IOMETE_COUNT_ROWS_S.read(seen) or None,
+        )
 
     def query_log_config(self) -> QueryLogConfig | None:
         """Where the query history is; None without a source."""

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog
-from iomete_mc_assets.collectors.observations import CatalogInput, EarlierInput
+from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Observation, TableEntry
@@ -67,6 +67,10 @@ class StoredInputs:
 
     def _observations(self, header: Header) -> EarlierInput:
         records = [r for r in self._store.records(header) if isinstance(r, Observation)]
+        swept = header.collector_state.get(SWEPT)
         return EarlierInput(
-            manifest_id=header.manifest_id, window=header.window, observations=tuple(records)
+            manifest_id=header.manifest_id,
+            window=header.window,
+            observations=tuple(records),
+            swept=HourWindow.from_key(swept) if isinstance(swept, str) else None,
         )

@@ -161,6 +161,11 @@ def beginnings(batch: Sequence[TableId]) -> str:
     return tagged("\nUNION ALL\n".join(branches))
 
 
+def count_rows(table: TableId, snapshot_id: int) -> str:
+    """``rows`` of one snapshot, counted: reads the table's data where it has row-level deletes."""
+    return tagged(f"SELECT count(*) AS rows FROM {_name(table)} VERSION AS OF {snapshot_id}")
+
+
 def namespace_parts(shown: str) -> tuple[str, ...]:
     """The levels of a namespace as SHOW NAMESPACES prints it, e.g. ``a.`b c` `` as ``("a", "b c")``.
 
