@@ -96,6 +96,14 @@ SNAPSHOT_FIGURES = {
     "position_deletes": "total-position-deletes",
     "equality_deletes": "total-equality-deletes",
     "deleted_files": "deleted-data-files",
+    "added_records": "added-records",
+    "removed_records": "deleted-records",
+    "added_bytes": "added-files-size",
+    "removed_bytes": "removed-files-size",
+    "added_position_deletes": "added-position-deletes",
+    "removed_position_deletes": "removed-position-deletes",
+    "added_equality_deletes": "added-equality-deletes",
+    "removed_equality_deletes": "removed-equality-deletes",
 }
 """Our column for each summary key read. Numbers in summaries are text; an absent key is NULL."""
 

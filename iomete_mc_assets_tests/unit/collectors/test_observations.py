@@ -22,6 +22,7 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.statements import SNAPSHOT_FIGURES
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow(datetime(2026, 11, 21, 9, tzinfo=UTC))
@@ -100,6 +101,7 @@ class HistoryWarehouse:
     def _row(self, commit: Commit, place: int) -> dict[str, object]:
         snapshot_id = commit.id or place
         return {
+            **dict.fromkeys(SNAPSHOT_FIGURES),
             "snapshot_id": snapshot_id,
             "parent_id": commit.parent if commit.parent is not None else (snapshot_id - 1 or None),
             "operation": commit.operation,
@@ -107,7 +109,6 @@ class HistoryWarehouse:
             "total_bytes": "1000",
             "position_deletes": str(commit.position),
             "equality_deletes": str(commit.equality),
-            "deleted_files": None,
         }
 
     def _log(self, name: str, number: int, rows: Sequence[Row]) -> list[Row]:
