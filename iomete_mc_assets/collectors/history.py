@@ -71,12 +71,14 @@ class Beginning:
     Attributes:
         first_row: the oldest row of ``.history``; None when there is none.
         first_operation: of its snapshot; None where an older snapshot exists, or no row.
+        first_committed_at: when that snapshot was made; None like the operation. A rollback's row is later.
         log: oldest first; Iceberg keeps the last 100 entries by default.
         created_at: the metastore's word, which a re-registered table makes too young; None without.
     """
 
     first_row: HistoryRow | None
     first_operation: str | None = None
+    first_committed_at: datetime | None = None
     log: Sequence[LogEntry]
     created_at: datetime | None = None
 
@@ -134,13 +136,13 @@ def without_rows(beginning: Beginning, instant: datetime) -> Existed | NotYet | 
 
 
 def _is_first_ever(row: HistoryRow, beginning: Beginning, *, whole_log: bool) -> bool:
-    """Whether the row is the table's first snapshot, so that nothing before it can have been expired.
+    """Whether the row is the commit of the table's first snapshot, so that nothing before it was expired.
 
-    A replaced table's snapshots have no parent either, so that alone is no proof. An append is none where it is
+    A rollback to the first snapshot is not: the rows between may be gone. A replaced table's snapshots have no parent either, so that alone is no proof. An append is none where it is
     right after the table's first metadata file; nor is one with sequence number 1, and any write with that number
     right after the first file: version 1 has no numbers, and a table upgraded from it begins with 1 again.
     """
-    if row.parent_id is not None:
+    if row.parent_id is not None or row.at != beginning.first_committed_at:
         return False
     appended = beginning.first_operation == "append"
     numbered = any(

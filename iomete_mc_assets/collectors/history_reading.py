@@ -165,11 +165,14 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
         if row["kind"] == "m"
     ]
     first = next((_history_row(row) for row in rows if row["kind"] == "h"), None)
-    operations = {row["snapshot_id"]: row["operation"] for row in rows if row["kind"] == "s"}
-    operation = None if first is None else operations.get(first.snapshot_id)
+    oldest = next((row for row in rows if row["kind"] == "s"), None)
+    if first is None or oldest is None or oldest["snapshot_id"] != first.snapshot_id:
+        return Beginning(first_row=first, log=log)
+    operation = oldest["operation"]
     return Beginning(
         first_row=first,
         first_operation=None if operation is None else str(operation),
+        first_committed_at=_instant(oldest),
         log=log,
     )
 

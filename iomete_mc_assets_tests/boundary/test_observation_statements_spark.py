@@ -19,7 +19,7 @@ from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.warehouse.connection import Lakehouse
-from iomete_mc_assets.warehouse.statements import TAG
+from iomete_mc_assets.warehouse.statements import TAG, tagged
 from iomete_mc_assets.windows import HourWindow
 
 CATALOGS = CatalogConfig(catalogs=("spark_catalog", "lake"))
@@ -42,19 +42,23 @@ def statements_during(
     """Our statements that the server started meanwhile, by its own event log."""
     [log] = running.events.glob("*.inprogress")
     mark = uuid.uuid4().hex
-    lakehouse.ask(f"SELECT 'before {mark}'")
+    first, last = tagged(f"SELECT 'before {mark}'"), tagged(f"SELECT 'after {mark}'")
+    lakehouse.ask(first)
     work()
-    last = f"SELECT 'after {mark}'"
     lakehouse.ask(last)
-    while last not in (started := _started(log)):
+    started = _started(log)
+    for _ in range(1_000):
+        if last in started:
+            break
         lakehouse.ask("SELECT 1")  # the log is written a little behind
-    first = started.index(f"SELECT 'before {mark}'")
-    return [one for one in started[first : started.index(last)] if one.startswith(TAG)]
+        started = _started(log)
+    return started[started.index(first) + 1 : started.index(last)]
 
 
 def _started(log: Path) -> list[str]:
     whole = log.read_text().rpartition("\n")[0].splitlines()
-    return [json.loads(line)["statement"] for line in whole if line.startswith(STARTED)]
+    statements = [json.loads(line)["statement"] for line in whole if line.startswith(STARTED)]
+    return [statement for statement in statements if statement.startswith(TAG)]
 
 
 def observed(
