@@ -262,7 +262,7 @@ class _Hour:
             self.counts["unchanged"] += 1
             if known is not None and known.manifest_id is not None:
                 self._origins[entry.table] = known.manifest_id
-            self._observe(told)
+            self._observe(self._surveyed(told, entry))
             return
         answer = self._from_history(entry, before)
         own = self._own_state(entry)

@@ -28,6 +28,7 @@ STARTED = (
 )
 TABLES = 10
 """One batch."""
+BROKEN = "spark_catalog.broken"
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +106,9 @@ def broken(
     sandbox: RunningLakehouse, lakehouse: Lakehouse, shop_hour: HourWindow
 ) -> Iterator[CatalogInput]:
     """A database of one batch of tables; the metadata file of the eighth is gone."""
-    lakehouse.ask("CREATE DATABASE broken")
+    lakehouse.ask(f"CREATE DATABASE {BROKEN}")
     for number in range(TABLES):
-        lakehouse.ask(f"CREATE TABLE broken.t{number} USING iceberg AS SELECT {number} AS id")
+        lakehouse.ask(f"CREATE TABLE {BROKEN}.t{number} USING iceberg AS SELECT {number} AS id")
     listing = own_survey(
         lakehouse,
         config=CatalogConfig(catalogs=("spark_catalog",)),
@@ -119,7 +120,7 @@ def broken(
     yield CatalogInput(
         manifest_id=None, window=None, collected_at=listing.collected_at, entries=entries
     )
-    lakehouse.ask("DROP DATABASE broken CASCADE")
+    lakehouse.ask(f"DROP DATABASE {BROKEN} CASCADE")
 
 
 def test_a_batch_that_fails_is_halved_until_the_broken_table_stands_alone(

@@ -35,7 +35,11 @@ def store(tmp_path: Path) -> ManifestStore:
 
 
 def collected(
-    store: ManifestStore, window: HourWindow, *tables: str, unreadable: str | None = None
+    store: ManifestStore,
+    window: HourWindow,
+    *tables: str,
+    unreadable: str | None = None,
+    manifest_id: str | None = None,
 ) -> Written:
     """One hour whose listing shows these tables, written."""
     answers = session_catalog(*tables)
@@ -53,7 +57,7 @@ def collected(
         now=window.end + timedelta(minutes=5),
     )
     assert isinstance(draft, Draft), draft
-    return store.write(draft, manifest_id=f"m{window.start.hour}")
+    return store.write(draft, manifest_id=manifest_id or f"m{window.start.hour}")
 
 
 def shown(store: ManifestStore, written: Written) -> Mapping[str, object]:
@@ -83,6 +87,17 @@ def test_a_catalog_manifest_states_what_changed_since_the_one_before(store: Mani
     assert said["changed since"] == HOUR.key
     assert (said["changes: table dropped"], said["changes: column added"]) == (1, 0)
     assert "| table added | spark_catalog.db.c |" in str(said["changes shown"])
+
+
+def test_an_hour_collected_again_is_compared_with_the_one_before_and_not_with_itself(
+    store: ManifestStore,
+) -> None:
+    collected(store, HOUR, "a")
+    collected(store, HOUR.next, "a", "b")
+    again = collected(store, HOUR.next, "a", "b", "c", manifest_id="again")
+    changes = again.header.changes
+    assert changes is not None
+    assert (changes.since, changes.counts["table added"]) == (HOUR, 2)
 
 
 def test_an_unknown_hour_in_between_is_passed_over_and_claims_nothing(store: ManifestStore) -> None:
