@@ -13,8 +13,8 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.windows import HourWindow
 
-COUNTED = ("orders", "inbox", "web_events", "sessions")
-"""Loaded at every hour, never written, with row-level deletes, emptied."""
+COUNTED = ("orders", "inbox", "web_events", "sessions", "customers", "payments")
+"""Loaded hourly, never written, with row-level deletes, emptied, loaded at an hour's last and at its first instant."""
 
 
 @pytest.fixture(scope="module")
