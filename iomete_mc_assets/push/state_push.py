@@ -91,6 +91,8 @@ class StatePush:
         number = generations[-1].number + (0 if resumed else 1) if generations else 1
         generation = sent.generation(number)
         plan = generation.plan()
+        if plan is not None and self._desk.to_plan_anew(self._flow, generation, plan):
+            generation, plan = sent.generation(number + 1), None
         if plan is None:
             plan, _ = self._plan(header, sent, self._log.state(head), generation)
         return self._desk.preview(header, [(generation, plan)])
@@ -208,7 +210,12 @@ class StatePush:
         generations = sent.generations()
         newest = generations[-1] if generations else sent.generation(1)
         generation, plan = newest, newest.plan()
-        if to_force or plan is None or newest.number < head.entry.generation:
+        if (
+            to_force
+            or plan is None
+            or newest.number < head.entry.generation
+            or self._desk.to_plan_anew(self._flow, newest, plan)
+        ):
             number = max(newest.number + (plan is not None), head.entry.generation)
             generation = self._desk.next_generation(sent, number)
             plan, _ = self._plan(header, sent, self._log.state(head), generation)
