@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from iomete_mc_assets.collectors.observations import collect
+from iomete_mc_assets.collectors.observations import CatalogInput, collect
 from iomete_mc_assets.defs.resources import LakehouseResource
 from iomete_mc_assets.defs.stored_inputs import StoredInputs
 from iomete_mc_assets.manifests.model import Collector, Draft, Source, Verdict
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import SurveyedState, TableEntry, TableId
-from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets.records import Observation, SurveyedState, TableEntry, TableId
 from iomete_mc_assets_tests.push_bench import HOUR
 from iomete_mc_assets_tests.scripted import ScriptedWarehouse
 
@@ -46,16 +45,21 @@ def stored(root: Path, *catalogs: str) -> StoredInputs:
     return StoredInputs(store)
 
 
-def observed(inputs: StoredInputs, window: HourWindow = HOUR, **options: str) -> Draft:
+def no_survey() -> CatalogInput:
+    msg = "nobody expected a survey"
+    raise AssertionError(msg)
+
+
+def observed(inputs: StoredInputs, **options: str) -> Draft:
     lakehouse = LakehouseResource(url="", user="", token="", options=options)
     ((_, answer),) = collect(
-        [window],
+        [HOUR],
         ScriptedWarehouse({}),
         config=lakehouse.observation_config(),
         catalog_for=inputs.catalog_for,
         earlier=None,
         own=lambda _: None,
-        survey=lambda: (_ for _ in ()).throw(AssertionError("nobody expected a survey")),
+        survey=no_survey,
         now=HOUR.end,
     )
     assert isinstance(answer, Draft), answer
@@ -66,7 +70,8 @@ def test_a_stored_catalog_is_read_under_the_catalogs_and_patterns_of_today(tmp_p
     inputs = stored(tmp_path, "spark_catalog", "old", "staging")
     settings = {"IOMETE_CATALOGS": "spark_catalog,staging,new", "IOMETE_EXCLUDE": "staging.*"}
     draft = observed(inputs, **settings)
-    assert [record.table.shown for record in draft.records] == ["spark_catalog.db.t"]  # pyright: ignore[reportAttributeAccessIssue] - observations
+    tables = [record.table.shown for record in draft.records if isinstance(record, Observation)]
+    assert tables == ["spark_catalog.db.t"]
     verdict = draft.verdict()
     excluded = {name: n for name, n in verdict.counts.items() if name.startswith("excluded: ")}
     assert excluded == {"excluded: other catalog": 1, "excluded: pattern": 1}
