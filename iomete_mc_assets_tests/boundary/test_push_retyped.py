@@ -128,6 +128,8 @@ def test_a_plan_that_a_dead_run_was_sending_stands(bench: Bench, flow: Flow) -> 
     dead = Doubts(schema_version=SENT_VERSION, run_id="run-2", sending=True, pieces=())
     generation.write_doubts(dead)
     bench.configure(**RIGHT)
+    (preview,) = bench.dry_run(flow).values()
+    assert len(preview.requests) > 6  # halves of the refused batches among them
     before = len(bench.gateway.requests)
     bench.push(flow, HOUR, run="run-3")
     assert set(types_sent(bench, since=before)) <= {of(flow, WRONG)}
