@@ -229,6 +229,7 @@ class Delivery:
         envelope: Envelope,
         flow: Flow,
         hour: str,
+        remark: str | None,
         run_id: str,
         ingest: Ingest,
         policy: RunPolicy,
@@ -243,6 +244,7 @@ class Delivery:
             envelope: made of the plan's settings.
             flow: which endpoint.
             hour: partition key, for messages.
+            remark: on the plan, for messages too; None without.
             run_id: whose doubts are written.
             ingest: who takes a batch.
             policy: whether and when a request starts.
@@ -252,6 +254,7 @@ class Delivery:
         self._generation, self._plan, self._envelope = generation, plan, envelope
         self._flow: Flow = flow
         self._hour, self._run_id = hour, run_id
+        self._remark = f"; {remark}" if remark else ""
         self._ingest, self._policy, self._now = ingest, policy, now
         self._max_sends = max_sends
         self._lock = threading.Lock()
@@ -370,7 +373,7 @@ class Delivery:
         body = self._envelope.around(piece.bodies)
         shown = (
             f"batch {piece.pending.place + 1}/{len(self._plan.batches)} of monte_carlo/{self._flow}, "
-            f"hour {self._hour} ({len(piece.bodies)} events, {len(body):,} bytes)"
+            f"hour {self._hour} ({len(piece.bodies)} events, {len(body):,} bytes{self._remark})"
         )
         return Outgoing(flow=self._flow, body=body, shown=shown)
 

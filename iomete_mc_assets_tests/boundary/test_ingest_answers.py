@@ -264,3 +264,63 @@ def test_importing_the_ingest_module_does_not_import_pycarlo() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "False"
+
+
+def test_rule_37_a_proxy_of_the_environment_carries_the_request_and_learns_no_key(
+    tmp_path: Path,
+) -> None:
+    """Companies have proxies, so they hold; but ``.netrc`` adds nothing, neither for them nor beyond."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login thief password thief\n")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(20)
+        port = proxy.getsockname()[1]
+        body = "{}"
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [
+                sys.executable,
+                "-c",
+                SPOILED,
+                "https://push.example",
+                "key-id-1",
+                "key-secret-1",
+                body,
+            ],
+            env={"HTTPS_PROXY": f"http://127.0.0.1:{port}", "NETRC": str(netrc)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = proxy.accept()
+        with connection:
+            head = _head_of(connection)
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        _, said = process.communicate(timeout=30)
+    assert head.startswith("CONNECT push.example:443 HTTP/1.")
+    for unwanted in ("authorization", "thief", "key-id-1", "key-secret-1", "x-mcd"):
+        assert unwanted not in head.lower()
+    assert "iomete_mc_assets.errors." in said
+    assert "key-secret-1" not in said
+
+
+def _head_of(connection: socket.socket) -> str:
+    """A request's head, as it crossed the wire."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = connection.recv(4_096)
+        assert piece, head
+        head += piece
+    return head.decode("ascii")
+
+
+def test_rule_37_a_netrc_file_and_an_https_proxy_add_nothing_to_a_plain_endpoint(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login thief password thief\n")
+    done = in_a_process(gateway, {"NETRC": str(netrc), "HTTPS_PROXY": "http://127.0.0.1:9"})
+    assert done.returncode == 0, done.stderr
+    (request,) = gateway.requests
+    assert request.path == "/ingest/v1/metadata"
+    names = {name.lower() for name in request.headers}
+    assert not names & {"authorization", "proxy-authorization"}
