@@ -147,6 +147,12 @@ def test_decoding_an_encoded_header_gives_the_header(header: Header) -> None:
     assert codec.HEADER.encode(codec.HEADER.decode(data, where="f")) == data
 
 
+@given(headers())
+def test_a_file_is_what_any_other_program_would_write_indented(header: Header) -> None:
+    data = codec.HEADER.encode(header)
+    assert json.dumps(json.loads(data), indent=2, sort_keys=True).encode() + b"\n" == data
+
+
 def test_an_entry_looks_as_documented() -> None:
     assert codec.encode_record("catalog_snapshot", ENTRY).decode() == (
         '{"columns":[{"comment":null,"name":"id","required":true,"type":"BIGINT"}],"comment":null,'
