@@ -14,6 +14,8 @@ from json.encoder import encode_basestring_ascii
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+import orjson
+
 from iomete_mc_assets.errors import ManifestDamaged, UnknownSchemaVersion
 from iomete_mc_assets.manifests.model import SCHEMA_VERSION, Flow, Header
 from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
@@ -54,7 +56,12 @@ def decode_record(flow: Flow, line: bytes, *, where: str) -> Record:
     Raises:
         ManifestDamaged: no JSON, a missing or unknown key, or a value of another type.
     """
-    return _decoded(_RECORD_DECODERS[flow], _parsed(line, where=where), where=where)
+    step = _RECORD_DECODERS[flow]
+    try:
+        return step(orjson.loads(line))
+    except ValueError:
+        # Python's parser words what is wrong, and takes integers beyond 64 bits and half characters
+        return _decoded(step, _parsed(line, where=where), where=where)
 
 
 class JsonFile(Generic[T]):
