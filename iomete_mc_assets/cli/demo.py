@@ -22,6 +22,7 @@ from iomete_mc_assets.cli.environment import (
     start_servers,
     stop_servers,
 )
+from iomete_mc_assets.cli.options import with_home
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.keys import (
@@ -105,8 +106,10 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
     for line in proof.lines:
         console.print(line)
     console.print(
-        f"\n{sum(steps.seconds.values()):.0f} s in all. Lakehouse and gateway stay up for `make dev`; "
-        "`iomete-mc sandbox stop` stops them."
+        f"\n{sum(steps.seconds.values()):.0f} s in all. Lakehouse and gateway stay up.\n"
+        f"  the Dagster UI on this:  {with_home('dev', home)}\n"
+        f"  to stop both:            {with_home('sandbox stop', home)}",
+        soft_wrap=True,
     )
     return 0 if proof.holds else 1
 

@@ -6,10 +6,12 @@ from datetime import datetime
 from pathlib import Path
 
 from iomete_mc_assets.cli.steps import Steps
+from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
+from iomete_mc_assets.warehouse import address
 
 QUERY_LOG_TABLE = "spark_catalog.ops.query_history"
 
@@ -48,6 +50,8 @@ def start_servers(home: Path, steps: Steps) -> Servers:
         gateway = gateway_process.start(gateway_state(home))
     with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
         running = lakehouse.start(lakehouse_state(home))
+    # its former port may be taken by now; the folder says that it is the same lakehouse
+    ManifestStore.moved(str(home / "manifests"), host=address.parse(running.url).shown)
     return Servers(lakehouse=running, gateway=gateway)
 
 
@@ -89,10 +93,17 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     }
 
 
-def prepare_dagster_home(home: Path) -> None:
-    """The demo's Dagster home, with the project's own dagster.yaml where there is one."""
+WORKSPACE = """load_from:
+  - python_module: {module_name: iomete_mc_assets.definitions, location_name: iomete_mc_assets}
+"""
+
+
+def prepare_dagster_home(home: Path) -> Path:
+    """The demo's Dagster home: what to load, and the project's own dagster.yaml where there is one."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     project = Path("dagster.yaml")
     if project.exists():
         shutil.copyfile(project, folder / "dagster.yaml")
+    (folder / "workspace.yaml").write_text(WORKSPACE)
+    return folder

@@ -59,7 +59,7 @@ def demo(home: Path, hours: int, *, fresh: bool) -> None:
     help="Port of the UI; a free one from 3000 on by default.",
 )
 def dev(home: Path, port: int | None) -> None:
-    """Open the Dagster UI on the demo's data, with sensors and schedules switched on."""
+    """Serve the Dagster UI on the demo's data, with sensors and schedules switched on."""
     from iomete_mc_assets.cli.dev import run_dev  # noqa: PLC0415 - only this command needs it
 
     run_dev(home.absolute(), port=port)

@@ -7,6 +7,7 @@ from typing import Any, Self
 import requests
 
 from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.hints import command
 from iomete_mc_assets.sandbox.gateway_faults import Fault, fault_as_json
 from iomete_mc_assets.sandbox.gateway_records import (
     AcceptedEvent,
@@ -112,6 +113,6 @@ class GatewayClient:
         except requests.RequestException as error:
             msg = (
                 f"No sandbox gateway answers {method} {address}: {error}. "
-                "Start it with: iomete-mc sandbox start"
+                f"Start it with: {command('sandbox start')}"
             )
             raise SandboxError(msg) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.hints import command
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox import lakehouse, seed_log
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
@@ -104,7 +105,7 @@ def seed(
     if any((running.state / "warehouse").iterdir()):
         msg = (
             f"The lakehouse of {running.state} already holds tables (perhaps of a seed that was cut off), so it "
-            "is not seeded. `iomete-mc sandbox start --fresh` removes them and seeds."
+            f"is not seeded. `{command('sandbox start --fresh')}` removes them and seeds."
         )
         raise SandboxError(msg)
     window = HourWindow.newest_closed(now)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.hints import command
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox.shop import OperationKind, ShopTable
 from iomete_mc_assets.sandbox.workload import Statement
@@ -146,7 +147,7 @@ def read(state: Path) -> SeedLog | None:
             statements=tuple(_statement(one["statement"]) for one in records if "statement" in one),
         )
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"{state / FILE} cannot be read ({error}). Seed afresh: `iomete-mc sandbox start --fresh`."
+        msg = f"{state / FILE} cannot be read ({error}). Seed afresh: `{command('sandbox start --fresh')}`."
         raise SandboxError(msg) from error
 
 
