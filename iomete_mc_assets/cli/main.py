@@ -32,7 +32,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Collect, push and check hours of a real local lakehouse.")
 @home_option
 @click.option(
     "--hours", type=click.IntRange(1, 24), default=6, show_default=True, help="Hours to collect."
@@ -51,7 +51,7 @@ def demo(home: Path, hours: int, *, fresh: bool) -> None:
     raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh))
 
 
-@main.command()
+@main.command(short_help="Serve the Dagster UI on the demo's data.")
 @home_option
 @click.option(
     "--port",
