@@ -74,7 +74,8 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
     began = clock.now()
     windows = _last_hours(began, hours)  # fixed here: the demo may cross an hour while it works
     console.print(
-        f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n"
+        f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n",
+        soft_wrap=True,
     )
     if fresh or outlived(home, began):
         why = "as you asked" if fresh else "the shop here is of an earlier day"
@@ -104,7 +105,7 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
         with steps.step("prove", "gateway compared with manifests, Spark and the seed's log"):
             proof = demo_proof.prove(home / "manifests", servers, windows, log, gateway)
     for line in proof.lines:
-        console.print(line)
+        console.print(line, soft_wrap=True)
     console.print(
         f"\n{sum(steps.seconds.values()):.0f} s in all. Lakehouse and gateway stay up.\n"
         f"  the Dagster UI on this:  {with_home('dev', home)}\n"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from iomete_mc_assets import settings
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
@@ -75,7 +76,10 @@ def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
 
 def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     """Variables for everything that runs on the demo; secrets are in here, so never print it."""
+    log = seed_log.read(lakehouse_state(home))
     return {
+        # the shop's first hour: with a year of empty partitions the demo's would be a hair's breadth
+        **({settings.IOMETE_MC_START.name: log.first.key} if log else {}),
         "DAGSTER_HOME": str(home / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "IOMETE_URL": servers.lakehouse.url,
