@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from iomete_mc_assets.settings import SETTINGS, Group, Setting
+from iomete_mc_assets.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent
 README_MARK = ("<!-- settings: newcomer -->\n", "<!-- /settings -->")
-TITLES: dict[Group, str] = {
+TITLES: dict[str, str] = {
     "lakehouse": "Lakehouse",
     "query log": "Query log",
     "monte carlo": "Monte Carlo",

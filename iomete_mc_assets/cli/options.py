@@ -1,14 +1,11 @@
 """Options that several commands share."""
 
-import shlex
 from pathlib import Path
 
 import click
 
-from iomete_mc_assets.hints import command
+from iomete_mc_assets.sandbox.commands import DEFAULT_HOME
 from iomete_mc_assets.windows import HourWindow
-
-DEFAULT_HOME = Path(".demo")
 
 home_option = click.option(
     "--home",
@@ -17,12 +14,6 @@ home_option = click.option(
     show_default=True,
     help="Folder of the demo's lakehouse, gateway, manifests and Dagster instance.",
 )
-
-
-def with_home(words: str, home: Path) -> str:
-    """`iomete-mc` with these words on this home, to be typed as it stands."""
-    where = "" if home == DEFAULT_HOME.absolute() else f" --home {shlex.quote(str(home))}"
-    return command(words + where)
 
 
 def _hour(_context: click.Context, _parameter: click.Parameter, key: str) -> HourWindow:

@@ -16,7 +16,6 @@ from itertools import chain
 from typing import get_args
 
 from iomete_mc_assets.errors import ManifestError, ManifestMissing, ManifestPruned, WrongStore
-from iomete_mc_assets.hints import command
 from iomete_mc_assets.manifests import codec
 from iomete_mc_assets.manifests.model import (
     MAX_RECORDS_PER_PART,
@@ -394,7 +393,7 @@ class ManifestStore:
             )
         return ManifestPruned(
             f"The records of {header.flow}, hour {header.window.key}, manifest {header.manifest_id} were "
-            f"pruned from {self.root}. `{command(f'receipts {header.window.key}')}` tells what was sent of them."
+            f"pruned from {self.root}. `iomete-mc receipts {header.window.key}` tells what was sent of them."
         )
 
     def _part(self, flow: Flow, where: str, part: Part, data: bytes) -> Iterator[Record]:

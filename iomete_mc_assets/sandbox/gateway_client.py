@@ -7,7 +7,6 @@ from typing import Any, Self
 import requests
 
 from iomete_mc_assets.errors import SandboxError
-from iomete_mc_assets.hints import command
 from iomete_mc_assets.sandbox.gateway_faults import Fault, fault_as_json
 from iomete_mc_assets.sandbox.gateway_records import (
     AcceptedEvent,
@@ -111,8 +110,5 @@ class GatewayClient:
                 answer.raise_for_status()
                 return answer.json()
         except requests.RequestException as error:
-            msg = (
-                f"No sandbox gateway answers {method} {address}: {error}. "
-                f"Start it with: {command('sandbox start')}"
-            )
+            msg = f"No sandbox gateway answers {method} {address}: {error}. It was stopped, or never ran there."
             raise SandboxError(msg) from error
