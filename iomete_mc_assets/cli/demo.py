@@ -50,6 +50,7 @@ from iomete_mc_assets.windows import HourWindow
 
 MAX_ROUNDS = 10
 """Rounds of sensor ticks; each asks again for what the one before left, so few are needed."""
+INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The demo's own lines are enough; the UI has every run's log."""
 
@@ -188,7 +189,10 @@ class Journey:
             raise_on_error=False,
         )
         if not result.success:
-            msg = f"{job} failed.\n{_why(result)}"
+            why = _why(result)
+            if INTERRUPTED in why:  # Dagster turns Ctrl-C into a failed run
+                raise click.Abort
+            msg = f"{job} failed.\n{why}"
             raise click.ClickException(msg)
 
     def settled(self) -> set[str]:
