@@ -69,6 +69,13 @@ def test_the_demo_takes_the_projects_dagster_yaml_wherever_it_is_run(
     assert yaml.safe_load(taken)["telemetry"] == {"enabled": False}
 
 
+def test_the_demos_dagster_loads_what_the_projects_does_under_the_same_name(tmp_path: Path) -> None:
+    """The location's name is part of the identity of sensors and schedules."""
+    folder = prepare_dagster_home(tmp_path)
+    loaded = yaml.safe_load((folder / "workspace.yaml").read_text())
+    assert loaded == yaml.safe_load((ROOT / "workspace.yaml").read_text())
+
+
 def test_a_second_demo_on_one_home_is_told_who_is_there_and_where_to_go(tmp_path: Path) -> None:
     home = tmp_path / "shop"
     with alone(home), pytest.raises(SandboxError) as refused, alone(home):
