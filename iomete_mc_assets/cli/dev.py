@@ -31,20 +31,15 @@ def run_dev(home: Path, *, port: int | None) -> None:
     servers = start_servers(home, steps)
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     steps.not_used(decide(environment, home, servers))
-    prepare_dagster_home(home)
     stop = command("sandbox stop", home=home)
-    console.print(f"\nDagster UI: [bold]http://127.0.0.1:{chosen}[/bold]   (Ctrl-C stops it)")
+    os.chdir(prepare_dagster_home(home))  # elsewhere Dagster warns of the dagster.yaml it passes by
+    console.print(
+        f"\nDagster UI: [bold]http://127.0.0.1:{chosen}[/bold] in a few seconds (Ctrl-C stops it)"
+    )
     console.print(f"`{stop}` stops lakehouse and gateway.\n", markup=False, soft_wrap=True)
     dagster = Path(sys.executable).with_name("dagster")
-    arguments = ["dev", "-h", "127.0.0.1", "-p", str(chosen), *location()]
+    arguments = ["dev", "-h", "127.0.0.1", "-p", str(chosen), "-w", "workspace.yaml"]
     os.execve(dagster, [str(dagster), *arguments], environment)  # noqa: S606 - our own interpreter's dagster
-
-
-def location() -> list[str]:
-    """How Dagster finds the definitions: the checkout's own workspace, else the installed module."""
-    if Path("pyproject.toml").exists() and Path("workspace.yaml").exists():
-        return []
-    return ["-m", "iomete_mc_assets.definitions"]
 
 
 def _free_port(ports: range) -> int:

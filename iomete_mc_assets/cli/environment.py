@@ -10,12 +10,15 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
+from iomete_mc_assets import settings
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.sandbox import commands, gateway_process, lakehouse, seed, seed_log
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
+from iomete_mc_assets.warehouse import address
 
 QUERY_LOG_TABLE = "spark_catalog.ops.query_history"
 SETTINGS_BEGIN = ("IOMETE_", "MCD_")
@@ -91,6 +94,8 @@ def start_servers(home: Path, steps: Steps, *, port: int | None = None) -> Serve
         gateway = gateway_process.start(gateway_state(home))
     with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
         running = lakehouse.start(lakehouse_state(home), port=port)
+    # its former port may be taken by now; the folder says that it is the same lakehouse
+    ManifestStore.moved(str(home / "manifests"), host=address.parse(running.url).shown)
     return Servers(lakehouse=running, gateway=gateway)
 
 
@@ -127,7 +132,10 @@ def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
 
 def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     """Variables for everything that runs on the demo; secrets are in here, so never print it."""
+    log = seed_log.read(lakehouse_state(home))
     return {
+        # the shop's first hour: with a year of empty partitions the demo's would be a hair's breadth
+        **({settings.IOMETE_MC_START.name: log.first.key} if log else {}),
         "DAGSTER_HOME": str(home / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "IOMETE_URL": servers.lakehouse.url,
@@ -163,9 +171,16 @@ def decide(environment: MutableMapping[str, str], home: Path, servers: Servers) 
     return others
 
 
-def prepare_dagster_home(home: Path) -> None:
-    """The demo's Dagster home, with the dagster.yaml that the project recommends."""
+WORKSPACE = """load_from:
+  - python_module: {module_name: iomete_mc_assets.definitions, location_name: iomete_mc_assets}
+"""
+
+
+def prepare_dagster_home(home: Path) -> Path:
+    """The demo's Dagster home: what to load, and the dagster.yaml that the project recommends."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     recommended = resources.files("iomete_mc_assets.cli") / "dagster.yaml"
     (folder / "dagster.yaml").write_bytes(recommended.read_bytes())
+    (folder / "workspace.yaml").write_text(WORKSPACE)
+    return folder

@@ -16,7 +16,7 @@ from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox import commands
 from iomete_mc_assets.sandbox.shop import OperationKind, ShopTable
 from iomete_mc_assets.sandbox.workload import Statement
-from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets.windows import HOUR, HourWindow
 
 FILE = "seed.jsonl"
 WINDOW = "window (format 1)"
@@ -57,6 +57,11 @@ class SeedLog:
     hours: int
     changes: tuple[Change, ...]
     statements: tuple[Statement, ...]
+
+    @property
+    def first(self) -> HourWindow:
+        """The oldest seeded hour."""
+        return HourWindow(self.window.start - HOUR * (self.hours - 1))
 
     @property
     def tables(self) -> tuple[TableId, ...]:

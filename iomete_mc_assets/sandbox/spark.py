@@ -105,7 +105,9 @@ def _spark_home() -> Path:
     """The pyspark package's folder, without importing it (which takes a second)."""
     found = importlib.util.find_spec("pyspark")
     if found is None or found.origin is None:
-        msg = "The sandbox needs pyspark 3.5. Install it: pip install 'iomete-mc-assets[sandbox]'."
+        msg = (
+            "The sandbox needs pyspark 3.5. Install it: in the checkout, pip install '.[sandbox]'."
+        )
         raise SandboxError(msg)
     return Path(found.origin).parent
 

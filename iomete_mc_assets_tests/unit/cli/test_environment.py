@@ -1,5 +1,6 @@
 """What the demo's world is made of: its variables, its Dagster instance, its lock, and what an interrupted seed leaves."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from iomete_mc_assets.cli import environment
 from iomete_mc_assets.cli.environment import Servers, alone, decide, prepare_dagster_home
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.errors import SandboxError
-from iomete_mc_assets.sandbox import commands
+from iomete_mc_assets.sandbox import commands, seed_log
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.windows import HourWindow
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -44,6 +46,18 @@ def test_no_setting_of_the_user_reaches_the_demo(tmp_path: Path, servers: Server
     assert decide(shell, tmp_path, servers) == []
 
 
+def test_the_demos_first_partition_is_the_shops_first_hour(
+    tmp_path: Path, servers: Servers
+) -> None:
+    assert "IOMETE_MC_START" not in environment.demo_environment(tmp_path, servers)
+    state = environment.lakehouse_state(tmp_path)
+    state.mkdir()
+    newest = HourWindow(datetime(2026, 11, 21, 14, tzinfo=UTC))
+    seed_log.write(seed_log.log_of(newest, 24, [], []), state)
+    told = environment.demo_environment(tmp_path, servers)
+    assert told["IOMETE_MC_START"] == "2026-11-20-15:00"
+
+
 def test_the_demo_takes_the_projects_dagster_yaml_wherever_it_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +67,13 @@ def test_the_demo_takes_the_projects_dagster_yaml_wherever_it_is_run(
     taken = (tmp_path / "home" / "dagster" / "dagster.yaml").read_bytes()
     assert taken == (ROOT / "dagster.yaml").read_bytes()
     assert yaml.safe_load(taken)["telemetry"] == {"enabled": False}
+
+
+def test_the_demos_dagster_loads_what_the_projects_does_under_the_same_name(tmp_path: Path) -> None:
+    """The location's name is part of the identity of sensors and schedules."""
+    folder = prepare_dagster_home(tmp_path)
+    loaded = yaml.safe_load((folder / "workspace.yaml").read_text())
+    assert loaded == yaml.safe_load((ROOT / "workspace.yaml").read_text())
 
 
 def test_a_second_demo_on_one_home_is_told_who_is_there_and_where_to_go(tmp_path: Path) -> None:
