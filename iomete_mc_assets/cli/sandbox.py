@@ -29,7 +29,7 @@ def start(home: Path, port: int | None, *, no_seed: bool, fresh: bool, quiet: bo
     """Start both servers, or find them running, and say how to connect."""
     from iomete_mc_assets.cli.sandbox_start import run_start  # noqa: PLC0415 - loads the drivers
 
-    run_start(home.absolute(), port=port, seeded=not no_seed, fresh=fresh, quiet=quiet)
+    run_start(home.absolute(), port=port, to_seed=not no_seed, fresh=fresh, quiet=quiet)
 
 
 @sandbox.command()

@@ -84,6 +84,8 @@ class Ordinals:
     def without(self, others: Iterable["Ordinals"]) -> "Ordinals":
         """What is left when others are taken away."""
         gone = {ordinal for other in others for ordinal in other}
+        if not gone:
+            return self
         return Ordinals.of(ordinal for ordinal in self if ordinal not in gone)
 
     def halves(self) -> "tuple[Ordinals, Ordinals]":

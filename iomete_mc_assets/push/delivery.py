@@ -126,11 +126,10 @@ def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
     sends = _sends(generation.doubts())
     by_place = _by_place(plan.batches, ends)
     return [
-        Pending(place=place, ordinals=Ordinals.of(alike), part=part, sends=times)
+        Pending(place=place, ordinals=alike, part=part, sends=times)
         for place, batch in enumerate(plan.batches)
         for piece, part in _pieces(batch.ordinals, halved, part=False)
-        # halves of a batch that was too large have histories of their own
-        for times, alike in groupby(piece.without(by_place[place]), key=sends.__getitem__)
+        for times, alike in _alike(piece.without(by_place[place]), sends)
     ]
 
 
@@ -162,6 +161,15 @@ def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: dateti
             )
         pieces = tuple(doubts[hull] for hull in sorted(doubts))
         generation.write_doubts(replace(run, sending=False, pieces=pieces))
+
+
+def _alike(ordinals: Ordinals, sends: Counter[int]) -> Iterator[tuple[int, Ordinals]]:
+    """A piece by how often its records went out: halves of one too large have their own histories."""
+    if sends:
+        for times, alike in groupby(ordinals, key=sends.__getitem__):
+            yield times, Ordinals.of(alike)
+    elif ordinals.runs:
+        yield 0, ordinals
 
 
 def _pieces(ordinals: Ordinals, halved: set[str], *, part: bool) -> Iterator[tuple[Ordinals, bool]]:

@@ -4,7 +4,9 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,27 @@ def test_rule_13_a_request_ends_within_its_total_time(gateway: Gateway, slow: fa
     assert len(gateway.requests) == 1
 
 
+def test_rule_13_each_request_has_its_own_time(gateway: Gateway) -> None:
+    """One thread watches them all: it must not sleep past the next one, nor stay away after the last."""
+    gateway.script(faults.after(400), faults.accept_then_hang, faults.accept_then_hang)
+    ingest = an_ingest(gateway, read_timeout_s=30, total_timeout_s=0.6)
+    assert ingest.send(a_batch(gateway))
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="it took too long"):
+            ingest.send(a_batch(gateway))
+        assert 0.5 < time.monotonic() - began < 3
+
+
+def test_one_thread_watches_the_time_of_many_requests(gateway: Gateway) -> None:
+    ingest = an_ingest(gateway)
+    before = set(threading.enumerate())
+    for _ in range(10):
+        ingest.send(a_batch(gateway))
+    watching = {thread for thread in threading.enumerate() if thread.name == "deadlines"}
+    assert len(watching - before) == 1
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_rule_15_a_redirect_is_not_followed(gateway: Gateway, status: int) -> None:
     gateway.script(faults.redirects(status))
@@ -176,6 +199,28 @@ def test_ten_batches_go_over_one_connection(gateway: Gateway) -> None:
     connections.update(request.headers["x-mcd-session-id"] for request in gateway.requests)
     assert len(gateway.requests) == 10
     assert len(connections) == 1
+
+
+def test_the_body_and_the_trace_id_are_each_requests_own(gateway: Gateway) -> None:
+    ingest, sent = an_ingest(gateway), a_batch(gateway)
+    longer = replace(sent, body=sent.body.replace(b'"t"', b'"longer"'))
+    for outgoing in (sent, longer, sent):
+        ingest.send(outgoing)
+    assert gateway.bodies == (sent.body, longer.body, sent.body)
+    traces = {request.headers["x-mcd-trace-id"] for request in gateway.requests}
+    assert len(traces) == 3
+
+
+def test_one_ingest_serves_both_endpoints_in_turn(gateway: Gateway) -> None:
+    ingest = an_ingest(gateway)
+    queries = Outgoing(flow="query_logs", body=b'{"events": []}', shown="batch 1/1")
+    gateway.script(faults.accept, faults.answers(429), faults.accept)
+    ingest.send(a_batch(gateway))
+    with pytest.raises(NotAccepted):
+        ingest.send(queries)
+    ingest.send(a_batch(gateway))
+    paths = [request.path for request in gateway.requests]
+    assert paths == ["/ingest/v1/metadata", "/ingest/v1/querylogs", "/ingest/v1/metadata"]
 
 
 def test_a_lost_connection_is_made_anew(gateway: Gateway) -> None:
