@@ -5,11 +5,12 @@ Rows are understood in ``history``, and ``observation_reads`` decides which tabl
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from iomete_mc_assets.collectors import catalog_snapshot
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.history import (
     Beginning,
     Existed,
@@ -24,7 +25,12 @@ from iomete_mc_assets.collectors.history import (
 )
 from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
 from iomete_mc_assets.collectors.limits import Asker, too_many, unanswered
-from iomete_mc_assets.collectors.observation_memory import EarlierInput, Memory, Remembered
+from iomete_mc_assets.collectors.observation_memory import (
+    EarlierInput,
+    Memory,
+    Remembered,
+    within,
+)
 from iomete_mc_assets.collectors.observation_reads import (
     CatalogInput,
     Reading,
@@ -66,12 +72,14 @@ class ObservationConfig:
         sweep_hours: hours, at least 1, after which all tables are read, whether they look unchanged or not.
         count_deadline_s: seconds that counting one table's rows may take where they cannot be known
             otherwise; None counts nothing.
+        exclusions: what is left out of stored catalogs too, which were listed under settings of their day.
     """
 
     unreadable_percent: float = 5
     batch_tables: int = 10
     sweep_hours: int = 24
     count_deadline_s: float | None = None
+    exclusions: Exclusions = field(default_factory=Exclusions)
 
 
 def own_survey(warehouse: Warehouse, *, config: CatalogConfig, now: datetime) -> CatalogInput:
@@ -117,9 +125,10 @@ def collect(
     ordered = sorted(set(windows))
     closed = [window for window in ordered if window.end <= now]
     asker = Asker(warehouse)
-    memory = Memory.of(earlier)
+    scope = config.exclusions
+    memory = Memory.of(within(scope, earlier))
     try:
-        catalogs = _catalogs(closed, catalog_for, survey)
+        catalogs = _catalogs(closed, catalog_for, survey, scope)
         swept = sweeps(
             closed,
             swept=None if earlier is None else earlier.swept or earlier.window,
@@ -146,7 +155,7 @@ def collect(
             catalogs[window],
             _Shared(reading=reading, known=known, counter=counter),
             memory=memory,
-            own=own(window),
+            own=within(scope, own(window)),
             swept=swept[window],
         )
         try:
@@ -170,6 +179,7 @@ def _catalogs(
     windows: Iterable[HourWindow],
     catalog_for: Callable[[HourWindow], CatalogInput | None],
     survey: Callable[[], CatalogInput],
+    scope: Exclusions,
 ) -> dict[HourWindow, CatalogInput]:
     surveyed: CatalogInput | None = None
     catalogs: dict[HourWindow, CatalogInput] = {}
@@ -178,7 +188,7 @@ def _catalogs(
         if catalog is None:
             surveyed = surveyed or survey()
             catalog = surveyed
-        catalogs[window] = catalog
+        catalogs[window] = catalog.within(scope)
     return catalogs
 
 
@@ -223,7 +233,7 @@ class _Hour:
         self.observed: dict[TableId, Observation] = {}
         self.carried: dict[TableId, Observation] = {}
         self.omissions: list[Omission] = list(catalog.omissions)
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(f"excluded: {kind}" for kind in catalog.excluded)
         self.failures: list[Omission] = []
 
     def decide(self) -> None:

@@ -15,6 +15,7 @@ from pydantic.config import JsonDict
 
 from iomete_mc_assets import clock, settings
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.observations import ObservationConfig
 from iomete_mc_assets.collectors.query_logs import QueryLogConfig
 from iomete_mc_assets.errors import IometeMcError
@@ -98,9 +99,10 @@ class LakehouseResource(Configured):
 
     def observation_config(self) -> ObservationConfig:
         """How to observe."""
-        seen = self.environment()
+        seen, catalog = self.environment(), self.catalog_config()
         return ObservationConfig(
-            unreadable_percent=settings.IOMETE_UNREADABLE_PERCENT.read(seen),
+            unreadable_percent=catalog.unreadable_percent,
+            exclusions=Exclusions(catalog.exclude, catalogs=catalog.catalogs),
             sweep_hours=settings.IOMETE_FULL_SWEEP_HOURS.read(seen),
             count_deadline_s=settings.IOMETE_COUNT_ROWS_S.read(seen) or None,
         )
