@@ -160,7 +160,7 @@ class LivingTable:
             (newest.parent / f".{newest.name}.crc").unlink(missing_ok=True)
             newest.write_text(aged)
             return
-        registered = newest.with_name(f"{number:05}-{uuid.uuid4()}.metadata.json")
+        registered = newest.with_name(f"{number - 1:05}-{uuid.uuid4()}.metadata.json")
         registered.write_text(aged)
         (newest.parent / "version-hint.text").unlink()  # no longer a table of the workshop
         target = literal(quoted(DATABASE, self.table.table))

@@ -6,6 +6,7 @@ hours, lives on, loses some of its history, and is observed again: by the hour, 
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ def databases(sandbox: RunningLakehouse) -> Iterator[RunningLakehouse]:
         for row in session.ask(f"SHOW TABLES IN lake.{DATABASE}"):
             session.ask(f"DROP TABLE lake.{DATABASE}.{row['tableName']}")
         session.ask(f"DROP NAMESPACE lake.{DATABASE}")
+    shutil.rmtree(sandbox.state / "warehouse" / f"{DATABASE}.db", ignore_errors=True)
 
 
 def test_every_hour_of_random_histories_is_the_truth_or_honestly_unknown(
