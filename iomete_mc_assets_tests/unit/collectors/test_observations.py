@@ -757,3 +757,31 @@ def test_a_catalog_configured_since_is_said_to_be_missing_from_the_stored_listin
     (omission,) = verdict.omissions
     assert (omission.scope, omission.kind) == ("new_catalog", "unknowable")
     assert observed["n"].carried_from == "m"
+
+
+@pytest.mark.parametrize(("removed_bytes", "change"), [("4000", at("07:30")), ("4001", None)])
+def test_a_rewrite_whose_parent_is_gone_tells_what_it_began_from(
+    removed_bytes: str, change: datetime | None
+) -> None:
+    class Rewritten(HistoryWarehouse):
+        """Its one commit left 17 rows in 1,000 bytes of 20 rows with 3 position deletes."""
+
+        def _row(self, commit: Commit, place: int) -> dict[str, object]:
+            return {
+                **HistoryWarehouse._row(self, commit, place),
+                "added_records": "17",
+                "removed_records": "20",
+                "added_bytes": "1000",
+                "removed_bytes": removed_bytes,
+                "removed_position_deletes": "3",
+            }
+
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=17, parent=41, id=42)
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=7, state_at=at("08:00"), total_records=20,
+        byte_count=4000, position_deletes=3, equality_deletes=0, last_data_change=at("07:30"),
+    )  # fmt: skip
+    observed, _ = hour(
+        Rewritten({"t": [rewrite]}), catalog(listed("t", rewrite)), before=earlier(before)
+    )
+    assert observed["t"].last_data_change == change
