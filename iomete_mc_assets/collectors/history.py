@@ -158,8 +158,8 @@ def last_data_change(
     """When the data last changed at or before a row; None where that is not known.
 
     A row changed data unless nothing but ``replace`` commits lie between it and the row before it: a rollback
-    to a ``replace`` changes data, a compaction does not. Where the rows end at a ``replace``, the earlier
-    observation's instant is carried over it.
+    to a ``replace`` changes data, a compaction does not. Where the rows reach the earlier observation's state, its
+    instant holds; where they end at a ``replace``, it is carried over that.
 
     Args:
         history: the rows.
@@ -167,11 +167,18 @@ def last_data_change(
         earlier: the same table's newest earlier observation; None without one.
     """
     for here in range(place, 0, -1):
+        row = history.rows[here]
+        if (
+            earlier is not None
+            and earlier.last_data_change is not None
+            and (earlier.snapshot_id, earlier.state_at) == (row.snapshot_id, row.at)
+        ):
+            return earlier.last_data_change
         changed = _changed(history, here)
         if changed is None:
             return None
         if changed:
-            return history.rows[here].at
+            return row.at
     oldest = history.rows[0]
     snapshot = history.snapshots.get(oldest.snapshot_id)
     if snapshot is not None and snapshot.operation == "replace":

@@ -317,6 +317,28 @@ def test_a_range_reads_each_table_once_and_carries_the_last_change_upward() -> N
     assert list(answers) == windows
 
 
+def test_a_range_that_is_read_from_a_rewrite_on_knows_its_last_change_in_every_hour() -> None:
+    """Found by random histories: from the second rewrite on the range forgot what was known before it."""
+    commits = [
+        Commit(at=at("05:10"), rows=100),
+        Commit(at=at("06:20"), operation="replace", rows=100),
+        Commit(at=at("07:20"), operation="replace", rows=100),
+    ]
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=2, state_at=at("06:20"),
+        last_data_change=at("05:10"),
+    )  # fmt: skip
+    windows = [HourWindow(at(f"0{hour}:00")) for hour in (7, 8, 9)]
+    answers = run(
+        HistoryWarehouse({"t": commits}),
+        catalog(listed("t", commits[-1], number=3)),
+        windows=windows,
+        before=earlier(before, window=windows[0].previous),
+    )
+    changes = [said(answers[window])[0]["t"].last_data_change for window in windows]
+    assert changes == [at("05:10")] * 3
+
+
 def test_hours_before_a_table_was_created_say_nothing_of_it() -> None:
     warehouse = HistoryWarehouse({"t": [LOADED]}, created={"t": at("09:05")})
     answers = run(warehouse, catalog(listed("t", LOADED)), windows=[HOUR.previous, HOUR])
