@@ -37,7 +37,7 @@ SEED = os.environ.get("IOMETE_MC_TEST_SEED") or secrets.token_hex(4)
 """Of this session's histories; a failure prints it, and the variable repeats them."""
 HOURS = 30
 DEEDS = 10
-DEEDS_LATER = 3
+DEEDS_LATER = 2
 CONNECTIONS = 2
 CATALOGS = CatalogConfig(catalogs=("spark_catalog", "lake"))
 MINUTES_LATER = timedelta(minutes=5)
