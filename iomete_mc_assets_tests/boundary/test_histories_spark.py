@@ -116,7 +116,7 @@ def lived(running: RunningLakehouse, *, pairs: int) -> Lives:
 
     while sum(table.told(window.end) for table in lives.tables for window in hours) < pairs:
         first = len(lives.tables)
-        made = [new_table(number, running) for number in range(first, first + 2 * CONNECTIONS)]
+        made = [new_table(number, running) for number in range(first, first + CONNECTIONS)]
         in_parallel(lives, made, live)
         lives.tables.extend(made)
     return lives
