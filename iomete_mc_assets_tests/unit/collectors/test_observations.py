@@ -61,6 +61,9 @@ class HistoryWarehouse:
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
 
+    def use(self, catalog: str) -> None:
+        raise NotImplementedError
+
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
         self.asked.append(statement)
         if "SHOW TABLES" in statement:
@@ -675,6 +678,18 @@ def test_a_table_that_timed_out_alone_is_unreadable() -> None:
     warehouse = HistoryWarehouse({"t": [LOADED], "u": [LOADED]}, broken={"t": slow})
     _, verdict = hour(warehouse, catalog(listed("t", LOADED), listed("u", LOADED)))
     assert [(one.kind, one.reason) for one in verdict.omissions] == [("unreadable", str(slow))]
+
+
+def test_a_table_that_hangs_costs_two_deadlines_whatever_the_size_of_its_batch() -> None:
+    names = [f"t{number}" for number in range(10)]
+    slow = StatementTimedOut("cancelled after 300 s.")
+    warehouse = HistoryWarehouse({name: [LOADED] for name in names}, broken={"t7": slow})
+    observed, _ = hour(
+        warehouse, catalog(*(listed(name, LOADED) for name in names)), batch_tables=10
+    )
+    assert sorted(observed) == [name for name in names if name != "t7"]
+    hung = [statement for statement in warehouse.asked if "`t7`" in statement]
+    assert len(hung) == 2
 
 
 def test_a_summary_without_totals_says_why_there_are_no_rows() -> None:
