@@ -36,6 +36,15 @@ class Asker:
         self._warehouse = warehouse
         self.statements = 0
 
+    def use(self, catalog: str) -> None:
+        """Make a catalog the session's current one, also after a reconnect.
+
+        Raises:
+            LakehouseError: as the warehouse raises it.
+        """
+        self.statements += 1
+        self._warehouse.use(catalog)
+
     def ask(self, statement: str) -> Sequence[Row]:
         """All rows of one statement.
 

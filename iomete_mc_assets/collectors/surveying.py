@@ -102,7 +102,7 @@ class _CatalogSurvey:
     def run(self) -> None:
         """Every namespace of the catalog, outermost first."""
         try:
-            self._asker.ask(statements.use_catalog(self._catalog))
+            self._asker.use(self._catalog)
             waiting = self._namespaces(())
         except (StatementFailed, StatementTimedOut) as error:
             msg = (

@@ -110,6 +110,11 @@ class Faults:
             self._sentence(what, "It was restarted, or the statement expired.")
         )
 
+    def answered_otherwise(self, statement: str, *, rows: int) -> LakehouseUnavailable:
+        """A stream broke, and the second answer does not begin with the rows that were given already."""
+        what = f"broke off {shortened(statement)} after {rows} rows and then answered with others"
+        return LakehouseUnavailable(self._sentence(what, "The source has changed. Ask again."))
+
     def no_session(self, message: str) -> LakehouseUnavailable:
         """The server answers, but opens no session yet."""
         what = f"opened no session: {explained(message)[1]}"
@@ -145,7 +150,8 @@ class Faults:
 
     def window_over(self, error: LakehouseUnavailable, *, window_s: float) -> LakehouseUnavailable:
         """The last error of a start-up window, with how long it was tried."""
-        return LakehouseUnavailable(f"{error} It was tried again for {window_s:g} s.")
+        tried = f" It was tried again for {window_s:g} s." if window_s else ""
+        return LakehouseUnavailable(f"{error}{tried}")
 
     def brief(self, error: BaseException, message: str) -> str:
         """Any error in one line for the log."""
@@ -204,7 +210,10 @@ def _named(error: BaseException) -> str:
 
 _BEYOND = ("== SQL ==", "at org.", "at java.", "Caused by:")
 """Lines from which on Spark repeats the statement or Java its stack."""
-_ERROR_CLASS = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*|_LEGACY_ERROR_TEMP_\d+)\]\s*")
+_ERROR_CLASS = re.compile(
+    r"(?:^|:\s)\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*|_LEGACY_ERROR_TEMP_\d+)\]\s*"
+)
+"""Begins a message; in the middle of one, brackets hold a right such as SELECT."""
 _JAVA_PREFIX = re.compile(
     r"(?:Error running query:|Error operating \w+:|(?:\w+\.)+[\w$]+(?:Exception|Error):)\s*"
 )

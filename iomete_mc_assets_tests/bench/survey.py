@@ -9,6 +9,7 @@ from typing import Any
 from pyhive import hive
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, survey
+from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import SETTINGS, Lakehouse, LakehouseConfig
 from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.warehouse.transport import HttpTransport
@@ -55,6 +56,10 @@ class Recording:
         self._warehouse = warehouse
         self.statements: list[str] = []
         self.rows = 0
+
+    def use(self, catalog: str) -> None:
+        self.statements.append(statements.use_catalog(catalog))
+        self._warehouse.use(catalog)
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         self.statements.append(statement)
