@@ -117,14 +117,14 @@ class Faults:
 
     def no_session(self, message: str) -> LakehouseUnavailable:
         """The server answers, but opens no session yet."""
-        what = f"opened no session: {explained(message)[1]}"
+        what = f"opened no session: {self._explained(message)[1]}"
         return LakehouseUnavailable(self._sentence(what, _TRY_AGAIN))
 
     def statement_failed(
         self, statement: str | None, message: str, sql_state: str | None
     ) -> StatementFailed:
         """Spark's verdict on a statement; None for what opens a session."""
-        error_class, brief = explained(message)
+        error_class, brief = self._explained(message)
         known = ", ".join(
             part for part in (error_class, sql_state and f"SQL state {sql_state}") if part
         )
@@ -157,10 +157,14 @@ class Faults:
         """Any error in one line for the log."""
         if isinstance(error, LakehouseError):
             return str(error)
-        return redacted(f"{type(error).__name__}: {explained(message)[1]}", self._secrets)
+        return f"{type(error).__name__}: {self._explained(message)[1]}"
 
     def _sentence(self, what: str, next_step: str) -> str:
         return redacted(f"Lakehouse {self._address.shown} {what}. {next_step}", self._secrets)
+
+    def _explained(self, message: str) -> tuple[str | None, str]:
+        """Masked before it is cut, which may leave half a secret that nothing recognises."""
+        return explained(redacted(message, self._secrets))
 
     def _quoted(self, body: bytes) -> str:
         """The start of a body in quotation marks, masked before it is cut; empty for an empty one."""

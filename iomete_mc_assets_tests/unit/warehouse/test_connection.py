@@ -159,6 +159,13 @@ def test_a_statement_in_error_state_is_an_error_and_not_an_empty_result(
     assert spark.open_operations == 0
 
 
+def test_a_long_message_is_masked_before_it_is_cut(server: HttpScript, spark: SparkScript) -> None:
+    spark.replies["SELECT 1"] = Reply(error=("x" * 297 + TOKEN, None))
+    with connect(server) as lakehouse, pytest.raises(StatementFailed, match=r"x\*\*…") as caught:
+        lakehouse.ask("SELECT 1")
+    assert TOKEN[:2] not in str(caught.value)
+
+
 @pytest.mark.parametrize("state", ["CANCELED_STATE", "CLOSED_STATE", "TIMEDOUT_STATE"])
 def test_a_statement_that_others_ended_is_an_error(
     server: HttpScript, spark: SparkScript, state: str
