@@ -3,6 +3,7 @@
 It knows where one HTTP message ends and which remote call is in it, and nothing of what calls mean.
 """
 
+import base64
 import importlib
 import socket
 import threading
@@ -40,22 +41,38 @@ class Instead:
     statement: str
 
 
-Break = Literal["cut", "cut the answer"] | Instead | None
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Answer in the server's place, which never sees the call."""
+
+    status: int
+    body: bytes
+
+
+Break = Literal["cut", "cut the answer"] | Instead | Refusal | None
 """``cut``: the server never sees the call. ``cut the answer``: it answers, and half of that comes back."""
 
 
 class LakehouseProxy:
     """The proxy, as a context manager; ``url`` takes the place of the lakehouse's.
 
+    Args:
+        upstream: the lakehouse's own URL.
+        password: user and token that the lakehouse is shown in place of the client's.
+
     Attributes:
         breaks: asked about each call before it is passed on; may stop the server behind us, too.
         calls: in their order.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, *, password: tuple[str, str] | None = None) -> None:
         self.breaks: Callable[[Call], Break] = lambda _: None
         self.calls: list[Call] = []
         self.upstream = urlsplit(upstream)
+        self.headers: dict[str, str] = {}
+        if password is not None:
+            shown = base64.b64encode(":".join(password).encode()).decode()
+            self.headers["Authorization"] = f"Basic {shown}"
         self._server = _Server(0, self)
         self.url = f"http://127.0.0.1:{self._server.server_port}{self.upstream.path}"
 
@@ -150,26 +167,43 @@ class _Handler(BaseHTTPRequestHandler):
         chosen = self._proxy.breaks(call)
         if isinstance(chosen, Instead):
             body = _executing(body, chosen.statement)
+        if isinstance(chosen, Refusal):
+            self._answer(chosen.status, "", [], chosen.body)
+            return
         self.close_connection = chosen in ("cut", "cut the answer") or not self._pass(body, chosen)
 
     def _pass(self, body: bytes, chosen: Break) -> bool:
         """Whether the exchange came to its end; a server that is down shows as a cut connection."""
         headers = {name: text for name, text in self.headers.items() if name != "Content-Length"}
         try:
-            self._behind.request("POST", self.path, body=body, headers=headers)
+            self._behind.request(
+                "POST", self.path, body=body, headers=headers | self._proxy.headers
+            )
             answer = self._behind.getresponse()
             data = answer.read()
         except (OSError, HTTPException):
             self._behind.close()
             return False
-        self.send_response_only(answer.status, answer.reason)
-        for name, text in answer.getheaders():
+        sent = len(data) // 2 if chosen == "cut the answer" else len(data)
+        self._answer(answer.status, answer.reason, answer.getheaders(), data, sent=sent)
+        return True
+
+    def _answer(
+        self,
+        status: int,
+        reason: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        sent: int | None = None,
+    ) -> None:
+        self.send_response_only(status, reason)
+        for name, text in headers:
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
                 self.send_header(name, text)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if chosen == "cut the answer" else data)
-        return True
+        self.wfile.write(body[:sent])
 
     def _understood(self, body: bytes) -> Call:
         name, _, _ = _binary.TBinaryProtocol(TMemoryBuffer(body)).readMessageBegin()
