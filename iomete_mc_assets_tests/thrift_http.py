@@ -1,6 +1,7 @@
 """A scripted Thrift server over HTTP on 127.0.0.1: real bytes for the real driver, and every misbehaviour on demand.
 
 ``HttpScript`` answers requests as a function says; ``SparkScript`` is such a function that speaks HiveServer2's protocol.
+The same on bare connections is ``thrift_binary``.
 """
 
 import importlib
@@ -66,7 +67,11 @@ class HttpScript:
 
     @property
     def url(self) -> str:
-        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/cliservice"
+        return f"http{'s' if self._tls else ''}://{self.shown}"
+
+    @property
+    def shown(self) -> str:
+        return f"127.0.0.1:{self.port}/cliservice"
 
     def __enter__(self) -> Self:
         self._start(self._accept)

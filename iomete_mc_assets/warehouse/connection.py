@@ -8,7 +8,9 @@ import logging
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -22,12 +24,15 @@ from iomete_mc_assets.errors import (
     LakehouseUnavailable,
     SessionLost,
     SettingsError,
+    StatementFailed,
+    StatementTimedOut,
 )
 from iomete_mc_assets.warehouse.address import Address, parse
+from iomete_mc_assets.warehouse.binary import BinaryTransport
 from iomete_mc_assets.warehouse.faults import Faults
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 from iomete_mc_assets.warehouse.statements import quoted, tagged
-from iomete_mc_assets.warehouse.transport import HttpTransport
+from iomete_mc_assets.warehouse.transport import HttpTransport, Transport
 
 SETTINGS = {
     # instants do not depend on the server's zone
@@ -42,6 +47,8 @@ ROWS_PER_FETCH = 10_000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 """Pauses between the tries of the start-up window double from the first to the longest."""
+WORTH_A_SESSION = 20
+"""Statements below which further sessions cost more than they save: one takes as long as three DESCRIBE."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +70,7 @@ class LakehouseConfig:
             polls, so a statement may live about 5 seconds longer.
         startup_window_s: seconds in which an unavailable lakehouse is tried again before a session's
             first statement.
+        sessions: at most so many at a time, 1 or more, for statements that do not depend on each other.
 
     Raises:
         SettingsError: the address, or a colon in the user name.
@@ -77,6 +85,7 @@ class LakehouseConfig:
     read_timeout_s: float = 60
     statement_deadline_s: float = 300
     startup_window_s: float = 120
+    sessions: int = 3
 
     def __post_init__(self) -> None:
         """Refuse what can be refused without a network."""
@@ -122,8 +131,8 @@ _connect = cast(
 )
 
 
-class Lakehouse:
-    """A live session that answers Spark SQL; implements ``warehouse.rows.Warehouse``.
+class Lakehouse(Warehouse):
+    """A live session that answers Spark SQL.
 
     For one thread. When the session or the connection is lost before a statement's first row, a new session
     is opened and the statement asked again, once: always when Spark no longer knew the session, otherwise
@@ -140,6 +149,7 @@ class Lakehouse:
         self._wait = wait
         self._tick = tick
         self._catalog: str | None = None
+        self._helpers: list[Lakehouse] = []
         self._transport = self._new_transport()
         self._session = self._open_session()
 
@@ -181,6 +191,8 @@ class Lakehouse:
 
     def close(self) -> None:
         """Close session and connection; a server that does not answer that is only named in the log."""
+        while self._helpers:
+            self._helpers.pop().close()
         self._let_go(self._session, self._transport)
 
     def use(self, catalog: str) -> None:
@@ -200,6 +212,37 @@ class Lakehouse:
         """All rows of one statement; see ``Warehouse.ask``."""
         deadline_s = self._config.statement_deadline_s if deadline_s is None else deadline_s
         return list(self._rows(statement, rows_per_fetch=ROWS_PER_FETCH, deadline_s=deadline_s))
+
+    def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
+        """On several sessions at the same time where there are enough statements; see ``Warehouse.ask_each``."""
+        if len(statements) < WORTH_A_SESSION:
+            return super().ask_each(statements)
+        sessions: SimpleQueue[Lakehouse] = SimpleQueue()
+        for session in (self, *self._helping()):
+            sessions.put(session)
+
+        def ask(statement: str) -> Answer:
+            session = sessions.get()
+            try:
+                return session.ask(statement)
+            except (StatementFailed, StatementTimedOut) as error:
+                return error
+            finally:
+                sessions.put(session)
+
+        with ThreadPoolExecutor(sessions.qsize()) as threads:
+            return list(threads.map(ask, statements))
+
+    def _helping(self) -> Sequence["Lakehouse"]:
+        """Further sessions, opened once; where the driver takes no more, those that there are."""
+        config = replace(self._config, startup_window_s=0)
+        while len(self._helpers) < self._config.sessions - 1:
+            try:
+                self._helpers.append(Lakehouse.connect(config, wait=self._wait, tick=self._tick))
+            except LakehouseError as error:
+                _log.warning("%s Going on with %d sessions.", error, len(self._helpers) + 1)
+                break
+        return self._helpers
 
     def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
         """Rows as they come; see ``Warehouse.stream``.
@@ -279,8 +322,16 @@ class Lakehouse:
         except _DRIVER_ERRORS as error:
             self._note("cancelling a statement", error)
 
-    def _new_transport(self) -> HttpTransport:
+    def _new_transport(self) -> Transport:
         config = self._config
+        if self._address.scheme == "thrift":
+            return BinaryTransport(
+                self._address,
+                user=config.user,
+                token=config.token,
+                connect_timeout_s=config.connect_timeout_s,
+                read_timeout_s=config.read_timeout_s,
+            )
         return HttpTransport(
             self._address,
             user=config.user,
@@ -327,7 +378,7 @@ class Lakehouse:
             deadline_s = self._config.statement_deadline_s
             list(self._attempt(f"USE {quoted(self._catalog)}", 1, deadline_s))
 
-    def _let_go(self, session: _Session, transport: HttpTransport) -> None:
+    def _let_go(self, session: _Session, transport: Transport) -> None:
         try:
             session.close()
         except _DRIVER_ERRORS as error:
