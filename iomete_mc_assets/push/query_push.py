@@ -54,8 +54,10 @@ class QueryPush:
         for header in self._waiting(window):
             sent = self._sent(header)
             generation = (sent.generations() or [sent.generation(1)])[-1]
-            plan = generation.plan() or self._plan(header, sent, generation).plan
-            plans.append((generation, plan))
+            plan = generation.plan()
+            if plan is not None and self._desk.to_plan_anew(FLOW, generation, plan):
+                generation, plan = sent.generation(generation.number + 1), None
+            plans.append((generation, plan or self._plan(header, sent, generation).plan))
         return self._desk.preview(asked, plans)
 
     def _waiting(self, window: HourWindow) -> list[Header]:
@@ -113,7 +115,11 @@ class QueryPush:
         if held is not None and held.open:
             self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
         plan = generation.plan()
-        if plan is None or self._desk.is_to_force(sent):
+        if (
+            plan is None
+            or self._desk.is_to_force(sent)
+            or self._desk.to_plan_anew(FLOW, generation, plan)
+        ):
             number = generation.number + (plan is not None)
             generation, plan = self._desk.next_generation(sent, number), None
         planned_now = (
