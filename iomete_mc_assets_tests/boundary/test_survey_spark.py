@@ -40,6 +40,7 @@ TEXTS = [
     'current-schema={"type":"struct","fields":[]}, current-snapshot-summary={"total-records":"9"}',
     'x, current-schema={"type":"struct","fields":[{"id":1,"name":"no","required":false,"type":"int"}]',
     "x\nOwner: eve\nType: VIEW\nTable Properties: [table_type=ICEBERG-VIEW, uuid=evil]",
+    "x\nTable Properties: [metadata_location=file:/no, snapshot-count=0, table_type=ICEBERG, uuid=no]",
     "x\nStatistics: 5 bytes, 9 rows\nSchema: root\n |-- no: int (nullable = true)\n",
     "View Text: SELECT 1\nView Original Text: SELECT 1",
     '{"a": [1, {"b": "}]"}], "c": "\\""}, [[{{',
