@@ -32,12 +32,15 @@ class Planned:
         snapshots: how many it has; each is an append.
         newest: when the last of them was committed.
         every: time between two of them.
+        staged: commit times of further snapshots that are not current yet, as a staged write leaves them:
+            making one current changes the table's data by one metadata file.
     """
 
     table: TableId
     newest: datetime
     snapshots: int = 4
     every: timedelta = timedelta(hours=5)
+    staged: tuple[datetime, ...] = ()
 
     def snapshot_id(self, number: int) -> int:
         """Of the snapshot ``number``, counted from 0."""
@@ -85,12 +88,14 @@ def metadata(folder: Path, planned: Planned) -> dict[str, object]:
     newest = _ms(planned.newest)
     step = planned.every // timedelta(milliseconds=1)
     times = [newest - step * age for age in range(planned.snapshots - 1, -1, -1)]
-    ids = [planned.snapshot_id(number) for number in range(planned.snapshots)]
+    commits = [*times, *map(_ms, planned.staged)]
+    ids = [planned.snapshot_id(number) for number in range(len(commits))]
+    current = ids[planned.snapshots - 1]
     return {
         "format-version": 2,
         "table-uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, planned.table.shown)),
         "location": str(folder),
-        "last-sequence-number": planned.snapshots,
+        "last-sequence-number": len(commits),
         "last-updated-ms": newest,
         "last-column-id": COLUMNS + 4,
         "current-schema-id": 0,
@@ -101,11 +106,11 @@ def metadata(folder: Path, planned: Planned) -> dict[str, object]:
         "default-sort-order-id": 0,
         "sort-orders": [{"order-id": 0, "fields": []}],
         "properties": {"owner": "bench", "write.parquet.compression-codec": "zstd"},
-        "current-snapshot-id": ids[-1],
-        "refs": {"main": {"snapshot-id": ids[-1], "type": "branch"}},
-        "snapshots": [_snapshot(folder, number, at, ids) for number, at in enumerate(times)],
+        "current-snapshot-id": current,
+        "refs": {"main": {"snapshot-id": current, "type": "branch"}},
+        "snapshots": [_snapshot(folder, number, at, ids) for number, at in enumerate(commits)],
         "snapshot-log": [
-            {"timestamp-ms": at, "snapshot-id": one} for at, one in zip(times, ids, strict=True)
+            {"timestamp-ms": at, "snapshot-id": one} for at, one in zip(times, ids, strict=False)
         ],
         "metadata-log": [],
     }

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 
 from iomete_mc_assets import clock
@@ -51,6 +50,8 @@ MANY = (30, 100)
 FEW_ROUNDS, MANY_ROUNDS = 7, 3
 USUAL_SHARE = 60
 """Tables read in the usual way between two surveys: a machine that is busy for a minute is busy for both."""
+STAGED = FEW_ROUNDS + 1 + MANY_ROUNDS + 1
+"""Changes of one table: one a round, the unmeasured ones too."""
 DAY_HOURS = 24
 LONG_SNAPSHOTS = 20_000
 LONG = TableId(SESSION, ("long",), "history")
@@ -63,9 +64,10 @@ FOUND_AFTER = timedelta(minutes=5)
 def scale(site: Site) -> Iterator[Figure]:
     """300 tables, then 3,000 and 300 in a v2 catalog, on a server of their own."""
     running = lakehouse.start(site.scale_state, heap_gb=3)
+    staged = iter(range(STAGED))
     try:
         many_tables.make(running, _planned(SESSION, *FEW))
-        yield from _hours(running, site, "300", FEW, rounds=FEW_ROUNDS)
+        yield from _hours(running, site, "300", FEW, rounds=FEW_ROUNDS, staged=staged)
         yield from _usual_way(running, FEW)
         yield from _older_hours(running)
         few, *figures = _memory(running, site, "300", catalogs=SESSION)
@@ -74,7 +76,7 @@ def scale(site: Site) -> Iterator[Figure]:
         more = [one for one in _planned(SESSION, *MANY) if one.table not in made]
         took = seconds(lambda: many_tables.make(running, [*more, *_planned("lake", *FEW)]))
         yield Figure(name="scale_tables_making", value=took, unit="s")
-        yield from _hours(running, site, "3000", MANY, rounds=MANY_ROUNDS)
+        yield from _hours(running, site, "3000", MANY, rounds=MANY_ROUNDS, staged=staged)
         yield from _sessions(running)
         many, *figures = _memory(running, site, "3300", catalogs=f"{SESSION},lake")
         yield from figures
@@ -88,10 +90,13 @@ def scale(site: Site) -> Iterator[Figure]:
 def _planned(catalog: str, databases: int, tables: int) -> list[Planned]:
     """Written 2 to 51 hours ago, so that some hours of the last day change some tables."""
     now = clock.now()
+    later = now + timedelta(hours=1)
+    staged = tuple(later + timedelta(minutes=number) for number in range(STAGED))
     return [
         Planned(
             table=TableId(catalog, (_database(database),), f"table_{table:03}"),
             newest=now - timedelta(hours=2 + (database + table) % 50),
+            staged=staged if table == 0 else (),
         )
         for database in range(databases)
         for table in range(tables)
@@ -209,13 +214,18 @@ def _no_survey() -> CatalogInput:
 
 
 def _hours(
-    running: RunningLakehouse, site: Site, name: str, shape: tuple[int, int], *, rounds: int
+    running: RunningLakehouse,
+    site: Site,
+    name: str,
+    shape: tuple[int, int],
+    *,
+    rounds: int,
+    staged: Iterator[int],
 ) -> Iterator[Figure]:
     """An unchanged hour and one with a changed table in a hundred, against the bare listings."""
     databases, tables = shape
     listings = [show_table_extended(SESSION, (_database(number),)) for number in range(databases)]
-    changed = _planned(SESSION, *shape)[::100]
-    turns = cycle((2, 3))
+    changed = [one for one in _planned(SESSION, *shape) if one.staged][: databases * tables // 100]
     with Lakehouse.connect(running.config) as warehouse:
         hours = Hours(warehouse, running, site.folder("scale") / f"manifests_{name}")
         hours.begin()
@@ -236,9 +246,9 @@ def _hours(
             return taken
 
         def with_changes() -> float:
-            number = next(turns)
+            number = next(staged)
             for one in changed:
-                _set_current(warehouse, one, number)
+                _set_current(warehouse, one, one.snapshots + number)
             taken = hours.collect()
             _must(hours, tables=databases * tables, read=len(changed))
             return taken
