@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
@@ -140,7 +140,12 @@ class Lakehouse(Warehouse):
     """
 
     def __init__(
-        self, config: LakehouseConfig, *, wait: Callable[[float], None], tick: Callable[[], float]
+        self,
+        config: LakehouseConfig,
+        *,
+        wait: Callable[[float], None],
+        tick: Callable[[], float],
+        window_s: float,
     ) -> None:
         """Use ``connect``."""
         self._config = config
@@ -151,7 +156,7 @@ class Lakehouse(Warehouse):
         self._catalog: str | None = None
         self._helpers: list[Lakehouse] = []
         self._transport = self._new_transport()
-        self._session = self._open_session()
+        self._session = self._open_session(window_s)
 
     @classmethod
     def connect(
@@ -173,7 +178,7 @@ class Lakehouse(Warehouse):
             LakehouseUnavailable: still so when the window was over.
             LakehouseError: AccessDenied, NotALakehouse or StatementFailed: waiting cannot help.
         """
-        return cls(config, wait=wait, tick=tick)
+        return cls(config, wait=wait, tick=tick, window_s=config.startup_window_s)
 
     def __enter__(self) -> Self:
         return self
@@ -235,10 +240,11 @@ class Lakehouse(Warehouse):
 
     def _helping(self) -> Sequence["Lakehouse"]:
         """Further sessions, opened once; where the driver takes no more, those that there are."""
-        config = replace(self._config, startup_window_s=0)
         while len(self._helpers) < self._config.sessions - 1:
             try:
-                self._helpers.append(Lakehouse.connect(config, wait=self._wait, tick=self._tick))
+                self._helpers.append(
+                    Lakehouse(self._config, wait=self._wait, tick=self._tick, window_s=0)
+                )
             except LakehouseError as error:
                 _log.warning("%s Going on with %d sessions.", error, len(self._helpers) + 1)
                 break
@@ -342,11 +348,10 @@ class Lakehouse(Warehouse):
             read_timeout_s=config.read_timeout_s,
         )
 
-    def _open_session(self) -> _Session:
+    def _open_session(self, window_s: float) -> _Session:
         """A session, after as many tries as the start-up window holds."""
         # PyHive prints statements at INFO and fetched rows at DEBUG
         logging.getLogger("pyhive").setLevel(logging.WARNING)
-        window_s = self._config.startup_window_s
         ends = self._tick() + window_s
         pause = FIRST_PAUSE_S
         while True:
@@ -372,7 +377,7 @@ class Lakehouse(Warehouse):
     def _reconnect(self) -> None:
         lost, lost_transport = self._session, self._transport
         self._transport = self._new_transport()
-        self._session = self._open_session()
+        self._session = self._open_session(self._config.startup_window_s)
         self._let_go(lost, lost_transport)
         if self._catalog is not None:
             deadline_s = self._config.statement_deadline_s

@@ -14,7 +14,14 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 from iomete_mc_assets.warehouse.faults import explained, shortened
 from iomete_mc_assets_tests.thrift_binary import BinaryScript
-from iomete_mc_assets_tests.thrift_http import Answer, HttpScript, Reply, SparkScript
+from iomete_mc_assets_tests.thrift_http import (
+    Answer,
+    HttpScript,
+    Misbehaviour,
+    Reply,
+    Request,
+    SparkScript,
+)
 
 TOKEN = "s3cret"
 CATALOG = "SELECT current_catalog() AS catalog"
@@ -197,6 +204,44 @@ def test_statements_asked_together_are_answered_in_order_with_each_failure_in_it
     assert sorted(ours(spark)) == sorted(f"/* iomete_mc_assets */ {one}" for one in several)
     assert spark.sessions == set()
     assert spark.open_operations == 0
+
+
+def test_a_restart_under_statements_asked_together_costs_no_answer(spark: SparkScript) -> None:
+    """Each statement is cut once, and every second connection finds a server that is only starting."""
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {
+        one: [Reply(misbehaviour="cut"), Reply(rows={"name": [one]})] for one in several
+    }
+
+    def answering(request: Request) -> Answer | Misbehaviour:
+        starting = request.connection > 3 and request.connection % 2
+        return Answer(status=503, reason="Starting") if starting else spark(request)
+
+    with (
+        HttpScript(answering) as server,
+        connect(server, ticks=Ticks(), startup_window_s=3_600) as lakehouse,
+    ):
+        assert lakehouse.ask_each(several) == [[{"name": one}] for one in several]
+
+
+def test_a_driver_that_takes_no_further_session_is_asked_on_those_it_took(
+    spark: SparkScript, caplog: pytest.LogCaptureFixture
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {one: Reply(rows={"name": [one]}) for one in several}
+
+    def answering(request: Request) -> Answer | Misbehaviour:
+        full = request.connection > 0
+        return Answer(status=503, reason="Full") if full else spark(request)
+
+    ticks = Ticks()
+    with (
+        HttpScript(answering) as server,
+        connect(server, ticks=ticks, startup_window_s=3_600) as lakehouse,
+    ):
+        assert lakehouse.ask_each(several) == [[{"name": one}] for one in several]
+    assert "Going on with 1 sessions" in caplog.text
+    assert ticks.waits == []
 
 
 def test_a_lakehouse_that_goes_away_under_statements_asked_together_is_the_answer(
