@@ -425,6 +425,7 @@ def _memory(
         "IOMETE_USER": running.user,
         "IOMETE_TOKEN": running.token,
         "IOMETE_CATALOGS": catalogs,
+        "MCD_NAMING": "databricks",  # takes several catalogs
         "IOMETE_MC_MANIFESTS": str(site.folder("scale") / f"memory_{name}"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
