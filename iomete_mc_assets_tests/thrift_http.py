@@ -187,6 +187,7 @@ class SparkScript:
         self.sessions: set[bytes] = set()
         self._operations: dict[bytes, _Operation] = {}
         self._due: Answer | Misbehaviour | None = None
+        self._one_request = threading.Lock()
         self._processor = _service.Processor(self)
 
     @property
@@ -199,14 +200,15 @@ class SparkScript:
         self._operations.clear()
 
     def __call__(self, request: Request) -> Answer | Misbehaviour:
-        if self.before:
-            return self.before.pop(0)
-        answer = TMemoryBuffer()
-        self._due = None
-        self._processor.process(
-            TBinaryProtocol(TMemoryBuffer(request.body)), TBinaryProtocol(answer)
-        )
-        return self._due if self._due is not None else Answer(body=answer.getvalue())
+        with self._one_request:
+            if self.before:
+                return self.before.pop(0)
+            answer = TMemoryBuffer()
+            self._due = None
+            self._processor.process(
+                TBinaryProtocol(TMemoryBuffer(request.body)), TBinaryProtocol(answer)
+            )
+            return self._due if self._due is not None else Answer(body=answer.getvalue())
 
     def OpenSession(self, request: Any) -> Any:  # noqa: N802 - Thrift's names, here and below
         self.calls.append("OpenSession")
