@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from iomete_mc_assets.records import Omission
-from iomete_mc_assets.warehouse.rows import Row, Warehouse
+from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 
 ALWAYS_TOLERATED = 3
 """Tables that may be unreadable whatever the share: in a small catalog one table is more than 5 %."""
@@ -53,3 +53,12 @@ class Asker:
         """
         self.statements += 1
         return self._warehouse.ask(statement)
+
+    def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
+        """Each statement's rows or failure, in their order, from several sessions where the warehouse has them.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        self.statements += len(statements)
+        return self._warehouse.ask_each(statements)

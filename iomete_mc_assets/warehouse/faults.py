@@ -82,6 +82,26 @@ class Faults:
         redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
         return NotALakehouse(self._sentence(what, _REDIRECTED if redirect else _NOT_THRIFT))
 
+    def not_let_in(self, said: bytes) -> AccessDenied:
+        """The negotiation of a bare connection ended in a refusal."""
+        what = f"refused the user and token of the connection{self._quoted(said)}"
+        return AccessDenied(self._sentence(what, _NOT_LET_IN.format(user=self._user)))
+
+    def no_log_in(self, error: Exception, *, timeout_s: float) -> LakehouseUnavailable:
+        """The negotiation of a bare connection was cut, or got no answer."""
+        how = (
+            f"sent no answer within {timeout_s:g} s"
+            if isinstance(error, TimeoutError)
+            else _named(error)
+        )
+        what = f"took the connection and did not let us in by SASL PLAIN ({how})"
+        return LakehouseUnavailable(self._sentence(what, _NO_LOG_IN))
+
+    def no_sasl(self) -> NotALakehouse:
+        """A bare connection, and something that is no negotiation."""
+        what = "does not answer SASL PLAIN as a Thrift server in binary mode does"
+        return NotALakehouse(self._sentence(what, _NOT_BINARY))
+
     def page(self, content_type: str, body: bytes) -> NotALakehouse:
         """200, and something for people or browsers in it."""
         what = f"answered 200 with {content_type} instead of Thrift{self._quoted(body)}"
@@ -250,6 +270,11 @@ _NOT_THRIFT = (
     "That is no Spark Thrift server. Correct scheme, port and path of IOMETE_URL: "
     "/data-plane/<namespace>/lakehouse/<compute> through the gateway, /cliservice at the driver itself."
 )
+_NO_LOG_IN = (
+    "No statement was sent. The compute may be starting: this may pass. If it does not, look whether the server runs in "
+    "binary mode with authentication other than NOSASL and KERBEROS, or take its http(s):// address."
+)
+_NOT_BINARY = "Correct scheme and port of IOMETE_URL: thrift:// belongs to binary mode, http(s):// to HTTP mode."
 _REDIRECTED = (
     "A login page or a gateway sends us elsewhere, and no redirect is followed, because the token would go along. "
     "Correct scheme, host and path of IOMETE_URL."

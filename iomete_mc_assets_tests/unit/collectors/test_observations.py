@@ -22,7 +22,7 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow(datetime(2026, 11, 21, 9, tzinfo=UTC))
@@ -53,7 +53,7 @@ class Commit:
 
 
 @dataclass(slots=True)
-class HistoryWarehouse:
+class HistoryWarehouse(Warehouse):
     """Answers history statements from commits, honouring their bounds. A table can be broken or gone."""
 
     commits: Mapping[str, Sequence[Commit]]

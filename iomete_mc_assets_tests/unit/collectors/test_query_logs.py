@@ -22,7 +22,7 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import QueryRecord
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow.from_key("2026-11-21-05:00")
@@ -61,7 +61,7 @@ def row(**other: object) -> Row:
 
 
 @dataclass(slots=True)
-class Recording:
+class Recording(Warehouse):
     """A warehouse that answers from what a test wrote down, by the beginning of the statement."""
 
     columns: dict[str, str] = field(default_factory=lambda: COLUMNS)

@@ -13,7 +13,15 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 from iomete_mc_assets.warehouse.faults import explained, shortened
-from iomete_mc_assets_tests.thrift_http import Answer, HttpScript, Reply, SparkScript
+from iomete_mc_assets_tests.thrift_binary import BinaryScript
+from iomete_mc_assets_tests.thrift_http import (
+    Answer,
+    HttpScript,
+    Misbehaviour,
+    Reply,
+    Request,
+    SparkScript,
+)
 
 TOKEN = "s3cret"
 CATALOG = "SELECT current_catalog() AS catalog"
@@ -40,8 +48,16 @@ def spark() -> SparkScript:
     return SparkScript()
 
 
+@pytest.fixture(params=[HttpScript, BinaryScript])
+def server(request: pytest.FixtureRequest, spark: SparkScript) -> Iterator[HttpScript]:
+    """Both of the server's modes: what a session does must not depend on it."""
+    with request.param(spark) as serving:
+        yield serving
+
+
 @pytest.fixture
-def server(spark: SparkScript) -> Iterator[HttpScript]:
+def http_server(spark: SparkScript) -> Iterator[HttpScript]:
+    """Where statuses matter."""
     with HttpScript(spark) as serving:
         yield serving
 
@@ -152,7 +168,7 @@ def test_a_statement_in_error_state_is_an_error_and_not_an_empty_result(
         "TABLE_OR_VIEW_NOT_FOUND",
     )
     assert str(caught.value) == (
-        f"Lakehouse 127.0.0.1:{server.port}/cliservice failed the statement `SELECT * FROM a.b …` "
+        f"Lakehouse {server.shown} failed the statement `SELECT * FROM a.b …` "
         "[TABLE_OR_VIEW_NOT_FOUND, SQL state 42P01]: The table or view `a`.`b` cannot be found. You sent ********. "
         "It does not exist, or our user may not see it: check the name and the SELECT grants."
     )
@@ -178,6 +194,73 @@ def test_a_statement_that_others_ended_is_an_error(
         lakehouse.ask("SELECT 1")
 
 
+def test_statements_asked_together_are_answered_in_order_with_each_failure_in_its_place(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {one: Reply(rows={"name": [one]}) for one in several}
+    spark.replies["DESCRIBE t7"] = Reply(error=("no such table", "42P01"))
+    with connect(server) as lakehouse:
+        answers = lakehouse.ask_each(several)
+        assert 1 < len(spark.sessions) <= 4
+    assert isinstance(answers[7], StatementFailed)
+    told = [one for one in several if one != "DESCRIBE t7"]
+    assert [answer for place, answer in enumerate(answers) if place != 7] == [
+        [{"name": one}] for one in told
+    ]
+    assert sorted(ours(spark)) == sorted(f"/* iomete_mc_assets */ {one}" for one in several)
+    assert spark.sessions == set()
+    assert spark.open_operations == 0
+
+
+def test_a_restart_under_statements_asked_together_costs_no_answer(spark: SparkScript) -> None:
+    """Each statement is cut once, and every second connection finds a server that is only starting."""
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {
+        one: [Reply(misbehaviour="cut"), Reply(rows={"name": [one]})] for one in several
+    }
+
+    def answering(request: Request) -> Answer | Misbehaviour:
+        starting = request.connection > 3 and request.connection % 2
+        return Answer(status=503, reason="Starting") if starting else spark(request)
+
+    with (
+        HttpScript(answering) as server,
+        connect(server, ticks=Ticks(), startup_window_s=3_600) as lakehouse,
+    ):
+        assert lakehouse.ask_each(several) == [[{"name": one}] for one in several]
+
+
+def test_a_driver_that_takes_no_further_session_is_asked_on_those_it_took(
+    spark: SparkScript, caplog: pytest.LogCaptureFixture
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {one: Reply(rows={"name": [one]}) for one in several}
+
+    def answering(request: Request) -> Answer | Misbehaviour:
+        full = request.connection > 0
+        return Answer(status=503, reason="Full") if full else spark(request)
+
+    ticks = Ticks()
+    with (
+        HttpScript(answering) as server,
+        connect(server, ticks=ticks, startup_window_s=3_600) as lakehouse,
+    ):
+        assert lakehouse.ask_each(several) == [[{"name": one}] for one in several]
+    assert "Going on with 1 sessions" in caplog.text
+    assert ticks.waits == []
+
+
+def test_a_lakehouse_that_goes_away_under_statements_asked_together_is_the_answer(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies["DESCRIBE t7"] = Reply(misbehaviour="cut")
+    with connect(server) as lakehouse, pytest.raises(LakehouseUnavailable):
+        lakehouse.ask_each(several)
+    assert spark.sessions == set()
+
+
 def test_past_its_deadline_a_statement_is_cancelled_and_closed(
     server: HttpScript, spark: SparkScript
 ) -> None:
@@ -192,7 +275,7 @@ def test_past_its_deadline_a_statement_is_cancelled_and_closed(
 
 
 def test_a_starting_lakehouse_is_tried_again_with_growing_pauses(
-    server: HttpScript, spark: SparkScript, caplog: pytest.LogCaptureFixture
+    http_server: HttpScript, spark: SparkScript, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticks = Ticks()
     spark.before = [
@@ -205,7 +288,7 @@ def test_a_starting_lakehouse_is_tried_again_with_growing_pauses(
         "cut",
         Answer(),
     ]
-    connect(server, ticks=ticks, startup_window_s=120).close()
+    connect(http_server, ticks=ticks, startup_window_s=120).close()
     assert ticks.waits == [1, 2, 4, 8, 15, 15]
     assert "answered 503 Service Unavailable" in caplog.messages[0]
     assert "Trying again in 1 s, for 120 s more." in caplog.messages[0]
@@ -255,11 +338,11 @@ def test_a_restarted_server_costs_one_new_session_in_the_same_catalog(
 
 
 def test_a_server_that_is_down_in_mid_run_is_waited_for_within_the_start_up_window(
-    server: HttpScript, spark: SparkScript
+    http_server: HttpScript, spark: SparkScript
 ) -> None:
     ticks = Ticks()
     spark.replies["SELECT 1"] = Reply(rows={"a": ["x"]})
-    with connect(server, ticks=ticks, startup_window_s=60) as lakehouse:
+    with connect(http_server, ticks=ticks, startup_window_s=60) as lakehouse:
         spark.restart()
         spark.before = ["cut", *[Answer(status=503, reason="Service Unavailable")] * 3]
         assert lakehouse.ask("SELECT 1") == [{"a": "x"}]
