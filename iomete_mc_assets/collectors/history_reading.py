@@ -170,11 +170,14 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
         if row["kind"] == "m"
     ]
     first = next((_history_row(row) for row in rows if row["kind"] == "h"), None)
-    operations = {row["snapshot_id"]: row["operation"] for row in rows if row["kind"] == "s"}
-    operation = None if first is None else operations.get(first.snapshot_id)
+    oldest = next((row for row in rows if row["kind"] == "s"), None)
+    if first is None or oldest is None or oldest["snapshot_id"] != first.snapshot_id:
+        return Beginning(first_row=first, log=log)
+    operation = oldest["operation"]
     return Beginning(
         first_row=first,
         first_operation=None if operation is None else str(operation),
+        first_committed_at=_instant(oldest),
         log=log,
     )
 
@@ -198,7 +201,33 @@ def _snapshot(row: Row) -> Snapshot:
         position_deletes=_number(row, "position_deletes"),
         equality_deletes=_number(row, "equality_deletes"),
         deleted_files=_number(row, "deleted_files") or 0,
+        figures_before=_figures_before(row),
     )
+
+
+def _figures_before(row: Row) -> tuple[int, int, int, int] | None:
+    """What a commit's totals were before it; a summary leaves out what it did not add or remove."""
+
+    def before(total: str, changed: str) -> int | None:
+        now = _number(row, total)
+        if now is None:
+            return None
+        return (
+            now
+            - (_number(row, f"added_{changed}") or 0)
+            + (_number(row, f"removed_{changed}") or 0)
+        )
+
+    figures = (
+        before("total_records", "records"),
+        before("total_bytes", "bytes"),
+        before("position_deletes", "position_deletes"),
+        before("equality_deletes", "equality_deletes"),
+    )
+    records, size, position, equality = figures
+    if records is None or size is None or position is None or equality is None:
+        return None
+    return records, size, position, equality
 
 
 def _number(row: Row, column: str) -> int | None:

@@ -45,14 +45,14 @@ class Asker:
         self.statements += 1
         self._warehouse.use(catalog)
 
-    def ask(self, statement: str) -> Sequence[Row]:
-        """All rows of one statement.
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        """All rows of one statement; the deadline as the warehouse takes it.
 
         Raises:
             LakehouseError: as the warehouse raises it.
         """
         self.statements += 1
-        return self._warehouse.ask(statement)
+        return self._warehouse.ask(statement, deadline_s=deadline_s)
 
     def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
         """Each statement's rows or failure, in their order, from several sessions where the warehouse has them.

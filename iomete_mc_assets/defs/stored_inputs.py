@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from iomete_mc_assets.collectors.observations import CatalogInput, EarlierInput
+from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog
+from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Observation, Omission, TableEntry
@@ -25,6 +26,21 @@ class StoredInputs:
         """The known catalog nearest to an hour: at or before it, else the oldest after it."""
         header = self._store.nearest("catalog_snapshot", window)
         return None if header is None else self._catalog(header.window, header.manifest_id)
+
+    def catalog_before(self, window: HourWindow) -> EarlierCatalog | None:
+        """The newest known catalog of an earlier hour."""
+        header = self._store.newest_before("catalog_snapshot", window)
+        if header is None:
+            return None
+        omissions = header.omissions
+        all_listed = omissions.total == len(omissions.sample)
+        return EarlierCatalog(
+            manifest_id=header.manifest_id,
+            window=header.window,
+            catalogs=header.source.catalogs,
+            entries=tuple(r for r in self._store.records(header) if isinstance(r, TableEntry)),
+            silent=frozenset(one.scope for one in omissions.sample) if all_listed else None,
+        )
 
     def observations_before(self, window: HourWindow) -> EarlierInput | None:
         """The newest known observations of an earlier hour."""
@@ -52,8 +68,12 @@ class StoredInputs:
 
     def _observations(self, header: Header) -> EarlierInput:
         records = [r for r in self._store.records(header) if isinstance(r, Observation)]
+        swept = header.collector_state.get(SWEPT)
         return EarlierInput(
-            manifest_id=header.manifest_id, window=header.window, observations=tuple(records)
+            manifest_id=header.manifest_id,
+            window=header.window,
+            observations=tuple(records),
+            swept=HourWindow.from_key(swept) if isinstance(swept, str) else None,
         )
 
 
