@@ -162,10 +162,10 @@ IOMETE_URL = Setting(
     group="lakehouse",
     newcomer=True,
     takes=(
-        "https://host/data-plane/<namespace>/lakehouse/<compute> "
-        "or http://host:10000/cliservice, without user and password"
+        "https://host/data-plane/<namespace>/lakehouse/<compute>, http://host:10000/cliservice "
+        "or thrift://host:10000 (binary mode), without user and password"
     ),
-    meaning="Address of the lakehouse's Thrift server over HTTP.",
+    meaning="Address of the lakehouse's Thrift server; http and thrift send the token in the clear.",
     parse=_text,
 )
 IOMETE_USER = Setting(
@@ -391,8 +391,16 @@ MCD_NAMING: Setting[Naming] = Setting(
     group="monte carlo",
     default="guide",
     takes="guide (db, default, table), hive (db, db, table) or databricks (catalog, db, table)",
-    meaning="How a table is named at Monte Carlo; guide and hive take one catalog only.",
+    meaning="How a table is named at Monte Carlo; guide and hive take several catalogs only with MCD_CATALOG_PREFIXES.",
     parse=_one_of(NAMINGS),
+)
+MCD_CATALOG_PREFIXES = Setting(
+    name="MCD_CATALOG_PREFIXES",
+    group="monte carlo",
+    default=" ",
+    takes="catalog=prefix pairs, separated by commas, e.g. lake=lake_",
+    meaning="What guide and hive put before the database names of a catalog; all catalogs but one need one.",
+    parse=_pairs,
 )
 MCD_APP_URL = Setting(
     name="MCD_APP_URL",

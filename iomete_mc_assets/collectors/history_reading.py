@@ -96,12 +96,13 @@ class HistoryReader:
         return completed
 
     def _ask(self, items: Sequence[Item], statement: Statement[Item]) -> Answers:
-        """Each item's rows by its place, or its error; a batch that fails is halved until it stands alone."""
+        """Each item's rows by its place, or its error; a batch that fails is split until the item stands alone.
+
+        In halves where it failed at once, one by one where its deadline passed: there each further batch with
+        the item in it would cost a whole deadline again.
+        """
         answers: dict[int, Sequence[Row] | StatementFailed | StatementTimedOut] = {}
-        size = self._batch_tables
-        waiting = [
-            range(start, min(start + size, len(items))) for start in range(0, len(items), size)
-        ]
+        waiting = _cut(range(len(items)), self._batch_tables)
         while waiting:
             places = waiting.pop(0)
             batch = [items[place] for place in places]
@@ -111,8 +112,8 @@ class HistoryReader:
                 if len(batch) == 1:
                     answers[places[0]] = error
                 else:
-                    half = len(batch) // 2
-                    waiting = [places[:half], places[half:], *waiting]
+                    size = len(batch) // 2 if isinstance(error, StatementFailed) else 1
+                    waiting = [*_cut(places, size), *waiting]
                 continue
             for number, place in enumerate(places):
                 answers[place] = [row for row in rows if row["n"] == number]
@@ -137,6 +138,10 @@ class HistoryReader:
         except (StatementFailed, StatementTimedOut):
             return True
         return any(row["tableName"] == table.table and not row["isTemporary"] for row in rows)
+
+
+def _cut(places: range, size: int) -> list[range]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def _unread(history: History) -> set[int]:

@@ -6,7 +6,7 @@ from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog
 from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, TableEntry
+from iomete_mc_assets.records import Observation, Omission, TableEntry
 from iomete_mc_assets.windows import HourWindow
 
 
@@ -62,7 +62,7 @@ class StoredInputs:
             window=window,
             collected_at=header.collected_at,
             entries=tuple(entries),
-            omissions=header.omissions.sample,
+            omissions=(*header.omissions.sample, *_not_shown(header)),
             listed=header.source.catalogs,
         )
 
@@ -75,3 +75,15 @@ class StoredInputs:
             observations=tuple(records),
             swept=HourWindow.from_key(swept) if isinstance(swept, str) else None,
         )
+
+
+def _not_shown(header: Header) -> list[Omission]:
+    """One omission for each catalog where the header lists not all: any table may be among the others."""
+    hidden = header.omissions.total - len(header.omissions.sample)
+    if not hidden:
+        return []
+    reason = f"{hidden} more omissions of the catalog's hour are counted and not listed"
+    return [
+        Omission(scope=catalog, question="list tables", kind="unreadable", reason=reason)
+        for catalog in header.source.catalogs
+    ]

@@ -1,8 +1,9 @@
 """Every statement the metadata collectors ask, as text, and the quoting that makes it safe. Runs nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from iomete_mc_assets.records import TableId
 
@@ -64,6 +65,40 @@ def show_table_extended(catalog: str, namespace: Sequence[str], *, pattern: str 
         pattern: ``*`` and alternatives with ``|``, case-insensitive.
     """
     return tagged(f"SHOW TABLE EXTENDED IN {quoted(catalog, *namespace)} LIKE {literal(pattern)}")
+
+
+def name_patterns(names: Collection[str], *, at_most: int) -> list[str]:
+    """Patterns for ``show_table_extended`` that together match every name, each about ``at_most`` of them.
+
+    They part by prefixes, because a pattern that lists names is compared with every table name by name. A table
+    made meanwhile may match none, and an underscore may match any character at the metastore: who asks compares.
+
+    Args:
+        names: of one database; none give the pattern that matches all.
+        at_most: 1 or more.
+    """
+    groups: list[list[str]] = []
+    weight = 0
+    for pattern, matches in _by_prefix(sorted(names), "", at_most):
+        if groups and weight + matches <= at_most:
+            groups[-1].append(pattern)
+            weight += matches
+        else:
+            groups.append([pattern])
+            weight = matches
+    return ["|".join(group) for group in groups]
+
+
+def _by_prefix(names: Sequence[str], prefix: str, at_most: int) -> Iterator[tuple[str, int]]:
+    """Prefix patterns of at most ``at_most`` names each, with how many; a name that is a prefix stands alone."""
+    if len(names) <= at_most:
+        yield f"{prefix}*", len(names)
+        return
+    for longer, group in groupby(names, key=lambda name: name[: len(prefix) + 1]):
+        if longer == prefix:
+            yield prefix, len(list(group))
+        else:
+            yield from _by_prefix(list(group), longer, at_most)
 
 
 def describe_table(table: TableId) -> str:

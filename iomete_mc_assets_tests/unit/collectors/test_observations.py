@@ -22,7 +22,7 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.warehouse.statements import SNAPSHOT_FIGURES
 from iomete_mc_assets.windows import HourWindow
 
@@ -54,7 +54,7 @@ class Commit:
 
 
 @dataclass(slots=True)
-class HistoryWarehouse:
+class HistoryWarehouse(Warehouse):
     """Answers history statements from commits, honouring their bounds. A table can be broken or gone."""
 
     commits: Mapping[str, Sequence[Commit]]
@@ -62,6 +62,9 @@ class HistoryWarehouse:
     broken: Mapping[str, LakehouseError] = field(default_factory=dict[str, LakehouseError])
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
+
+    def use(self, catalog: str) -> None:
+        raise NotImplementedError
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
         self.asked.append(statement)
@@ -699,6 +702,18 @@ def test_a_table_that_timed_out_alone_is_unreadable() -> None:
     warehouse = HistoryWarehouse({"t": [LOADED], "u": [LOADED]}, broken={"t": slow})
     _, verdict = hour(warehouse, catalog(listed("t", LOADED), listed("u", LOADED)))
     assert [(one.kind, one.reason) for one in verdict.omissions] == [("unreadable", str(slow))]
+
+
+def test_a_table_that_hangs_costs_two_deadlines_whatever_the_size_of_its_batch() -> None:
+    names = [f"t{number}" for number in range(10)]
+    slow = StatementTimedOut("cancelled after 300 s.")
+    warehouse = HistoryWarehouse({name: [LOADED] for name in names}, broken={"t7": slow})
+    observed, _ = hour(
+        warehouse, catalog(*(listed(name, LOADED) for name in names)), batch_tables=10
+    )
+    assert sorted(observed) == [name for name in names if name != "t7"]
+    hung = [statement for statement in warehouse.asked if "`t7`" in statement]
+    assert len(hung) == 2
 
 
 def test_a_summary_without_totals_says_why_there_are_no_rows() -> None:
