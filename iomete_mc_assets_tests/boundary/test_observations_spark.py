@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.limits import Asker
 from iomete_mc_assets.collectors.observations import (
     CatalogInput,
     EarlierInput,
@@ -14,6 +15,7 @@ from iomete_mc_assets.collectors.observations import (
     collect,
     own_survey,
 )
+from iomete_mc_assets.collectors.row_counting import RowCounter
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, TableId
 from iomete_mc_assets.sandbox.seed_log import SeedLog
@@ -170,6 +172,9 @@ def test_compacted_row_level_deletes_are_14_of_17_rows_unknown_or_counted_as_of_
         *[(17, 17, 3)] * len(compacted),
     ]
     assert counted[shop_hour].verdict.counts["rows counted"] == 1
+    older = day[before[-1]].observed[returns].snapshot_id
+    assert older is not None
+    assert RowCounter(Asker(lakehouse), deadline_s=60).rows(returns, older) == 20
 
 
 def _rows(hour: Hour, table: TableId) -> tuple[int | None, int | None, int | None]:
