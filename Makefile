@@ -11,12 +11,12 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-$(VENV)/.ready: requirements/test.txt pyproject.toml
+$(VENV)/.ready: requirements/setup.txt requirements/test.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on PATH; install Python 3.11 or newer, or say PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V); this project needs 3.11 or newer, say PYTHON=..."; exit 1; }
 	@echo "making $(VENV) from requirements/test.txt (once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/test.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
@@ -44,6 +44,7 @@ bench: setup ## measure, print one line a figure, fail where one is short
 	@$(BIN)/python -m iomete_mc_assets_tests.bench
 
 lock: setup ## compile requirements/*.txt again after a change in pyproject.toml
+	$(BIN)/uv pip compile --group setup --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/setup.txt
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra s3 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --extra sandbox --extra postgres --extra s3 --group test --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/test.txt
 

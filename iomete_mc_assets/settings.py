@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast, get_args
 
 from iomete_mc_assets.errors import SettingsError
 
@@ -21,6 +21,21 @@ QueryText = Literal["whole", "masked", "none"]
 QUERY_TEXTS: tuple[QueryText, ...] = ("whole", "masked", "none")
 Naming = Literal["guide", "hive", "databricks"]
 NAMINGS: tuple[Naming, ...] = ("guide", "hive", "databricks")
+LogType = Literal[
+    "snowflake",
+    "bigquery",
+    "databricks",
+    "redshift",
+    "hive-s3",
+    "athena",
+    "teradata",
+    "clickhouse",
+    "databricks-metastore-sql-warehouse",
+    "s3",
+    "presto-s3",
+]
+LOG_TYPES: tuple[LogType, ...] = get_args(LogType)
+"""Source: the push-ingestion skill's list; Monte Carlo refuses a query log of another type."""
 Group = Literal["lakehouse", "query log", "monte carlo", "store", "dagster"]
 
 
@@ -120,7 +135,7 @@ def _one_of(choices: tuple[S, ...]) -> Callable[[str], S]:
         for choice in choices:
             if choice == text:
                 return choice
-        msg = f"none of {', '.join(choices)}"
+        msg = "no such value"
         raise ValueError(msg)
 
     return parse
@@ -357,13 +372,13 @@ MCD_RESOURCE_TYPE = Setting(
     meaning="resource_type of metadata events.",
     parse=_text,
 )
-MCD_LOG_TYPE = Setting(
+MCD_LOG_TYPE: Setting[LogType] = Setting(
     name="MCD_LOG_TYPE",
     group="monte carlo",
     default="databricks-metastore-sql-warehouse",
-    takes="one of Monte Carlo's log types",
+    takes="one of Monte Carlo's log types: " + ", ".join(LOG_TYPES),
     meaning="log_type of query log events.",
-    parse=_text,
+    parse=_one_of(LOG_TYPES),
 )
 MCD_NAMING: Setting[Naming] = Setting(
     name="MCD_NAMING",

@@ -9,7 +9,7 @@ import random
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -133,7 +133,6 @@ class Luck:
         kill_at_write, kill_at_post: the run dies there; None lets it live.
         after_kill: whether the batch was taken by then.
         found_out: whether the instance knows that the run is dead.
-        interlude: happens during the first post, in another process; None does not.
     """
 
     seed: int = 0
@@ -142,7 +141,6 @@ class Luck:
     kill_at_post: int | None = None
     taken_when_killed: bool = True
     found_out: bool = True
-    interlude: Callable[[], None] | None = None
 
     @classmethod
     def of(cls, chance: random.Random) -> "Luck":
@@ -199,8 +197,6 @@ class Receiver:
             if self.life.dead:
                 self.life.die()
             self.posts += 1
-            if self.posts == 1 and self.luck.interlude is not None:
-                self.luck.interlude()
             if self.luck.kill_at_post == self.posts:
                 self._doubt(outgoing.flow, events, taken=self.luck.taken_when_killed)
                 self.life.die()

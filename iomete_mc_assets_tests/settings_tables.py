@@ -6,6 +6,13 @@ from iomete_mc_assets.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent
 README_MARK = ("<!-- settings: newcomer -->\n", "<!-- /settings -->")
+TITLES: dict[str, str] = {
+    "lakehouse": "Lakehouse",
+    "query log": "Query log",
+    "monte carlo": "Monte Carlo",
+    "store": "Store",
+    "dagster": "Dagster",
+}
 HEAD = "| variable | default | meaning |\n|---|---|---|\n"
 
 
@@ -30,7 +37,7 @@ def all_settings_page() -> str:
     page = "# Settings\nEvery setting is an environment variable; a Dagster resource's `options` win over it. Made from `iomete_mc_assets/settings.py`.\n"
     for group in dict.fromkeys(setting.group for setting in SETTINGS):
         rows = "".join(row(setting) for setting in SETTINGS if setting.group == group)
-        page += f"\n## {group.capitalize()}\n{HEAD}{rows}"
+        page += f"\n## {TITLES[group]}\n{HEAD}{rows}"
     return page
 
 

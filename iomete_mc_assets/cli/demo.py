@@ -1,8 +1,7 @@
 """`iomete-mc demo`: collect, push and prove the last hours on this machine. The proof itself lives in ``demo_proof``."""
 
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,12 +14,14 @@ from rich.table import Table
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli import demo_proof
 from iomete_mc_assets.cli.environment import (
-    demo_environment,
+    alone,
+    cut_off,
+    decide,
+    forget,
     outlived,
     prepare_dagster_home,
     seeded,
     start_servers,
-    stop_servers,
 )
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.defs.build import build_definitions
@@ -42,16 +43,16 @@ from iomete_mc_assets.defs.materializations import (
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS, STATE
 from iomete_mc_assets.defs.partitions import range_request
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.sandbox.commands import command
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_records import Counts
 from iomete_mc_assets.windows import HourWindow
 
 MAX_ROUNDS = 10
 """Rounds of sensor ticks; each asks again for what the one before left, so few are needed."""
+INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The demo's own lines are enough; the UI has every run's log."""
-IDS_SHOWN = 1
-"""Invocation ids a row of the table; all of them stand in the UI and in settled.json."""
 
 
 def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
@@ -66,29 +67,27 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
         The exit code: 0 when everything agrees.
 
     Raises:
-        SandboxError: the lakehouse or the gateway cannot start.
+        SandboxError: the lakehouse or the gateway cannot start, or another demo is at work there.
     """
+    with alone(home):
+        return _run_alone(home, hours=hours, fresh=fresh)
+
+
+def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
     console = Console()
     steps = Steps(console)
     began = clock.now()
     windows = _last_hours(began, hours)  # fixed here: the demo may cross an hour while it works
     console.print(
-        f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n"
+        f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n",
+        soft_wrap=True,
     )
-    if fresh or outlived(home, began):
-        why = "as you asked" if fresh else "the shop here is of an earlier day"
+    if why := _why_afresh(home, began, fresh=fresh):
         steps.note(f"Starting afresh: {why}.")
-        stop_servers(home)
-        for name in (
-            "lakehouse",
-            "gateway",
-            "manifests",
-            "dagster",
-        ):  # the folder may hold more than ours
-            shutil.rmtree(home / name, ignore_errors=True)
+        forget(home)
     servers = start_servers(home, steps)
     log = seeded(servers, began, steps)
-    os.environ.update(demo_environment(home, servers))
+    steps.not_used(decide(os.environ, home, servers))
     prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance, GatewayClient(servers.gateway.url) as gateway:
         journey = Journey(instance, build_definitions(), windows)
@@ -99,16 +98,35 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
         with steps.step("push", "sensors evaluated, their runs pushed"):
             journey.push()
         console.print(journey.table())
+        for line in journey.invocations():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"They also stand in settled.json beside each manifest below {home / 'manifests'}\n",
+            soft_wrap=True,
+        )
         _say_what_was_sent(console, before, gateway.counts(), settled, journey.settled())
         with steps.step("prove", "gateway compared with manifests, Spark and the seed's log"):
             proof = demo_proof.prove(home / "manifests", servers, windows, log, gateway)
     for line in proof.lines:
-        console.print(line)
+        colour = {"✓": "green", "✗": "red"}.get(line[0])
+        console.print(line, style=colour, markup=False, highlight=False, soft_wrap=True)
     console.print(
-        f"\n{sum(steps.seconds.values()):.0f} s in all. Lakehouse and gateway stay up for `make dev`; "
-        "`iomete-mc sandbox stop` stops them."
+        f"\n{sum(steps.seconds.values()):.0f} s in all. Lakehouse and gateway stay up: "
+        f"`{command('dev', home=home)}` opens the Dagster UI on them, "
+        f"`{command('sandbox stop', home=home)}` stops them.",
+        markup=False,
+        soft_wrap=True,
     )
     return 0 if proof.holds else 1
+
+
+def _why_afresh(home: Path, now: datetime, *, fresh: bool) -> str | None:
+    """Why what lies there is to be forgotten; None keeps it."""
+    if fresh:
+        return "as you asked"
+    if cut_off(home):
+        return "an earlier seed was cut off"
+    return "the shop here is of an earlier day" if outlived(home, now) else None
 
 
 def _last_hours(now: datetime, hours: int) -> list[HourWindow]:
@@ -171,7 +189,10 @@ class Journey:
             raise_on_error=False,
         )
         if not result.success:
-            msg = f"{job} failed.\n{_why(result)}"
+            why = _why(result)
+            if INTERRUPTED in why:  # Dagster turns Ctrl-C into a failed run
+                raise click.Abort
+            msg = f"{job} failed.\n{why}"
             raise click.ClickException(msg)
 
     def settled(self) -> set[str]:
@@ -197,7 +218,6 @@ class Journey:
             table.add_column(name, justify="right")
         table.add_column("push", no_wrap=True)
         table.add_column("batches", justify="right")
-        table.add_column("invocation", no_wrap=True)
         for flow in FLOWS:
             collected = newest_by_hour(self._instance, collected_key(flow), hours=self._windows)
             pushed = newest_by_hour(self._instance, pushed_key(flow), hours=self._windows)
@@ -206,6 +226,15 @@ class Journey:
                 table.add_row(window.key, *_cells(collected.get(window), pushed.get(window)))
             table.add_section()
         return table
+
+    def invocations(self) -> Iterator[str]:
+        """Monte Carlo's ids of what was accepted, whole: they are what people look up."""
+        yield "Invocation ids"
+        for flow in FLOWS:
+            pushed = newest_by_hour(self._instance, pushed_key(flow), hours=self._windows)
+            for window, record in sorted(pushed.items()):
+                for invocation_id in json_list(record, INVOCATION_IDS):
+                    yield f"  {flow:<17}{window.key}  {invocation_id}"
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
@@ -223,22 +252,13 @@ def _cells(
     collected: dg.EventLogRecord | None, pushed: dg.EventLogRecord | None
 ) -> tuple[str, ...]:
     if collected is None:
-        return ("[red]not collected[/red]", "", "", "", "", "")
+        return ("[red]not collected[/red]", "", "", "", "")
     state = text_metadata(collected, STATE) or ""
     figures = (str(number(collected, "records")), str(number(collected, "omissions")))
     if pushed is None:
-        return (state, *figures, "[red]not settled[/red]", "", "")
-    ids = json_list(pushed, INVOCATION_IDS)
-    shown = [str(invocation_id)[:8] for invocation_id in ids[:IDS_SHOWN]]
-    more = [f"+{len(ids) - IDS_SHOWN}"] if len(ids) > IDS_SHOWN else []
+        return (state, *figures, "[red]not settled[/red]", "")
     batches = number(pushed, "monte_carlo/batches")
-    return (
-        state,
-        *figures,
-        text_metadata(pushed, PUSH_STATUS) or "",
-        str(batches),
-        " ".join([*shown, *more]),
-    )
+    return (state, *figures, text_metadata(pushed, PUSH_STATUS) or "", str(batches))
 
 
 def _say_what_was_sent(

@@ -1,35 +1,35 @@
 """Whether what the gateway received is true: against the manifests' files, against Spark, against the seed's own log.
 
-On purpose it shares no code with what it checks: manifests are read as gzip and JSON, Spark is asked
-through PyHive's own transport, names are put together here.
+On purpose it shares no code with what it checks. Here are the comparisons with the seed's log and the
+verdict; the gateway's events are compared in ``demo_events``, Spark is asked in ``demo_spark``.
 """
 
-# PyHive ships no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
-import gzip
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
 
-from pyhive import hive
-from pyhive.exc import OperationalError
-
+from iomete_mc_assets.cli.demo_events import EventProof, compare
+from iomete_mc_assets.cli.demo_manifests import Manifest, instant, manifests_of, shown_name
+from iomete_mc_assets.cli.demo_spark import Spark, row_counts, unaccounted
 from iomete_mc_assets.cli.environment import Servers
+from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_records import AcceptedEvent
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.windows import HourWindow
 
-Json = dict[str, Any]
 SHOWN = 5
 """Differences printed for each comparison."""
+SHOWN_CHARACTERS = 400
+"""Of one difference."""
+FLOWS: Mapping[str, str] = {
+    "catalog_snapshot": "catalog entries",
+    "observations": "observations",
+    "query_logs": "queries",
+}
 
 
 @dataclass(slots=True)
@@ -40,17 +40,20 @@ class Proof:
     holds: bool = True
 
     def compared(
-        self, what: str, number: int, differences: Sequence[str], *, at_least: int = 1
+        self, what: str, number: int, differences: Sequence[str], *, detail: str = ""
     ) -> None:
-        """Note one comparison; comparing less than ``at_least`` things proves nothing and fails."""
-        fine = not differences and number >= at_least
+        """Note one comparison; comparing nothing proves nothing and fails."""
+        fine = not differences and number > 0
         self.holds = self.holds and fine
+        more = f" ({detail})" if detail else ""
         self.lines.append(
-            f"{'[green]✓[/green]' if fine else '[red]✗[/red]'} {what}: {number} compared, {len(differences)} differ"
+            f"{'✓' if fine else '✗'} {what}: {number} compared{more}, {len(differences)} differ"
         )
-        self.lines += [f"    {difference}" for difference in differences[:SHOWN]]
-        if number < at_least:
-            self.lines.append(f"    expected at least {at_least} to compare")
+        self.lines += [f"    {difference[:SHOWN_CHARACTERS]}" for difference in differences[:SHOWN]]
+        if len(differences) > SHOWN:
+            self.lines.append(f"    and {len(differences) - SHOWN} more")
+        if number == 0:
+            self.lines.append("    nothing was compared, so nothing is proved")
 
 
 def prove(
@@ -70,203 +73,119 @@ def prove(
         gateway: what arrived.
     """
     proof = Proof()
-    newest = windows[-1]
-    metadata = gateway.events("metadata")
-    entries = _latest(_asset(event) for event in metadata if not event.measures)
-    measured = _latest(_asset(event) for event in metadata if event.measures)
-    queries = [_plain(event) for event in gateway.events("querylogs")]
-    _catalog(proof, _records(manifests, "catalog_snapshot", newest), entries)
-    _observations(proof, _records(manifests, "observations", newest), measured)
-    _queries(proof, [q for w in windows for q in _records(manifests, "query_logs", w)], queries)
-    _rows_by_spark(proof, servers, newest, measured)
-    _changes_by_seed(proof, log, newest, measured)
-    _queries_by_seed(proof, log, windows, queries)
+    stored = {flow: manifests_of(manifests, flow) for flow in FLOWS}
+    accepted = {
+        "catalog_snapshot": [e for e in gateway.events("metadata") if not e.measures],
+        "observations": [e for e in gateway.events("metadata") if e.measures],
+        "query_logs": list(gateway.events("querylogs")),
+    }
+    for flow, what in FLOWS.items():
+        events = compare(stored[flow], windows, accepted[flow])
+        proof.compared(
+            f"{what} at the gateway, event by event against manifests and receipts",
+            events.compared,
+            events.differences,
+            detail=_unsent(events),
+        )
+    proof.compared(
+        "queries, each accepted once",
+        len(accepted["query_logs"]),
+        _twice(accepted["query_logs"]),
+    )
+    speaking = {
+        (manifest.flow, manifest.window): manifest
+        for flow in FLOWS
+        for manifest in stored[flow]
+        if manifest.speaks
+    }
+    _by_spark(proof, servers, windows[-1], speaking)
+    hours = [m for window in windows if (m := speaking.get(("observations", window)))]
+    _by_seed(proof, log, speaking.get(("catalog_snapshot", windows[-1])), hours)
+    _queries_by_seed(proof, log, windows, accepted["query_logs"])
     return proof
 
 
-def _records(manifests: Path, flow: str, window: HourWindow) -> list[Json]:
-    """The lines of an hour's current manifest, read without the store's code."""
-    hour = manifests / flow / window.folder
-    manifest = hour / json.loads((hour / "current.json").read_text())["manifest_id"]
-    header = json.loads((manifest / "manifest.json").read_text())
-    lines = [
-        line
-        for part in header["parts"]
-        for line in gzip.decompress((manifest / part["file"]).read_bytes()).splitlines()
-    ]
-    return [json.loads(line) for line in lines]
+def _unsent(events: EventProof) -> str:
+    shown = ", ".join(f"{count} {status}" for status, count in sorted(events.unsent.items()))
+    return f"not sent: {shown}" if shown else ""
 
 
-def _plain(event: AcceptedEvent) -> Json:
-    return dict(event.content)
+def _twice(accepted: Sequence[AcceptedEvent]) -> list[str]:
+    times = Counter(str(event.content["query_id"]) for event in accepted)
+    return [f"{query_id}: accepted {count} times" for query_id, count in times.items() if count > 1]
 
 
-def _asset(event: AcceptedEvent) -> Json:
-    return cast("Json", event.content["relational_asset"])
-
-
-def _latest(assets: Iterable[Json]) -> dict[str, Json]:
-    """The last event of each table, by ``database.schema.name``."""
-    return {".".join(asset["metadata"][part] for part in PARTS): asset for asset in assets}
-
-
-PARTS = ("database", "schema", "name")
-
-
-def _name(record: Json) -> str:
-    """The guide's name for a record's table."""
-    table = record["table"]
-    return ".".join((*table["namespace"], "default", table["table"]))
-
-
-def _catalog(proof: Proof, records: list[Json], sent: Mapping[str, Json]) -> None:
-    expected = {
-        _name(record): {
-            "type": record["kind"].upper(),
-            "fields": [(c["name"], c["type"], c["comment"]) for c in record["columns"]],
-            "description": record["comment"],
-            "view_query": record["view_text"],
-        }
-        for record in records
-    }
-    got = {
-        name: {
-            "type": asset["type"],
-            "fields": [
-                (f["name"], f["type"], f.get("description")) for f in asset.get("fields", [])
-            ],
-            "description": asset["metadata"].get("description"),
-            "view_query": asset["metadata"].get("view_query"),
-        }
-        for name, asset in sent.items()
-    }
-    proof.compared("catalog entries, against the newest manifest", len(got), _apart(expected, got))
-
-
-def _observations(proof: Proof, records: list[Json], sent: Mapping[str, Json]) -> None:
-    expected = {
-        _name(record): _known(
-            rows=record["row_count"], size=record["byte_count"], changed=record["last_data_change"]
-        )
-        for record in records
-        if record["carried_from"] is None
-    }
-    got = {name: _measures(asset) for name, asset in sent.items()}
+def _by_spark(
+    proof: Proof,
+    servers: Servers,
+    window: HourWindow,
+    speaking: Mapping[tuple[str, HourWindow], Manifest],
+) -> None:
+    catalog = speaking.get(("catalog_snapshot", window))
+    observations = speaking.get(("observations", window))
+    if catalog is None or observations is None:
+        proof.compared(f"hour {window.key}, against Spark", 0, ["it has no manifest"])
+        return
+    with closing(Spark(servers.lakehouse)) as spark:
+        listed, passed_over = unaccounted(spark, catalog)
+        counted, rows, differences = row_counts(spark, catalog, observations)
     proof.compared(
-        "observations, against the newest manifest", len(got), _apart(_without_empty(expected), got)
+        "tables in the newest manifest, against Spark's SHOW TABLES", listed, passed_over
+    )
+    proof.compared(
+        "row counts in the newest manifest, against Spark's count(*) AS OF the hour's end",
+        counted,
+        differences,
+        detail=f"{rows:,} rows",
     )
 
 
-def _measures(asset: Json) -> Json:
-    volume, freshness = asset.get("volume", {}), asset.get("freshness", {})
-    changed = freshness.get("last_update_time")
-    return _known(rows=volume.get("row_count"), size=volume.get("byte_count"), changed=changed)
-
-
-def _known(*, rows: int | None, size: int | None, changed: str | None) -> Json:
-    instant = None if changed is None else datetime.fromisoformat(changed)
-    figures = {"rows": rows, "bytes": size, "changed": instant}
-    return {name: figure for name, figure in figures.items() if figure is not None}
-
-
-def _without_empty(expected: dict[str, Json]) -> dict[str, Json]:
-    """A table of which nothing is known has no event."""
-    return {name: figures for name, figures in expected.items() if figures}
-
-
-def _queries(proof: Proof, records: list[Json], sent: list[Json]) -> None:
-    expected = {
-        record["query_id"]: (
-            record["text"],
-            datetime.fromisoformat(record["started_at"]),
-            datetime.fromisoformat(record["ended_at"]),
-            record["user"],
-        )
-        for record in records
-    }
-    got = {
-        event["query_id"]: (
-            event["query_text"],
-            datetime.fromisoformat(event["start_time"]),
-            datetime.fromisoformat(event["end_time"]),
-            event.get("user"),
-        )
-        for event in sent
-    }
-    hours = {query_id: query for query_id, query in got.items() if query_id in expected}
-    twice = [f"{i}: accepted {n} times" for i, n in _counted(sent).items() if n > 1]
-    differences = [*_apart(expected, hours), *twice]
-    proof.compared("queries, against the manifests", len(hours), differences)
-
-
-def _counted(events: list[Json]) -> Counter[str]:
-    return Counter(event["query_id"] for event in events)
-
-
-def _rows_by_spark(
-    proof: Proof, servers: Servers, window: HourWindow, sent: Mapping[str, Json]
+def _by_seed(
+    proof: Proof, log: SeedLog, catalog: Manifest | None, hours: Sequence[Manifest]
 ) -> None:
-    """Ask Spark itself for every row count that was sent."""
-    address = urlsplit(servers.lakehouse.url)
-    session = hive.connect(
-        address.hostname,
-        address.port,
-        scheme="http",
-        username=servers.lakehouse.user,
-        password=servers.lakehouse.token,
-    )
-    differences: list[str] = []
-    asked = 0
-    with closing(session):
-        for name, asset in sorted(sent.items()):
-            rows = asset.get("volume", {}).get("row_count")
-            if rows is None:
-                continue
-            counted = _counted_by_spark(session, asset["metadata"], window)
-            asked += 1
-            if counted != rows:
-                differences.append(f"{name}: {rows} sent, Spark counts {counted}")
-    proof.compared("row counts, against Spark's count(*) AS OF the hour's end", asked, differences)
+    """Rows and last data change of every table that is in the newest catalog, in every hour."""
+    listed = {shown_name(record) for record in catalog.records} if catalog else set[str]()
+    tables = [table for table in log.tables if table.shown in listed]
+    rows, changes = _Compared(), _Compared()
+    for manifest in hours:
+        observed = {shown_name(r): r for r in manifest.records if r["carried_from"] is None}
+        for table in tables:
+            record, end = observed.get(table.shown, {}), manifest.window.end
+            changed = record.get("last_data_change")
+            rows.hold(manifest, table, record.get("row_count"), log.rows_as_of(table, end))
+            changes.hold(
+                manifest, table, changed and instant(changed), log.last_change_as_of(table, end)
+            )
+    for what, compared in (("row counts", rows), ("last data changes", changes)):
+        proof.compared(
+            f"{what} in the manifests of {len(hours)} hours, against the seed's own log",
+            compared.number,
+            compared.differences,
+        )
 
 
-def _counted_by_spark(session: hive.Connection, table: Json, window: HourWindow) -> int:
-    """Rows just before the hour's end: the hour is half-open, AS OF includes its instant."""
-    quoted = f"`{table['database']}`.`{table['name']}`"
-    as_of = f"TIMESTAMP AS OF timestamp_millis({window.end_ms - 1})"
-    with closing(session.cursor()) as cursor:
-        try:
-            cursor.execute(f"SELECT count(*) FROM {quoted} {as_of}")
-        except OperationalError as error:
-            # Spark cannot travel through a table without any snapshot; such a table has no rows
-            if "Cannot find a snapshot older than" not in str(error):
-                raise
-            cursor.execute(f"SELECT count(*) FROM {quoted}.snapshots")
-            written = cursor.fetchone()
-            return 0 if written == (0,) else -1
-        row = cursor.fetchone()
-        return -1 if row is None else row[0]
+@dataclass(slots=True)
+class _Compared:
+    """What manifests say of tables, against what happened."""
 
+    number: int = 0
+    differences: list[str] = field(default_factory=list[str])
 
-def _changes_by_seed(
-    proof: Proof, log: SeedLog, window: HourWindow, sent: Mapping[str, Json]
-) -> None:
-    differences: list[str] = []
-    compared = 0
-    for table in log.tables:
-        name = ".".join((*table.namespace, "default", table.table))
-        asset = sent.get(name) if table.catalog == "spark_catalog" else None
-        if asset is None or "freshness" not in asset:
-            continue
-        told = datetime.fromisoformat(asset["freshness"]["last_update_time"])
-        happened = log.last_change_as_of(table, window.end)
-        compared += 1
+    def hold(
+        self, manifest: Manifest, table: TableId, told: object | None, happened: object | None
+    ) -> None:
+        """Hold one figure against the truth; only an omission may leave a known one out."""
+        if told is None and (happened is None or table.shown in manifest.omitted):
+            return
+        self.number += 1
         if told != happened:
-            differences.append(f"{name}: {told} sent, it happened {happened}")
-    proof.compared("last data changes, against the seed's own log", compared, differences)
+            self.differences.append(
+                f"{manifest.shown} {table.shown}: it says {told}, it was {happened}"
+            )
 
 
 def _queries_by_seed(
-    proof: Proof, log: SeedLog, windows: Sequence[HourWindow], sent: list[Json]
+    proof: Proof, log: SeedLog, windows: Sequence[HourWindow], accepted: Sequence[AcceptedEvent]
 ) -> None:
     happened: Counter[tuple[str, datetime | None]] = Counter(
         (statement.text, statement.ended_at)
@@ -275,21 +194,10 @@ def _queries_by_seed(
         if statement.role == "query"
     )
     told: Counter[tuple[str, datetime | None]] = Counter(
-        (event["query_text"], ended)
-        for event in sent
-        if windows[0].start
-        <= (ended := datetime.fromisoformat(event["end_time"]))
-        < windows[-1].end
+        (event.content["query_text"], ended)
+        for event in accepted
+        if windows[0].start <= (ended := instant(event.content["end_time"])) < windows[-1].end
     )
     differences = [f"missing: {text[:60]}" for text, _ in (happened - told).elements()]
     differences += [f"invented: {text[:60]}" for text, _ in (told - happened).elements()]
     proof.compared("queries, against the seed's own log", told.total(), differences)
-
-
-def _apart(expected: Mapping[str, object], got: Mapping[str, object]) -> list[str]:
-    """Every key whose two values differ, with what is missing and what is too much."""
-    return [
-        f"{key}: expected {expected.get(key)}, gateway has {got.get(key)}"
-        for key in sorted(expected.keys() | got.keys())
-        if expected.get(key) != got.get(key)
-    ]

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from iomete_mc_assets.cli.environment import demo_environment, prepare_dagster_home, start_servers
+from iomete_mc_assets.cli.environment import decide, prepare_dagster_home, start_servers
 from iomete_mc_assets.cli.steps import Steps
+from iomete_mc_assets.sandbox.commands import command
 
 PORTS = range(3000, 3100)
 """Dagster's own port and what follows it."""
@@ -23,26 +24,22 @@ def run_dev(home: Path, *, port: int | None) -> None:
     """
     console = Console()
     if not (home / "manifests" / "store.json").exists():
-        msg = f"There is no demo below {home}. Run `make demo` (or `iomete-mc demo`) first."
+        msg = f"There is no demo below {home}. Run `{command('demo', home=home)}` first."
         raise click.ClickException(msg)
     chosen = _free_port(range(port, port + 1) if port else PORTS)
-    servers = start_servers(home, Steps(console))
-    environment = {**os.environ, **demo_environment(home, servers), "PYTHONWARNINGS": "ignore"}
-    prepare_dagster_home(home)
+    steps = Steps(console)
+    servers = start_servers(home, steps)
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    steps.not_used(decide(environment, home, servers))
+    stop = command("sandbox stop", home=home)
+    os.chdir(prepare_dagster_home(home))  # elsewhere Dagster warns of the dagster.yaml it passes by
     console.print(
-        f"\nDagster UI: [bold]http://127.0.0.1:{chosen}[/bold]   (Ctrl-C stops it; "
-        "`iomete-mc sandbox stop` stops lakehouse and gateway)\n"
+        f"\nDagster UI: [bold]http://127.0.0.1:{chosen}[/bold] in a few seconds (Ctrl-C stops it)"
     )
+    console.print(f"`{stop}` stops lakehouse and gateway.\n", markup=False, soft_wrap=True)
     dagster = Path(sys.executable).with_name("dagster")
-    arguments = ["dev", "-h", "127.0.0.1", "-p", str(chosen), *location()]
+    arguments = ["dev", "-h", "127.0.0.1", "-p", str(chosen), "-w", "workspace.yaml"]
     os.execve(dagster, [str(dagster), *arguments], environment)  # noqa: S606 - our own interpreter's dagster
-
-
-def location() -> list[str]:
-    """How Dagster finds the definitions: the checkout's own workspace, else the installed module."""
-    if Path("pyproject.toml").exists() and Path("workspace.yaml").exists():
-        return []
-    return ["-m", "iomete_mc_assets.definitions"]
 
 
 def _free_port(ports: range) -> int:

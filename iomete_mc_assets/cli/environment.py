@@ -1,17 +1,28 @@
 """The demo's world: its two servers, its Dagster home, and the variables that point everything at them."""
 
+import fcntl
+import os
 import shutil
+from collections.abc import Generator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 
+from iomete_mc_assets import settings
 from iomete_mc_assets.cli.steps import Steps
-from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
+from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.sandbox import commands, gateway_process, lakehouse, seed, seed_log
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
+from iomete_mc_assets.warehouse import address
 
 QUERY_LOG_TABLE = "spark_catalog.ops.query_history"
+SETTINGS_BEGIN = ("IOMETE_", "MCD_")
+"""How every variable that we or pycarlo read begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +31,36 @@ class Servers:
 
     lakehouse: RunningLakehouse
     gateway: Connection
+
+
+@contextmanager
+def alone(home: Path) -> Generator[None]:
+    """Hold a home against other commands that start, seed or collect there; the system frees it at our end.
+
+    Raises:
+        SandboxError: another one is at work.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "busy.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            elsewhere = commands.command("demo", home=home.with_name(f"{home.name}-2"))
+            msg = (
+                f"Another demo or sandbox start ({lock.read()}) is at work below {home}. "
+                f"Wait for its end, or run this one in a folder of its own: `{elsewhere}`."
+            )
+            raise SandboxError(msg) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        yield
+
+
+def cut_off(home: Path) -> bool:
+    """Whether the shop is half a shop, because its seeding was interrupted."""
+    return seed.cut_off(lakehouse_state(home))
 
 
 def outlived(home: Path, now: datetime) -> bool:
@@ -38,16 +79,23 @@ def gateway_state(home: Path) -> Path:
     return home / "gateway"
 
 
-def start_servers(home: Path, steps: Steps) -> Servers:
+def start_servers(home: Path, steps: Steps, *, port: int | None = None) -> Servers:
     """Both servers; what runs already is used as it is.
 
+    Args:
+        home: the demo's folder.
+        steps: says how it goes.
+        port: of the lakehouse; None takes the one it had before, or a free one.
+
     Raises:
-        SandboxError: something is missing; the message says what to install or free.
+        SandboxError: something is missing or taken; the message says what to install or free.
     """
     with steps.step("gateway", "Monte Carlo gateway"):
         gateway = gateway_process.start(gateway_state(home))
     with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
-        running = lakehouse.start(lakehouse_state(home))
+        running = lakehouse.start(lakehouse_state(home), port=port)
+    # its former port may be taken by now; the folder says that it is the same lakehouse
+    ManifestStore.moved(str(home / "manifests"), host=address.parse(running.url).shown)
     return Servers(lakehouse=running, gateway=gateway)
 
 
@@ -58,6 +106,19 @@ def stop_servers(home: Path) -> list[str]:
         "gateway": gateway_process.stop(gateway_state(home)),
     }
     return [name for name, was_running in ran.items() if was_running]
+
+
+def forget(home: Path) -> None:
+    """Stop both servers and remove what a demo wrote; the folder may hold more than that."""
+    stop_servers(home)
+    seed.remove_data(lakehouse_state(home))  # first: should we be cut off, the next start knows
+    for folder in (
+        lakehouse_state(home),
+        gateway_state(home),
+        home / "manifests",
+        home / "dagster",
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
@@ -71,7 +132,10 @@ def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
 
 def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     """Variables for everything that runs on the demo; secrets are in here, so never print it."""
+    log = seed_log.read(lakehouse_state(home))
     return {
+        # the shop's first hour: with a year of empty partitions the demo's would be a hair's breadth
+        **({settings.IOMETE_MC_START.name: log.first.key} if log else {}),
         "DAGSTER_HOME": str(home / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "IOMETE_URL": servers.lakehouse.url,
@@ -89,10 +153,34 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     }
 
 
-def prepare_dagster_home(home: Path) -> None:
-    """The demo's Dagster home, with the project's own dagster.yaml where there is one."""
+def decide(environment: MutableMapping[str, str], home: Path, servers: Servers) -> list[str]:
+    """Point an environment at the demo, and take every other setting out of it.
+
+    Returns:
+        The names of the settings that were there and count no more, sorted.
+    """
+    decided = demo_environment(home, servers)
+    others = sorted(
+        name
+        for name, value in environment.items()
+        if name.startswith(SETTINGS_BEGIN) and value != decided.get(name)
+    )
+    for name in others:
+        del environment[name]
+    environment.update(decided)
+    return others
+
+
+WORKSPACE = """load_from:
+  - python_module: {module_name: iomete_mc_assets.definitions, location_name: iomete_mc_assets}
+"""
+
+
+def prepare_dagster_home(home: Path) -> Path:
+    """The demo's Dagster home: what to load, and the dagster.yaml that the project recommends."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    project = Path("dagster.yaml")
-    if project.exists():
-        shutil.copyfile(project, folder / "dagster.yaml")
+    recommended = resources.files("iomete_mc_assets.cli") / "dagster.yaml"
+    (folder / "dagster.yaml").write_bytes(recommended.read_bytes())
+    (folder / "workspace.yaml").write_text(WORKSPACE)
+    return folder

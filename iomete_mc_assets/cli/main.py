@@ -33,7 +33,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Collect, push and check hours of a real local lakehouse.")
 @home_option
 @click.option(
     "--hours", type=click.IntRange(1, 24), default=6, show_default=True, help="Hours to collect."
@@ -52,7 +52,7 @@ def demo(home: Path, hours: int, *, fresh: bool) -> None:
     raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh))
 
 
-@main.command()
+@main.command(short_help="Serve the Dagster UI on the demo's data.")
 @home_option
 @click.option(
     "--port",
@@ -60,7 +60,7 @@ def demo(home: Path, hours: int, *, fresh: bool) -> None:
     help="Port of the UI; a free one from 3000 on by default.",
 )
 def dev(home: Path, port: int | None) -> None:
-    """Open the Dagster UI on the demo's data, with sensors and schedules switched on."""
+    """Serve the Dagster UI on the demo's data, with sensors and schedules switched on."""
     from iomete_mc_assets.cli.dev import run_dev  # noqa: PLC0415 - only this command needs it
 
     run_dev(home.absolute(), port=port)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from iomete_mc_assets.sandbox.commands import DEFAULT_HOME
 from iomete_mc_assets.windows import HourWindow
 
 home_option = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".demo"),
+    default=DEFAULT_HOME,
     show_default=True,
     help="Folder of the demo's lakehouse, gateway, manifests and Dagster instance.",
 )

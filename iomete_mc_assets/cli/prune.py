@@ -14,7 +14,7 @@ from iomete_mc_assets.operations.prune import prunable as found_prunable
 from iomete_mc_assets.operations.prune import prune as remove
 
 
-@click.command()
+@click.command(short_help="Remove the records of old, settled hours.")
 @click.option(
     "--older-than-days",
     "days",

@@ -8,7 +8,6 @@ from datetime import datetime
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from iomete_mc_assets import settings
 from iomete_mc_assets.cli.options import partition_argument
@@ -22,7 +21,7 @@ SHOWN = 20
 """Receipts, refusals and doubts of a plan on the terminal; ``--json`` has all."""
 
 
-@click.command()
+@click.command(short_help="Tell what became of an hour, e.g. 2026-11-21-05:00.")
 @partition_argument
 @click.option("--flow", type=click.Choice(sorted(RECORD_TYPES)), help="Only this flow.")
 @click.option("--json", "as_objects", is_flag=True, help="One JSON list for programs.")
@@ -36,12 +35,15 @@ def receipts(partition: HourWindow, flow: Flow | None, *, as_objects: bool) -> N
     told = list(told_of(store, partition, (flow,) if flow else RECORD_TYPES))
     if as_objects:
         click.echo(json.dumps([as_json(one) for one in told], indent=2))
-    console = Console()
+    console = Console(soft_wrap=True)  # ids are there to be copied: nothing is cut at the window
     if not as_objects:
         for one in told:
             _show(console, one)
     if not told:
-        msg = f"Nothing was collected of {partition.key} in the manifest store at {store.root}."
+        msg = (
+            f"Nothing was collected of {partition.key} in the manifest store at {store.root}. "
+            "Check IOMETE_MC_MANIFESTS, or materialise that partition of an iomete/ asset in Dagster."
+        )
         raise click.ClickException(msg)
 
 
@@ -49,18 +51,20 @@ def _show(console: Console, told: Told) -> None:
     header = told.header
     speaks = "" if told.speaks else " (another manifest speaks for the hour)"
     console.print(f"[bold]{header.flow} {header.window.key}[/bold] manifest {header.manifest_id}")
-    why = f": {escape(header.reason)}" if header.reason else ""
     console.print(
-        f"  {header.state}{why}, {header.records} records, "
+        f"  {header.state}, {_count(header.records, 'record')}, "
         f"collected {_shown(header.collected_at)}{speaks}"
     )
+    if header.reason:
+        console.print(f"  {escape(header.reason)}")
     if not told.sendings:
         console.print("  never pushed")
     for sending in told.sendings:
-        _show_sending(console, sending)
+        _show_sending(console, sending, known=header.reason)
 
 
-def _show_sending(console: Console, sending: Sending) -> None:
+def _show_sending(console: Console, sending: Sending, *, known: str | None) -> None:
+    """One destination; ``known`` is the manifest's reason, which need not be said twice."""
     console.print(f"  to destination {sending.destination}")
     for attempt in sending.attempts:
         _show_attempt(console, attempt)
@@ -69,7 +73,7 @@ def _show_sending(console: Console, sending: Sending) -> None:
         console.print("    [red]not settled[/red]: push the hour again")
         return
     counts = ", ".join(f"{count} {status}" for status, count in settled.counts.items())
-    why = f" ({escape(settled.reason)})" if settled.reason else ""
+    why = f" ({escape(settled.reason)})" if settled.reason not in (None, known) else ""
     console.print(
         f"    [bold]{settled.word}[/bold]{why}: {counts or 'no records'}; "
         f"settled {_shown(settled.settled_at)} by run {settled.run_id}"
@@ -83,16 +87,13 @@ def _show_attempt(console: Console, attempt: Attempt) -> None:
         events = sum(batch.events for batch in plan.batches)
         left_out = "".join(f", {count} {status}" for status, count in plan.left_out.items())
         console.print(
-            f"    plan {attempt.number}{forced}: {events} events in {len(plan.batches)} batches{left_out}; "
+            f"    plan {attempt.number}{forced}: {_count(events, 'event')} in {_count(len(plan.batches), 'batch', 'batches')}{left_out}; "
             f"planned {_shown(plan.planned_at)} by run {plan.run_id}"
         )
     rows = list(_rows(attempt))
-    if not rows:
-        return
-    table = Table(box=None, padding=(0, 2, 0, 6), show_header=False)
-    for row in rows[:SHOWN]:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    width = max((len(fate) for _, fate, _ in rows[:SHOWN]), default=0)
+    for at, fate, said in rows[:SHOWN]:
+        console.print(f"      {at}  {fate:{width}}  {escape(said)}")
     if len(rows) > SHOWN:
         console.print(f"      and {len(rows) - SHOWN} more; --json has all")
 
@@ -100,7 +101,7 @@ def _show_attempt(console: Console, attempt: Attempt) -> None:
 def _rows(attempt: Attempt) -> Iterator[tuple[str, str, str]]:
     """When, what became of which records, and the invocation id or the reason."""
     for doubt in (doubt for run in attempt.doubts for doubt in run.pieces):
-        fate = f"{len(doubt.ordinals)} without an answer, sent {doubt.sends} times"
+        fate = f"{len(doubt.ordinals)} without an answer, sent {_count(doubt.sends, 'time')}"
         yield _shown(doubt.last_at), fate, doubt.reason
     for refusal in attempt.refusals:
         fate = f"{len(refusal.ordinals)} refused, HTTP {refusal.status}"
@@ -108,6 +109,10 @@ def _rows(attempt: Attempt) -> Iterator[tuple[str, str, str]]:
     for receipt in attempt.receipts:
         fate = f"{len(receipt.ordinals)} accepted, {receipt.bytes} bytes"
         yield _shown(receipt.accepted_at), fate, receipt.invocation_id
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _shown(instant: datetime) -> str:

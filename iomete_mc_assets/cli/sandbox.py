@@ -10,7 +10,7 @@ from iomete_mc_assets.cli.options import home_option
 quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 
 
-@click.group()
+@click.group(short_help="Start and stop the local lakehouse and gateway.")
 def sandbox() -> None:
     """A real local lakehouse (Spark, Iceberg) with a small shop, and a local Monte Carlo gateway."""
 
@@ -29,10 +29,10 @@ def start(home: Path, port: int | None, *, no_seed: bool, fresh: bool, quiet: bo
     """Start both servers, or find them running, and say how to connect."""
     from iomete_mc_assets.cli.sandbox_start import run_start  # noqa: PLC0415 - loads the drivers
 
-    run_start(home.absolute(), port=port, seeded=not no_seed, fresh=fresh, quiet=quiet)
+    run_start(home.absolute(), port=port, to_seed=not no_seed, fresh=fresh, quiet=quiet)
 
 
-@sandbox.command()
+@sandbox.command(short_help="Say what runs and how to reach it.")
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
 def status(home: Path, *, as_json: bool) -> None:

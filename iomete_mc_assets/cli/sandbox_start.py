@@ -6,7 +6,14 @@ from typing import TypedDict
 from rich.console import Console
 
 from iomete_mc_assets import clock
-from iomete_mc_assets.cli.environment import gateway_state, lakehouse_state
+from iomete_mc_assets.cli.environment import (
+    alone,
+    cut_off,
+    gateway_state,
+    lakehouse_state,
+    seeded,
+    start_servers,
+)
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
 
@@ -72,8 +79,8 @@ def shown(state: Found) -> str:
     return "\n".join(lines)
 
 
-def run_start(home: Path, *, port: int | None, seeded: bool, fresh: bool, quiet: bool) -> None:
-    """Start both servers and print how to reach them.
+def run_start(home: Path, *, port: int | None, to_seed: bool, fresh: bool, quiet: bool) -> None:
+    """Start both servers and print how to reach them; a seed that was cut off is removed first.
 
     Raises:
         SandboxError: something is missing or taken; the message says what to do.
@@ -81,16 +88,15 @@ def run_start(home: Path, *, port: int | None, seeded: bool, fresh: bool, quiet:
     """
     steps = Steps(Console(quiet=quiet))
     state = lakehouse_state(home)
-    if fresh:
-        with steps.step("fresh", "earlier data removed"):
-            lakehouse.stop(state)
-            seed.remove_data(state)
-    with steps.step("gateway", "Monte Carlo gateway"):
-        gateway_process.start(gateway_state(home))
-    with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
-        running = lakehouse.start(state, port=port)
-    if seeded and seed_log.read(state) is None:
-        with steps.step("seed", "small shop with 24 hours of history seeded"):
-            seed.seed(running, now=clock.now())
+    with alone(home):
+        if cut_off(home):
+            steps.note("An earlier seed was cut off: what it left is removed.")
+        if fresh or cut_off(home):
+            with steps.step("fresh", "earlier data removed"):
+                lakehouse.stop(state)
+                seed.remove_data(state)
+        servers = start_servers(home, steps, port=port)
+        if to_seed:
+            seeded(servers, clock.now(), steps)
     if not quiet:
         steps.console.print(shown(found(home)), soft_wrap=True, markup=False, highlight=False)

@@ -1,7 +1,7 @@
 """Progress of long commands: one line a step with its seconds. Knows nothing of what the steps do."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -23,6 +23,8 @@ class Steps:
     def step(self, name: str, what: str) -> Generator[None]:
         """Time one step; it is printed as failed when it raises."""
         begun = time.monotonic()
+        if not self.console.is_terminal:  # nothing moves there, so the beginning is a line too
+            self.console.print(f"  {what} ...")
         with self.console.status(f"{what} ..."):
             try:
                 yield
@@ -34,4 +36,9 @@ class Steps:
 
     def note(self, text: str) -> None:
         """A line between steps."""
-        self.console.print(f"  {text}")
+        self.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def not_used(self, names: Sequence[str]) -> None:
+        """Name the user's settings that the demo does not take; nothing where there are none."""
+        if names:
+            self.note(f"Not used: your {', '.join(names)}; the demo decides every setting itself.")

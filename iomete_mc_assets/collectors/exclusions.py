@@ -7,7 +7,8 @@ from typing import Literal
 
 from iomete_mc_assets.records import TableId
 
-Exclusion = Literal["temporary view", "system database", "pattern", "opted out"]
+Exclusion = Literal["temporary view", "system database", "pattern", "opted out", "other catalog"]
+"""``other catalog``: of a catalog that was configured once and is not any more."""
 SYSTEM_DATABASES = ("iomete_system_db", "global_temp", "information_schema", "sys*")
 """Left out in every catalog. Source: IOMETE's own collector."""
 
@@ -18,9 +19,16 @@ class Exclusions:
 
     Attributes:
         patterns: globs over ``catalog.database.table``, compared without case.
+        catalogs: those configured; empty leaves none out.
     """
 
     patterns: tuple[str, ...] = ()
+    catalogs: tuple[str, ...] = ()
+
+    def has_catalog(self, catalog: str) -> bool:
+        """Whether a catalog is a configured one, compared without case."""
+        configured = {name.casefold() for name in self.catalogs}
+        return not configured or catalog.casefold() in configured
 
     def of_namespace(self, namespace: Sequence[str]) -> Exclusion | None:
         """Why a namespace and everything below it is left out; None when it is not."""
@@ -30,6 +38,8 @@ class Exclusions:
 
     def of_table(self, table: TableId) -> Exclusion | None:
         """Why a table or view is left out by its name; None when it is not."""
+        if not self.has_catalog(table.catalog):
+            return "other catalog"
         shown = table.shown.casefold()
         matched = any(fnmatchcase(shown, pattern.casefold()) for pattern in self.patterns)
         return "pattern" if matched else None

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.records import Observation, TableEntry
 from iomete_mc_assets.windows import HourWindow
 
@@ -21,6 +22,14 @@ class EarlierInput:
     manifest_id: str
     window: HourWindow
     observations: tuple[Observation, ...]
+
+
+def within(scope: Exclusions, earlier: EarlierInput | None) -> EarlierInput | None:
+    """The same without tables that are left out now: they were not dropped, and nobody asks for them."""
+    if earlier is None:
+        return None
+    kept = (one for one in earlier.observations if scope.of_table(one.table) is None)
+    return replace(earlier, observations=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from iomete_mc_assets.collectors.exclusions import Exclusion, Exclusions
 from iomete_mc_assets.collectors.history import (
     Beginning,
     History,
@@ -31,6 +32,8 @@ class CatalogInput:
         window: that manifest's hour; None for a survey of our own.
         collected_at: when the catalogs were listed.
         omissions: what the listing could not tell.
+        listed: catalogs that were listed; empty where those are the configured ones.
+        excluded: why entries were left out afterwards, one each.
     """
 
     manifest_id: str | None
@@ -38,11 +41,33 @@ class CatalogInput:
     collected_at: datetime
     entries: tuple[TableEntry, ...]
     omissions: tuple[Omission, ...] = ()
+    listed: tuple[str, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
 
     @property
     def iceberg(self) -> Iterator[TableEntry]:
         """The tables that can be observed."""
         return (entry for entry in self.entries if entry.format == "iceberg" and entry.state)
+
+    def within(self, scope: Exclusions) -> "CatalogInput":
+        """The same under the settings of today, which may name other catalogs than those of its day."""
+        kinds = {entry.table: scope.of_table(entry.table) for entry in self.entries}
+        omissions = [one for one in self.omissions if scope.has_catalog(one.scope.split(".")[0])]
+        listed = Exclusions(catalogs=self.listed)
+        for catalog in scope.catalogs:
+            if not listed.has_catalog(catalog):
+                reason = "the catalog of that hour was listed before IOMETE_CATALOGS named it"
+                omissions.append(
+                    Omission(
+                        scope=catalog, question="list tables", kind="unknowable", reason=reason
+                    )
+                )
+        return replace(
+            self,
+            entries=tuple(entry for entry in self.entries if kinds[entry.table] is None),
+            omissions=tuple(omissions),
+            excluded=tuple(kind for kind in kinds.values() if kind is not None),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

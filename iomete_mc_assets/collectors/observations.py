@@ -5,11 +5,12 @@ Rows are understood in ``history``, and ``observation_reads`` decides which tabl
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from iomete_mc_assets.collectors import catalog_snapshot
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.history import (
     Beginning,
     Existed,
@@ -24,7 +25,12 @@ from iomete_mc_assets.collectors.history import (
 )
 from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
 from iomete_mc_assets.collectors.limits import Asker, too_many, unanswered
-from iomete_mc_assets.collectors.observation_memory import EarlierInput, Memory, Remembered
+from iomete_mc_assets.collectors.observation_memory import (
+    EarlierInput,
+    Memory,
+    Remembered,
+    within,
+)
 from iomete_mc_assets.collectors.observation_reads import (
     CatalogInput,
     Reading,
@@ -58,10 +64,12 @@ class ObservationConfig:
     Attributes:
         unreadable_percent: 0 to 100; an hour fails above it (three tables are always tolerated).
         batch_tables: tables a statement, at least 1; about 10 was the fastest where it was measured.
+        exclusions: what is left out of stored catalogs too, which were listed under settings of their day.
     """
 
     unreadable_percent: float = 5
     batch_tables: int = 10
+    exclusions: Exclusions = field(default_factory=Exclusions)
 
 
 def own_survey(warehouse: Warehouse, *, config: CatalogConfig, now: datetime) -> CatalogInput:
@@ -107,9 +115,10 @@ def collect(
     ordered = sorted(set(windows))
     closed = [window for window in ordered if window.end <= now]
     asker = Asker(warehouse)
-    memory = Memory.of(earlier)
+    scope = config.exclusions
+    memory = Memory.of(within(scope, earlier))
     try:
-        catalogs = _catalogs(closed, catalog_for, survey)
+        catalogs = _catalogs(closed, catalog_for, survey, scope)
         reader = HistoryReader(asker, batch_tables=config.batch_tables)
         reading = read(reader, catalogs, memory) if catalogs else None
     except IometeMcError as error:
@@ -121,7 +130,7 @@ def collect(
         if reading is None or window not in catalogs:
             yield window, _too_soon(window)
             continue
-        hour = _Hour(window, catalogs[window], reading, memory, own(window))
+        hour = _Hour(window, catalogs[window], reading, memory, within(scope, own(window)))
         hour.decide()
         yield window, _answer(hour, earlier, config=config, now=now, statements=asker.statements)
         asker.statements = 0  # the range's statements stand with its first hour
@@ -139,6 +148,7 @@ def _catalogs(
     windows: Iterable[HourWindow],
     catalog_for: Callable[[HourWindow], CatalogInput | None],
     survey: Callable[[], CatalogInput],
+    scope: Exclusions,
 ) -> dict[HourWindow, CatalogInput]:
     surveyed: CatalogInput | None = None
     catalogs: dict[HourWindow, CatalogInput] = {}
@@ -147,7 +157,7 @@ def _catalogs(
         if catalog is None:
             surveyed = surveyed or survey()
             catalog = surveyed
-        catalogs[window] = catalog
+        catalogs[window] = catalog.within(scope)
     return catalogs
 
 
@@ -173,7 +183,7 @@ class _Hour:
         self.observed: dict[TableId, Observation] = {}
         self.carried: dict[TableId, Observation] = {}
         self.omissions: list[Omission] = list(catalog.omissions)
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(f"excluded: {kind}" for kind in catalog.excluded)
         self.failures: list[Omission] = []
 
     def decide(self) -> None:

@@ -50,7 +50,7 @@ def build_definitions(
         assets = [*collected_assets(hours), *pushed_assets(hours)]
     return dg.Definitions(
         assets=assets,
-        asset_checks=checks(),
+        asset_checks=checks(hours),
         jobs=jobs(),
         sensors=[push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS],
         schedules=schedules(seen, status=schedule_status),

@@ -26,16 +26,20 @@ SETTLE_WITHIN = timedelta(minutes=20)
 """A push follows its materialisation within a sensor interval and a short run."""
 COLLECT_WITHIN = timedelta(minutes=110)
 """After an hour's end: the query log's minute is 35, its gap filler's 50, plus an hour of grace."""
+READ_NEXT = (
+    "Is IOMETE_MC_MANIFESTS the store this Dagster instance collects into, and can it be read? Restore the "
+    "file, or collect the hour again; pushes of the hour fail until then."
+)
 TROUBLED = ("partly_refused", "refused", "in_doubt")
 
 
-def checks() -> list[dg.AssetChecksDefinition]:
-    """All of them."""
+def checks(hours: dg.PartitionsDefinition[str]) -> list[dg.AssetChecksDefinition]:
+    """All of them, on assets of these partitions."""
     return [
         *(_manifest_complete(flow) for flow in FLOWS),
         *(_collected_on_time(flow) for flow in FLOWS),
         *(_newest_hour_pushed(flow) for flow in FLOWS),
-        *(_nothing_left_failed(flow) for flow in FLOWS),
+        *(_nothing_left_failed(flow, hours) for flow in FLOWS),
         *(_everything_accepted(flow) for flow in FLOWS),
     ]
 
@@ -65,7 +69,11 @@ def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
         if not newest:
             return _result("No hour was collected in the last 24 hours.", "")
         window = max(newest)
-        header = manifests.open().header(flow, window, manifest_id(newest[window]) or "")
+        try:
+            header = manifests.open().header(flow, window, manifest_id(newest[window]) or "")
+        except Exception as error:  # noqa: BLE001 - object stores' clients raise errors of their own
+            problem = f"What {flow} said of {window.key} cannot be read: {error}"
+            return _result(f"{problem} {READ_NEXT}", "", hour=window.key)
         unreadable = header.omissions.counts.get("unreadable", 0)
         unsettled = header.state == "partial" and not header.omissions.total
         unwanted = header.reason == NO_SOURCE
@@ -142,7 +150,9 @@ def _newest_hour_pushed(flow: Flow) -> dg.AssetChecksDefinition:
     return newest_hour_pushed
 
 
-def _nothing_left_failed(flow: Flow) -> dg.AssetChecksDefinition:
+def _nothing_left_failed(
+    flow: Flow, hours: dg.PartitionsDefinition[str]
+) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=pushed_key(flow),
         name="nothing_left_failed",
@@ -151,7 +161,7 @@ def _nothing_left_failed(flow: Flow) -> dg.AssetChecksDefinition:
     def nothing_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         windows = _recent(clock.now())
         statuses = context.instance.get_status_by_partition(
-            pushed_key(flow), [window.key for window in windows], _partitions(context, flow)
+            pushed_key(flow), [window.key for window in windows], hours
         )
         failed = sorted(
             key
@@ -203,11 +213,3 @@ def _recent(now: datetime) -> list[HourWindow]:
 
 def _hours(age: timedelta) -> str:
     return f"{age.total_seconds() / 3600:.1f} hours"
-
-
-def _partitions(context: dg.AssetCheckExecutionContext, flow: Flow) -> dg.PartitionsDefinition[str]:
-    definition = context.repository_def.assets_defs_by_key[pushed_key(flow)].partitions_def
-    if definition is None:
-        msg = f"{pushed_key(flow).to_user_string()} has no partitions"
-        raise dg.DagsterInvariantViolationError(msg)
-    return definition

@@ -189,9 +189,10 @@ class NamedManifests(Mapping[HourWindow, str]):
         named, store_id = manifest_id(record), text_metadata(record, STORE_ID)
         if store_id is not None and store_id != self._store.store_id:
             msg = (
-                f"{self._key.to_user_string()} {record.partition_key}: its manifest is in store {store_id}, "
-                f"this is store {self._store.store_id} at {self._store.root}. "
-                "Point IOMETE_MC_MANIFESTS to the store that this Dagster instance collects into."
+                f"{self._key.to_user_string()} {record.partition_key} was collected into store {store_id}, "
+                f"and IOMETE_MC_MANIFESTS is {self._store.root}, which is store {self._store.store_id}. "
+                "Nothing was pushed. Check IOMETE_MC_MANIFESTS first: it must be the same wherever this "
+                "Dagster instance collects and pushes. Is the new store meant, collect the hour into it again."
             )
             raise WrongStore(msg)
         return named or ""

@@ -8,6 +8,7 @@ Numbers become plots in the UI, so figures are plain ints under stable names.
 
 import itertools
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import dagster as dg
 
@@ -85,8 +86,10 @@ def of_manifest(
 def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
     """Metadata of a pushed partition; the same keys go onto the collected one."""
     shown = list(outcome.invocation_ids[:SHOWN_IDS])
-    metadata: Metadata = {
-        PUSH_STATUS: dg.MetadataValue.text(outcome.word),
+    metadata: Metadata = {PUSH_STATUS: dg.MetadataValue.text(outcome.word)}
+    if outcome.reason:
+        metadata["monte_carlo/reason"] = dg.MetadataValue.text(outcome.reason)
+    metadata |= {
         INVOCATION_IDS: dg.MetadataValue.json(shown),
         "monte_carlo/invocation_id_count": dg.MetadataValue.int(len(outcome.invocation_ids)),
         "monte_carlo/batches": dg.MetadataValue.int(outcome.batches),
@@ -153,12 +156,12 @@ def _cells(record: Record) -> Mapping[str, object]:
                 "table": record.table.shown,
                 "rows": record.row_count,
                 "bytes": record.byte_count,
-                "last data change": record.last_data_change,
+                "last data change (UTC)": record.last_data_change,
                 "carried from": record.carried_from,
             }
         case QueryRecord():
             return {
-                "ended": record.ended_at,
+                "ended (UTC)": record.ended_at,
                 "user": record.user,
                 "status": record.status,
                 "query": record.text,
@@ -176,6 +179,7 @@ def markdown(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    text = " ".join(str(value).split())
+    shown = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    text = " ".join(shown.split())
     cut = text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
     return cut.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -15,6 +15,7 @@ from pydantic.config import JsonDict
 
 from iomete_mc_assets import clock, settings
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.observations import ObservationConfig
 from iomete_mc_assets.collectors.query_logs import QueryLogConfig
 from iomete_mc_assets.errors import IometeMcError
@@ -98,8 +99,11 @@ class LakehouseResource(Configured):
 
     def observation_config(self) -> ObservationConfig:
         """How to observe."""
-        percent = settings.IOMETE_UNREADABLE_PERCENT.read(self.environment())
-        return ObservationConfig(unreadable_percent=percent)
+        catalog = self.catalog_config()
+        return ObservationConfig(
+            unreadable_percent=catalog.unreadable_percent,
+            exclusions=Exclusions(catalog.exclude, catalogs=catalog.catalogs),
+        )
 
     def query_log_config(self) -> QueryLogConfig | None:
         """Where the query history is; None without a source."""

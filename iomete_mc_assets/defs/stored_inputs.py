@@ -47,6 +47,7 @@ class StoredInputs:
             collected_at=header.collected_at,
             entries=tuple(entries),
             omissions=header.omissions.sample,
+            listed=header.source.catalogs,
         )
 
     def _observations(self, header: Header) -> EarlierInput:

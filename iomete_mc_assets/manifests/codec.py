@@ -7,12 +7,14 @@ bytes, and a new field is a new ``SCHEMA_VERSION``.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import orjson
 
 from iomete_mc_assets.errors import ManifestDamaged, UnknownSchemaVersion
 from iomete_mc_assets.manifests.model import SCHEMA_VERSION, Flow, Header
@@ -54,7 +56,12 @@ def decode_record(flow: Flow, line: bytes, *, where: str) -> Record:
     Raises:
         ManifestDamaged: no JSON, a missing or unknown key, or a value of another type.
     """
-    return _decoded(_RECORD_DECODERS[flow], _parsed(line, where=where), where=where)
+    step = _RECORD_DECODERS[flow]
+    try:
+        return step(orjson.loads(line))
+    except ValueError:
+        # Python's parser words what is wrong, and takes integers beyond 64 bits and half characters
+        return _decoded(step, _parsed(line, where=where), where=where)
 
 
 class JsonFile(Generic[T]):
@@ -72,7 +79,7 @@ class JsonFile(Generic[T]):
             version: the one that is known.
         """
         self._version_field, self._version = version_field, version
-        self._to_json = _dataclass_encoder(kind)
+        self._to_json = _dataclass_encoder(kind, level=0)
         self._from_json = _dataclass_decoder(kind)
 
     def encode(self, value: T) -> bytes:
@@ -81,7 +88,7 @@ class JsonFile(Generic[T]):
         Raises:
             ValueError: an instant without time zone, or a NaN.
         """
-        return _ascii(_INDENTED.encode(json.loads(self._to_json(value)))) + b"\n"
+        return _ascii(self._to_json(value)) + b"\n"
 
     def decode(self, data: bytes, *, where: str) -> T:
         """The value of a file's bytes; ``where`` names the file for the error.
@@ -120,7 +127,8 @@ def _refused_constant(name: str) -> object:
 
 
 _COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-_INDENTED = json.JSONEncoder(sort_keys=True, indent=2, allow_nan=False)
+_INDENT = "  "
+_INDENTED = json.JSONEncoder(sort_keys=True, indent=_INDENT, allow_nan=False)
 _PARSER = json.JSONDecoder(parse_constant=_refused_constant)
 
 
@@ -155,7 +163,7 @@ def _decoded(step: Callable[[Any], T], raw: object, *, where: str) -> T:
 
 
 # From annotations to steps. An encoding step makes JSON text at once, with no dict between: an hour
-# may have a million queries.
+# may have a million queries. ``level`` is how deep a value stands in an indented file; None is one line.
 
 
 def _optional(arguments: tuple[object, ...]) -> object:
@@ -164,29 +172,55 @@ def _optional(arguments: tuple[object, ...]) -> object:
     return kinds[0] if len(kinds) == 1 else object
 
 
-def _encoder(annotation: object) -> _Encode:
+def _encoder(annotation: object, *, level: int | None) -> _Encode:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in _PLAIN_ENCODERS:
         return _PLAIN_ENCODERS[annotation]
+    if annotation is HourWindow:
+        return _dataclass_encoder(_Bounds, level=level)  # an hour has both bounds itself
     if isinstance(annotation, type) and is_dataclass(annotation):
-        return _dataclass_encoder(annotation)
+        return _dataclass_encoder(annotation, level=level)
     if origin in _UNIONS:
-        inner = _encoder(_optional(arguments))
+        inner = _encoder(_optional(arguments), level=level)
         return lambda value: "null" if value is None else inner(value)
     if origin is tuple:
-        step = _encoder(arguments[0])  # all items of our tuples are of one kind
-        return lambda values: f"[{','.join(map(step, values))}]"
-    if origin is Literal:
-        return encode_basestring_ascii
-    return lambda mapping: _COMPACT.encode(dict(mapping))
+        return _tuple_encoder(arguments[0], level=level)  # all items of our tuples are of one kind
+    return encode_basestring_ascii if origin is Literal else _mapping_encoder(level=level)
 
 
-def _dataclass_encoder(kind: type[object]) -> _Encode:
+def _tuple_encoder(kind: object, *, level: int | None) -> _Encode:
+    step, joined = _encoder(kind, level=_deeper(level)), _joined("[]", level=level)
+    return lambda values: joined(map(step, values)) if values else "[]"
+
+
+def _mapping_encoder(*, level: int | None) -> _Encode:
+    if level is None:
+        return lambda mapping: _COMPACT.encode(dict(mapping))
+    newline = "\n" + level * _INDENT
+    return lambda mapping: _INDENTED.encode(dict(mapping)).replace("\n", newline)
+
+
+def _dataclass_encoder(kind: type[object], *, level: int | None = None) -> _Encode:
     hints = get_type_hints(kind)
     names = sorted(hints)
-    steps = [(name, _encoder(hints[name])) for name in names]
-    template = "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+    steps = [(name, _encoder(hints[name], level=_deeper(level))) for name in names]
+    colon = ":" if level is None else ": "
+    template = _joined("{}", level=level)(f'"{name}"{colon}%s' for name in names)
     return lambda record: template % tuple([step(getattr(record, name)) for name, step in steps])
+
+
+def _deeper(level: int | None) -> int | None:
+    return None if level is None else level + 1
+
+
+def _joined(brackets: str, *, level: int | None) -> Callable[[Iterable[str]], str]:
+    """How items stand between brackets, at least one of them."""
+    begin, end = brackets
+    if level is None:
+        return lambda items: f"{begin}{','.join(items)}{end}"
+    before, after = "\n" + (level + 1) * _INDENT, "\n" + level * _INDENT
+    between = "," + before
+    return lambda items: f"{begin}{before}{between.join(items)}{after}{end}"
 
 
 def _instant_to_json(value: datetime) -> str:
@@ -327,10 +361,6 @@ class _Bounds:
     end: datetime
 
 
-def _window_to_json(window: HourWindow) -> str:
-    return _BOUNDS_TO_JSON(_Bounds(start=window.start, end=window.end))
-
-
 def _window_from_json(raw: object) -> HourWindow:
     bounds = _BOUNDS_FROM_JSON(raw)
     window = HourWindow(bounds.start)
@@ -346,7 +376,6 @@ _PLAIN_ENCODERS: dict[object, _Encode] = {
     int: int.__repr__,  # refuses what only looks like a number, e.g. a Decimal from a driver
     bool: {True: "true", False: "false"}.__getitem__,
     datetime: _instant_to_json,
-    HourWindow: _window_to_json,
 }
 _PLAIN_DECODERS: dict[object, _Decode] = {
     str: _plain_decoder(str),
@@ -356,7 +385,7 @@ _PLAIN_DECODERS: dict[object, _Decode] = {
     HourWindow: _window_from_json,
     object: lambda raw: raw,
 }
-_BOUNDS_TO_JSON, _BOUNDS_FROM_JSON = _dataclass_encoder(_Bounds), _dataclass_decoder(_Bounds)
+_BOUNDS_FROM_JSON = _dataclass_decoder(_Bounds)
 _RECORD_ENCODERS = {flow: _dataclass_encoder(kind) for flow, kind in RECORD_TYPES.items()}
 _RECORD_DECODERS = {flow: _dataclass_decoder(kind) for flow, kind in RECORD_TYPES.items()}
 

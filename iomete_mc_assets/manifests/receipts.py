@@ -84,6 +84,8 @@ class Ordinals:
     def without(self, others: Iterable["Ordinals"]) -> "Ordinals":
         """What is left when others are taken away."""
         gone = {ordinal for other in others for ordinal in other}
+        if not gone:
+            return self
         return Ordinals.of(ordinal for ordinal in self if ordinal not in gone)
 
     def halves(self) -> "tuple[Ordinals, Ordinals]":
@@ -225,7 +227,7 @@ class Settled:
     """The end of a manifest's push: nothing of it is left untried.
 
     Attributes:
-        reason: in words, where nothing was sent; else None.
+        reason: in words, where nothing was sent, or something is to be said of the plan; else None.
         counts: records by status; their sum is the manifest's number of records.
         invocation_ids: in the order of batches.
         batches: requests that were accepted.
@@ -376,6 +378,10 @@ class Generation:
         """Write or replace a run's own."""
         path = f"{self._folder}/doubt-{_checked_run_id(doubts.run_id)}.json"
         self._storage.write(path, _DOUBTS.encode(doubts))
+
+    def untaken(self) -> bool:
+        """Whether nobody can have taken anything of it: no receipt, and nothing sent without an answer."""
+        return not self.receipts() and not any(run.sending or run.pieces for run in self.doubts())
 
     def _names(self) -> list[str]:
         return [name for name in self._storage.names(self._folder) if name.endswith(".json")]

@@ -268,22 +268,28 @@ class _LocalStorage(Storage):
         target = Path(full)
         with _written_beside(target, data) as temporary:
             target.hardlink_to(temporary)
+            temporary.unlink()
         _sync_folder(target.parent)
 
 
 @contextlib.contextmanager
 def _written_beside(target: Path, data: bytes) -> Generator[Path]:
-    """A synced temporary file in the target's folder; gone afterwards unless it was renamed."""
-    _make_folder(target.parent)
+    """A synced temporary file in the target's folder, to be renamed or unlinked; gone if that fails."""
     temporary = target.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
-        with temporary.open("xb") as file:
+        file = temporary.open("xb")
+    except FileNotFoundError:
+        _make_folder(target.parent)
+        file = temporary.open("xb")
+    try:
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         yield temporary
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import get_args
@@ -70,7 +70,7 @@ class ManifestStore:
         """The store at a local path or an fsspec address; made if it is not there.
 
         The host alone says whether it is the same lakehouse: the list of catalogs may change, and
-        each header names its own.
+        each header names its own. A store without a single hour goes to the lakehouse that asks.
 
         Args:
             root: e.g. ``./manifests`` or ``s3://bucket/prefix``.
@@ -78,7 +78,7 @@ class ManifestStore:
 
         Raises:
             ManifestMissing: no store is there, and none is made for a reader, or in no bucket.
-            WrongStore: it belongs to another lakehouse.
+            WrongStore: it holds hours of another lakehouse.
             UnknownSchemaVersion: a newer version of this package made it.
             ManifestDamaged: ``store.json`` is not what this package writes.
             SettingsError: the address cannot be opened.
@@ -110,13 +110,33 @@ class ManifestStore:
             data = storage.read(_STORE_FILE)  # another process may have been first
         found = _STORE.decode(data, where=where)
         if source is not None and source.host != found.source.host:
-            msg = (
-                f"The manifest store at {storage.root} belongs to the lakehouse {found.source.host}, "
-                f"and this is {source.host}. One store serves one lakehouse: set IOMETE_MC_MANIFESTS "
-                "to another."
-            )
-            raise WrongStore(msg)
+            if any(storage.names(flow) for flow in get_args(Flow)):
+                raise _wrong_store(where, found.source, source)
+            # made for an address that never answered: a typing error must not own the store for good
+            _claim(storage, found, source)
         return cls(storage, store_id=found.store_id, source=source)
+
+    @staticmethod
+    def moved(root: str, *, host: str) -> None:
+        """Note that the store's lakehouse now answers elsewhere; nothing where no store is.
+
+        Only for callers who know that it is the same lakehouse.
+
+        Args:
+            root: as for ``open``.
+            host: as in ``Source``.
+
+        Raises:
+            UnknownSchemaVersion, ManifestDamaged, SettingsError: as ``open``.
+        """
+        storage = Storage.open(root)
+        try:
+            data = storage.read(_STORE_FILE)
+        except FileNotFoundError:
+            return
+        found = _STORE.decode(data, where=f"{storage.root}/{_STORE_FILE}")
+        if found.source.host != host:
+            _claim(storage, found, replace(found.source, host=host))
 
     # Writing
 
@@ -425,6 +445,22 @@ class _Pruned:
 
 _PRUNED = codec.JsonFile(_Pruned)
 _STORE = codec.JsonFile(_StoreFile, version_field="format", version=STORE_FORMAT)
+
+
+def _claim(storage: Storage, found: _StoreFile, source: Source) -> None:
+    """Give the store to another lakehouse; its id stays, since events name it."""
+    storage.write(_STORE_FILE, _STORE.encode(replace(found, source=source)))
+
+
+def _wrong_store(where: str, found: Source, asked: Source) -> WrongStore:
+    return WrongStore(
+        f"The manifest store holds hours of the lakehouse {found.host} (says {where}), and IOMETE_URL "
+        f"leads to {asked.host}. Nothing was collected. Check IOMETE_URL first: host, port and path must be "
+        "the store's. Is another lakehouse meant, set IOMETE_MC_MANIFESTS to a store of its own. Is it "
+        f'the same lakehouse at a new address, write that address as "host" into {where}.'
+    )
+
+
 _POINTER = codec.JsonFile(_Pointer)
 
 

@@ -1,14 +1,14 @@
 """One POST over a kept-alive connection, bounded in time whatever the server does. Knows no meaning of answers.
 
 The HTTP library bounds each read, so a server that drips its headers has no bound (24 s measured for
-a time-out of 4 s). A timer shuts the socket of a request that takes too long.
+a time-out of 4 s). A thread shuts the sockets of requests that take too long.
 """
 
 import socket
 import threading
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -47,7 +47,7 @@ class Posts:
 
     def __init__(self, *, connect_s: float, read_s: float, total_s: float) -> None:
         self._timeout = (connect_s, read_s)
-        self._total_s = total_s
+        self._deadlines = _Deadlines(total_s)
         self._own = threading.local()
 
     def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -59,57 +59,63 @@ class Posts:
         Raises:
             Unanswered: no status came.
         """
-        session = self._session(url)
-        watch = _Watch(self._total_s)
-        with watch.over():
+        line = self._line(url)
+        with self._deadlines.watched() as watch:
             try:
-                with session.send(
-                    _prepared(session, url, body=body, headers=headers),
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    stream=True,
-                    proxies=session.proxies,
-                ) as response:
-                    return _answer(response)
+                return _answer(line.post(url, body=body, headers=headers, timeout=self._timeout))
             except requests.RequestException as error:
                 # the error holds the request and so the key: it must not become a cause
                 untrusted = not watch.sent and "certificate verify failed" in str(error)
                 reason = "it took too long" if watch.late else _reason(error)
-            self._own.session = None
-            session.close()
+            self._own.line = None
+            line.close()
         raise Unanswered(reason, sent=watch.sent, untrusted=untrusted)
 
-    def _session(self, url: str) -> requests.Session:
-        session: requests.Session | None = getattr(self._own, "session", None)
-        if session is None:
-            session = self._own.session = _new_session(url)
-        return session
+    def _line(self, url: str) -> "_Line":
+        line: _Line | None = getattr(self._own, "line", None)
+        if line is None:
+            line = self._own.line = _Line(url)
+        return line
 
 
-def _new_session(url: str) -> requests.Session:
-    session = requests.Session()
-    seen = session.merge_environment_settings(url, {}, None, None, None)
-    session.trust_env = False  # what it would also bring: .netrc's Authorization header
-    session.proxies, session.verify = seen["proxies"], seen["verify"]
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=1))
-    return session
+class _Line:
+    """One thread's connection, and all of its requests that does not change from one to the next.
 
+    Below ``requests.Session``, which would follow redirects, keep cookies and read ``.netrc``.
+    """
 
-def _prepared(
-    session: requests.Session, url: str, *, body: bytes, headers: Mapping[str, str]
-) -> requests.PreparedRequest:
-    """As ``session.post`` prepares it, without merging settings that a session of ours never has."""
-    prepared = requests.PreparedRequest()
-    prepared.prepare(method="POST", url=url, headers={**session.headers, **headers}, data=body)
-    return prepared
+    def __init__(self, url: str) -> None:
+        session = requests.Session()
+        seen = session.merge_environment_settings(url, {}, None, None, None)
+        self._verify, self._proxies = seen["verify"], seen["proxies"]
+        self._headers = dict(session.headers)
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=1)
+        self._request = requests.PreparedRequest()
+        self._url = ""
+
+    def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], timeout: tuple[float, float]
+    ) -> requests.Response:
+        """Send once; the body of the answer is not read yet."""
+        request = self._request
+        if url != self._url:
+            request.prepare(method="POST", url=url)
+            self._url = url
+        request.prepare_headers({**self._headers, **headers})
+        request.prepare_body(body, None)
+        return self._adapter.send(
+            request, stream=True, timeout=timeout, verify=self._verify, proxies=self._proxies
+        )
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._adapter.close()
 
 
 def _answer(response: requests.Response) -> Answer:
     text = b""
     # a status is an answer even when its body is cut
-    with suppress(requests.RequestException):
+    with response, suppress(requests.RequestException):
         for piece in response.iter_content(8_192):
             text += piece
             if len(text) > ANSWER_CAP:
@@ -135,11 +141,9 @@ def _reason(error: BaseException) -> str:
 
 
 class _Watch:
-    """Ends one request after its time, wherever it is stuck."""
+    """What is known of one request under way."""
 
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+    def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self.sent = False
         self.late = False
@@ -148,22 +152,58 @@ class _Watch:
         """The connection stands and the request is about to leave."""
         self._socket, self.sent = connected, True
 
-    @contextmanager
-    def over(self) -> Generator[None]:
-        """Watch the request this thread makes inside."""
-        _present.watch = self
-        self._timer.start()
-        try:
-            yield
-        finally:
-            self._timer.cancel()
-            _present.watch = None
-
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End it, wherever it is stuck."""
         self.late = True
         if self._socket is not None:
             with suppress(OSError):  # already closed: the request is over
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Deadlines:
+    """Ends requests that take too long, with one thread for all: a timer each costs as much as a post.
+
+    All have the same time, so they become due in the order in which they began. The thread sleeps
+    until the first is due, and ends when none is under way.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._due: dict[_Watch, float] = {}
+        self._awake = False
+
+    @contextmanager
+    def watched(self) -> Generator[_Watch]:
+        """Watch the request this thread makes inside."""
+        watch = _present.watch = _Watch()
+        with self._lock:
+            self._due[watch] = time.monotonic() + self._seconds
+            if not self._awake:
+                self._awake = True
+                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+        try:
+            yield watch
+        finally:
+            _present.watch = None
+            with self._lock:
+                self._due.pop(watch, None)
+
+    def _run(self) -> None:
+        while (seconds := self._cut_late()) is not None:
+            time.sleep(seconds)
+
+    def _cut_late(self) -> float | None:
+        """End what is due; returns the seconds until the next is, None when there is none."""
+        with self._lock:
+            for watch, due in list(self._due.items()):
+                seconds = due - time.monotonic()
+                if seconds > 0:
+                    return seconds
+                del self._due[watch]
+                watch.cut()
+            self._awake = False
+            return None
 
 
 class _Present(threading.local):
@@ -192,13 +232,16 @@ class _WatchedTlsConnection(_WatchedConnection, HTTPSConnection):
 
 
 class _Adapter(HTTPAdapter):
-    """Uses watched connections."""
+    """Watched connections to the one endpoint it is used for."""
+
+    _pool: HTTPConnectionPool | None = None
 
     def get_connection_with_tls_context(  # pyright: ignore[reportIncompatibleMethodOverride] - handed on as it came
         self, *args: object, **kwargs: object
     ) -> HTTPConnectionPool:
-        """As the parent's."""
-        pool = super().get_connection_with_tls_context(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
-        watched = _WatchedTlsConnection if pool.scheme == "https" else _WatchedConnection
-        pool.ConnectionCls = watched  # pyright: ignore[reportAttributeAccessIssue] - its protocol is invariant
-        return pool
+        """As the parent's, which looks for the pool anew at each request."""
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
+            watched = _WatchedTlsConnection if self._pool.scheme == "https" else _WatchedConnection
+            self._pool.ConnectionCls = watched  # pyright: ignore[reportAttributeAccessIssue] - its protocol is invariant
+        return self._pool

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from iomete_mc_assets.errors import PushError
@@ -48,6 +48,7 @@ class Account:
         forced_by: root run id of the forced push that planned it; None for any other.
         refused: single events, and parts that the budget did not let isolate.
         pending: pieces without an end, or with as many sends as they may have.
+        overtaken: records that a later generation plans again.
     """
 
     plan: Plan
@@ -56,6 +57,7 @@ class Account:
     refusals: tuple[Refusal, ...]
     pending: tuple[Pending, ...]
     doubtful_at: Mapping[int, datetime]
+    overtaken: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, generation: Generation, plan: Plan) -> "Account":
@@ -93,9 +95,11 @@ class Account:
             altered: accepted ordinals whose events would be others now.
             finished: everything was tried, so what is left of refused batches stays refused.
         """
-        refused = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
+        singles = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
+        refused = {ordinal for ordinals in singles for ordinal in ordinals}
         if finished:
-            refused += [piece.ordinals for piece in self.pending if piece.part and not piece.sends]
+            left = [piece.ordinals for piece in self.pending if piece.part and not piece.sends]
+            refused |= {o for ordinals in left for o in ordinals} - self.overtaken
         accepted = {
             ordinal: receipt.accepted_at
             for receipt in self.receipts
@@ -104,7 +108,7 @@ class Account:
         return Sent(
             accepted=accepted,
             altered=frozenset(altered),
-            refused=frozenset(ordinal for ordinals in refused for ordinal in ordinals),
+            refused=frozenset(refused),
             doubtful=self.doubtful_at,
         )
 
@@ -130,11 +134,21 @@ def _fate(piece: Pending, unsent: Unsent | None) -> Status:
 
 def accounts_of(sent: SentFolder) -> list[Account]:
     """Every generation that has a plan, in order."""
-    return [
+    accounts = [
         Account.of(generation, plan)
         for generation in sent.generations()
         if (plan := generation.plan()) is not None
     ]
+    return [
+        replace(account, overtaken=_planned(accounts[place:]))
+        for place, account in enumerate(accounts, start=1)
+    ]
+
+
+def _planned(accounts: Iterable[Account]) -> frozenset[int]:
+    """Records in the batches of several generations."""
+    batches = (batch for account in accounts for batch in account.plan.batches)
+    return frozenset(ordinal for batch in batches for ordinal in batch.ordinals)
 
 
 def _accepted_before_last(accounts: list[Account]) -> int:

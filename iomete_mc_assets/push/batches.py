@@ -47,7 +47,4 @@ def _planned(batch: list[Candidate], size: int) -> PlannedBatch:
 
 def digest_of(digests: Iterable[str]) -> str:
     """A request's digest: hex SHA-256 over the digests of its events in order."""
-    whole = hashlib.sha256()
-    for digest in digests:
-        whole.update(bytes.fromhex(digest))
-    return whole.hexdigest()
+    return hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from iomete_mc_assets.manifests.model import JsonValue
 from iomete_mc_assets.manifests.receipts import Status
@@ -15,9 +15,8 @@ Numbered = Iterable[tuple[int, Record]]
 """Records with their ordinals, ascending."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """One record and its fate.
+class Candidate(NamedTuple):
+    """One record and its fate. A tuple, as ``Event`` is one.
 
     Attributes:
         ordinal: of the record in its manifest.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from iomete_mc_assets import settings
 from iomete_mc_assets.errors import SettingsError
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import Plan
 from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import IngestConfig
 from iomete_mc_assets.montecarlo.naming import Naming, Strategy
@@ -63,7 +64,7 @@ class PushConfig:
     destination: Destination
     naming: Naming
     resource_type: str = "spark"
-    log_type: str = "databricks-metastore-sql-warehouse"
+    log_type: settings.LogType = "databricks-metastore-sql-warehouse"
     max_assets: int = 50
     max_queries: int = 100
     max_body_bytes: int = 1_000_000
@@ -108,6 +109,13 @@ class PushConfig:
             resource_type=resource_type,
             log_type=log_type,
         )
+
+    def retyped(self, flow: Flow, plan: Plan) -> str | None:
+        """What a plan was made with where the settings say another type now, for people; None else."""
+        setting, planned, now = "MCD_RESOURCE_TYPE", plan.resource_type, self.resource_type
+        if flow == "query_logs":
+            setting, planned, now = "MCD_LOG_TYPE", plan.log_type, self.log_type
+        return None if planned == now else f"planned with {setting} {planned}, which is {now} now"
 
 
 def ingest_config(environment: Mapping[str, str]) -> IngestConfig:

@@ -126,11 +126,10 @@ def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
     sends = _sends(generation.doubts())
     by_place = _by_place(plan.batches, ends)
     return [
-        Pending(place=place, ordinals=Ordinals.of(alike), part=part, sends=times)
+        Pending(place=place, ordinals=alike, part=part, sends=times)
         for place, batch in enumerate(plan.batches)
         for piece, part in _pieces(batch.ordinals, halved, part=False)
-        # halves of a batch that was too large have histories of their own
-        for times, alike in groupby(piece.without(by_place[place]), key=sends.__getitem__)
+        for times, alike in _alike(piece.without(by_place[place]), sends)
     ]
 
 
@@ -162,6 +161,15 @@ def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: dateti
             )
         pieces = tuple(doubts[hull] for hull in sorted(doubts))
         generation.write_doubts(replace(run, sending=False, pieces=pieces))
+
+
+def _alike(ordinals: Ordinals, sends: Counter[int]) -> Iterator[tuple[int, Ordinals]]:
+    """A piece by how often its records went out: halves of one too large have their own histories."""
+    if sends:
+        for times, alike in groupby(ordinals, key=sends.__getitem__):
+            yield times, Ordinals.of(alike)
+    elif ordinals.runs:
+        yield 0, ordinals
 
 
 def _pieces(ordinals: Ordinals, halved: set[str], *, part: bool) -> Iterator[tuple[Ordinals, bool]]:
@@ -229,6 +237,7 @@ class Delivery:
         envelope: Envelope,
         flow: Flow,
         hour: str,
+        remark: str | None,
         run_id: str,
         ingest: Ingest,
         policy: RunPolicy,
@@ -243,6 +252,7 @@ class Delivery:
             envelope: made of the plan's settings.
             flow: which endpoint.
             hour: partition key, for messages.
+            remark: on the plan, for messages too; None without.
             run_id: whose doubts are written.
             ingest: who takes a batch.
             policy: whether and when a request starts.
@@ -252,6 +262,7 @@ class Delivery:
         self._generation, self._plan, self._envelope = generation, plan, envelope
         self._flow: Flow = flow
         self._hour, self._run_id = hour, run_id
+        self._remark = f"; {remark}" if remark else ""
         self._ingest, self._policy, self._now = ingest, policy, now
         self._max_sends = max_sends
         self._lock = threading.Lock()
@@ -370,7 +381,7 @@ class Delivery:
         body = self._envelope.around(piece.bodies)
         shown = (
             f"batch {piece.pending.place + 1}/{len(self._plan.batches)} of monte_carlo/{self._flow}, "
-            f"hour {self._hour} ({len(piece.bodies)} events, {len(body):,} bytes)"
+            f"hour {self._hour} ({len(piece.bodies)} events, {len(body):,} bytes{self._remark})"
         )
         return Outgoing(flow=self._flow, body=body, shown=shown)
 

@@ -65,6 +65,18 @@ class Desk:
             generation.forced_by != self.owner.root_run_id for generation in sent.generations()
         )
 
+    def to_plan_anew(self, flow: Flow, generation: Generation, plan: Plan) -> bool:
+        """Whether the types that a plan was made with were set otherwise since, and none of it was taken.
+
+        What a forced push planned is left to its own retries: any other run would send less.
+        """
+        forced_by = self.owner.root_run_id if self.force is not None else None
+        return (
+            self.config.retyped(flow, plan) is not None
+            and generation.forced_by == forced_by
+            and generation.untaken()
+        )
+
     def next_generation(self, sent: SentFolder, number: int) -> Generation:
         """The generation to plan now; a forced run's bears the name of its root run."""
         forced_by = self.owner.root_run_id if self.force is not None else None
@@ -147,6 +159,7 @@ class Desk:
             envelope=envelope,
             flow=header.flow,
             hour=header.window.key,
+            remark=self.config.retyped(header.flow, plan),
             run_id=self.owner.run_id,
             ingest=self.ingest,
             policy=self.policy,
@@ -194,11 +207,13 @@ class Desk:
         reason: str | None = None,
     ) -> Settled:
         """The outcome as the files tell it now."""
+        accounts = accounts_of(sent)
+        said = self.config.retyped(header.flow, accounts[-1].plan) if accounts else None
         return settled_of(
             header,
-            accounts_of(sent),
+            accounts,
             unsent=unsent,
-            reason=reason,
+            reason="; ".join(filter(None, (reason, said))) or None,
             run_id=self.owner.run_id,
             at=self.now(),
         )

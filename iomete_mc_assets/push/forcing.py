@@ -1,7 +1,7 @@
 """What a push sends although it went before, or had an end. Ledger rule 19; sends nothing."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.push.accounts import Account
@@ -30,10 +30,10 @@ class Past:
         for candidate in candidates:
             if candidate.ordinal in self.refused:
                 reason = "refused before; this push was not asked to send it again"
-                yield replace(candidate, status="refused", reason=reason)
+                yield candidate._replace(status="refused", reason=reason)
             elif candidate.ordinal in self.doubtful:
                 reason = "in doubt; this push was not asked to send it again"
-                yield replace(candidate, status="in_doubt", reason=reason)
+                yield candidate._replace(status="in_doubt", reason=reason)
             elif candidate.status is None or candidate.ordinal not in self.accepted:
                 yield candidate  # any other counts as accepted, by its receipt
 

@@ -14,6 +14,7 @@ from typing import Literal
 from iomete_mc_assets.errors import LedgerBusy, ManifestError
 from iomete_mc_assets.manifests.codec import JsonFile
 from iomete_mc_assets.manifests.model import JsonValue
+from iomete_mc_assets.manifests.receipts import Word
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.windows import HourWindow
 
@@ -27,6 +28,9 @@ State = Mapping[str, JsonValue]
 Kind = Literal["open", "left", "closed"]
 """``open``: a run is at work on a plan. ``left``: the plan is open and nobody is at work.
 ``closed``: no plan is open, and the entry holds the whole accepted state."""
+
+TRIED: tuple[Word, ...] = ("pushed", "nothing_to_send", "partly_refused", "refused", "in_doubt")
+"""Words of plans that were sent to their end; others were closed because something took their place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,12 @@ class Head:
         """Whether that manifest's plan is the open one."""
         entry = self.entry
         return self.open and (entry.window, entry.manifest_id) == (window, manifest_id)
+
+    def finished(self, window: HourWindow, manifest_id: str) -> bool:
+        """Whether that manifest's plan was the last to be closed, with everything of it tried."""
+        entry = self.entry
+        tried = entry.kind == "closed" and entry.word in TRIED
+        return tried and (entry.window, entry.manifest_id) == (window, manifest_id)
 
 
 class Log:

@@ -14,7 +14,7 @@ class HourOutcome:
 
     Attributes:
         word: the worst of what became of its records.
-        reason: in words, where nothing was sent; else None.
+        reason: in words, where nothing was sent, or something is to be said of the plan; else None.
         counts: records by status; their sum is the manifest's number of records.
         notes: events that do not say all, by note (``truncated``, ``freshness_left_out``).
         invocation_ids: in the order of batches.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from iomete_mc_assets.manifests.model import Flow, Header
@@ -46,7 +46,8 @@ class _Tally:
         """Those that go; the others are counted."""
         for candidate in candidates:
             if candidate.status is None:
-                self.notes.update(candidate.notes)
+                if candidate.notes:
+                    self.notes.update(candidate.notes)
                 self._keep(candidate)
                 yield candidate
                 continue
@@ -139,8 +140,8 @@ def _with_its_name(
     holder = holders[naming.of(table).key]
     if holder != table:
         reason = f"{holder.shown} has the same name at Monte Carlo"
-        return replace(candidate, status="name_taken", reason=reason)
+        return candidate._replace(status="name_taken", reason=reason)
     if table in seen:
-        return replace(candidate, status="duplicate", reason="a second record of the table")
+        return candidate._replace(status="duplicate", reason="a second record of the table")
     seen.add(table)
     return candidate

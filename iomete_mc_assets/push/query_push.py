@@ -63,7 +63,11 @@ class QueryPush:
         generations = sent.generations()
         generation = generations[-1] if generations else sent.generation(1)
         plan = generation.plan()
-        if plan is None or self._desk.is_to_force(sent):
+        if (
+            plan is None
+            or self._desk.is_to_force(sent)
+            or self._desk.to_plan_anew(FLOW, generation, plan)
+        ):
             number = generation.number + (plan is not None)
             return self._desk.next_generation(sent, number), None
         return generation, plan

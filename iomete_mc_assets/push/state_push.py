@@ -56,17 +56,24 @@ class StatePush:
         header = self._desk.store.header(self._flow, window, manifest_id)
         if not header.known:
             return self._desk.settle(sent, header, reason=header.reason)
+        head = self._log.head()
+        if settled is None and head is not None and head.finished(window, manifest_id):
+            outcome = self._told_by_files(header, sent)
+            if outcome is not None and not to_force:
+                return outcome
         unsent = self._superseded(header, named) or self._too_old(header)
         if settled is not None and unsent is not None:
             return HourOutcome.of(settled, reused=True)
-        head = self._log.head()
-        if head is None or not head.is_for(window, manifest_id):
-            if unsent is not None:
-                return self._desk.settle(sent, header, unsent=unsent)
-            head = self._with_nothing_open(head, header)
-            return self._begin(header, sent, head)
-        refuse_if_held(head, self._desk.owner, now=self._desk.now())
-        return self._resume(header, sent, head, unsent, to_force=to_force)
+        if head is not None and head.is_for(window, manifest_id):
+            refuse_if_held(head, self._desk.owner, now=self._desk.now())
+            return self._resume(header, sent, head, unsent, to_force=to_force)
+        return self._begin(header, sent, head, unsent)
+
+    def _told_by_files(self, header: Header, sent: SentFolder) -> HourOutcome | None:
+        """The outcome of a run that died after the log's last word and before its own; None without files."""
+        if not sent.generations():
+            return None
+        return self._desk.settle(sent, header, reason=header.reason)
 
     def preview(
         self, window: HourWindow, manifest_id: str, *, named: Mapping[HourWindow, str]
@@ -87,6 +94,8 @@ class StatePush:
         number = generations[-1].number + (0 if goes_on else 1) if generations else 1
         generation = generations[-1] if goes_on else sent.generation(number)
         plan = generation.plan() if goes_on else None
+        if plan is not None and self._desk.to_plan_anew(self._flow, generation, plan):
+            generation, plan = sent.generation(number + 1), None
         if plan is None:
             plan, _ = self._plan(header, sent, self._log.state(head), generation)
         return self._desk.preview(header, [(generation, plan)])
@@ -170,7 +179,12 @@ class StatePush:
 
     # From plan to outcome
 
-    def _begin(self, header: Header, sent: SentFolder, head: Head | None) -> HourOutcome:
+    def _begin(
+        self, header: Header, sent: SentFolder, head: Head | None, unsent: Unsent | None
+    ) -> HourOutcome:
+        if unsent is not None:
+            return self._desk.settle(sent, header, unsent=unsent)
+        head = self._with_nothing_open(head, header)
         generations = sent.generations()
         number = generations[-1].number + 1 if generations else 1
         generation = self._desk.next_generation(sent, number)
@@ -199,7 +213,12 @@ class StatePush:
         generations = sent.generations()
         newest = generations[-1] if generations else sent.generation(1)
         generation, plan = newest, newest.plan()
-        if to_force or plan is None or newest.number < head.entry.generation:
+        if (
+            to_force
+            or plan is None
+            or newest.number < head.entry.generation
+            or self._desk.to_plan_anew(self._flow, newest, plan)
+        ):
             number = max(newest.number + (plan is not None), head.entry.generation)
             generation = self._desk.next_generation(sent, number)
             plan, _ = self._plan(header, sent, self._log.state(head), generation)

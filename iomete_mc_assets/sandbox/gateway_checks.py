@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NoReturn, cast
 
 from iomete_mc_assets.sandbox.gateway_records import Endpoint
+from iomete_mc_assets.settings import LOG_TYPES
 
 EVENT_TYPES: Mapping[Endpoint, tuple[str, ...]] = {
     "metadata": ("METADATA",),
@@ -20,20 +21,6 @@ EVENT_TYPES: Mapping[Endpoint, tuple[str, ...]] = {
 ASSET_TYPES = ("TABLE", "VIEW")
 REF_TYPES = (*ASSET_TYPES, "EXTERNAL", "WILDCARD_TABLE")
 """Source: docstring of pycarlo's ``LineageAssetRef``, 0.15.500."""
-LOG_TYPES = (
-    "snowflake",
-    "bigquery",
-    "databricks",
-    "redshift",
-    "hive-s3",
-    "athena",
-    "teradata",
-    "clickhouse",
-    "databricks-metastore-sql-warehouse",
-    "s3",
-    "presto-s3",
-)
-"""Source: the push-ingestion skill's list."""
 MAX_MESSAGES = 20
 """Messages in one refusal; the rest is counted."""
 

@@ -110,8 +110,5 @@ class GatewayClient:
                 answer.raise_for_status()
                 return answer.json()
         except requests.RequestException as error:
-            msg = (
-                f"No sandbox gateway answers {method} {address}: {error}. "
-                "Start it with: iomete-mc sandbox start"
-            )
+            msg = f"No sandbox gateway answers {method} {address}: {error}. It was stopped, or never ran there."
             raise SandboxError(msg) from error

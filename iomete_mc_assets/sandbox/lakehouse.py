@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iomete_mc_assets.errors import LakehouseUnavailable, SandboxError
-from iomete_mc_assets.sandbox import process, spark
+from iomete_mc_assets.sandbox import commands, process, spark
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 
 NAME = "lakehouse"
@@ -132,7 +132,7 @@ def _running(state: Path, child: process.Child, *, reused: bool) -> RunningLakeh
     except (OSError, ValueError, KeyError) as error:
         msg = (
             f"A lakehouse runs as process {child.pid}, but {state} no longer says how to reach it "
-            f"({error!r}). Stop it with `iomete-mc sandbox stop`."
+            f"({error!r}). Stop it with `{commands.of_state('sandbox stop', state=state)}`."
         )
         raise SandboxError(msg) from error
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.records import TableId
-from iomete_mc_assets.sandbox import lakehouse, seed_log
+from iomete_mc_assets.sandbox import commands, lakehouse, seed_log
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.sandbox.shop import Operation, ShopTable
@@ -40,6 +40,8 @@ WITHOUT_COMPILING = {
     "spark.sql.codegen.wholeStage": "false",
 }
 """Measured: 42 s of processor time for the seed instead of 52."""
+BEGUN = "seed.begun"
+"""Marks a state folder before the first statement; a seed that came to its end has its log beside it."""
 CONNECTIONS = 2
 """As many as Spark has cores here; a table is written by one of them only, there are no locks."""
 
@@ -70,6 +72,11 @@ def sandbox_for_tests(state: Path, *, now: datetime) -> RunningLakehouse:
     return running
 
 
+def cut_off(state: Path) -> bool:
+    """Whether a seed began here and never came to its end: what it left is neither whole nor anybody's."""
+    return (state / BEGUN).exists() and not (state / seed_log.FILE).exists()
+
+
 def remove_data(state: Path) -> None:
     """Forget a stopped lakehouse's tables; its token and port stay, so clients need not change.
 
@@ -82,6 +89,7 @@ def remove_data(state: Path) -> None:
     (state / seed_log.FILE).unlink(missing_ok=True)
     for name in lakehouse.DATA_FOLDERS:
         shutil.rmtree(state / name, ignore_errors=True)
+    (state / BEGUN).unlink(missing_ok=True)  # last, so that a removal cut off is seen as well
 
 
 def seed(
@@ -101,12 +109,14 @@ def seed(
         LakehouseError: a statement failed.
         SandboxError: the lakehouse holds tables already, or Iceberg wrote another history than was planned.
     """
-    if any((running.state / "warehouse").iterdir()):
+    if any(any((running.state / name).glob("*")) for name in ("warehouse", "lake")):
+        again = commands.of_state("sandbox start --fresh", state=running.state)
         msg = (
-            f"The lakehouse of {running.state} already holds tables (perhaps of a seed that was cut off), so it "
-            "is not seeded. `iomete-mc sandbox start --fresh` removes them and seeds."
+            f"The lakehouse of {running.state} already holds tables, and no seed of ours on record made "
+            f"them, so it is not seeded. `{again}` removes them and seeds."
         )
         raise SandboxError(msg)
+    (running.state / BEGUN).touch()
     window = HourWindow.newest_closed(now)
     shop = build_shop(window, hours=hours)
     workload = build_workload(shop)
@@ -151,8 +161,13 @@ def _make_all(running: RunningLakehouse, tables: Sequence[ShopTable]) -> None:
             raise
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        for done in [pool.submit(work) for _ in range(CONNECTIONS)]:
-            done.result()
+        working = [pool.submit(work) for _ in range(CONNECTIONS)]
+        try:
+            for done in working:
+                done.result()
+        except BaseException:
+            waiting.clear()  # Ctrl-C comes to this thread only; the pool waits for the others
+            raise
 
 
 def _open_workshop(session: Warehouse, state: Path) -> None:

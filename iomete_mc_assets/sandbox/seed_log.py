@@ -13,9 +13,10 @@ from typing import Any
 
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.records import TableId
+from iomete_mc_assets.sandbox import commands
 from iomete_mc_assets.sandbox.shop import OperationKind, ShopTable
 from iomete_mc_assets.sandbox.workload import Statement
-from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets.windows import HOUR, HourWindow
 
 FILE = "seed.jsonl"
 WINDOW = "window (format 1)"
@@ -56,6 +57,11 @@ class SeedLog:
     hours: int
     changes: tuple[Change, ...]
     statements: tuple[Statement, ...]
+
+    @property
+    def first(self) -> HourWindow:
+        """The oldest seeded hour."""
+        return HourWindow(self.window.start - HOUR * (self.hours - 1))
 
     @property
     def tables(self) -> tuple[TableId, ...]:
@@ -146,7 +152,8 @@ def read(state: Path) -> SeedLog | None:
             statements=tuple(_statement(one["statement"]) for one in records if "statement" in one),
         )
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"{state / FILE} cannot be read ({error}). Seed afresh: `iomete-mc sandbox start --fresh`."
+        again = commands.of_state("sandbox start --fresh", state=state)
+        msg = f"{state / FILE} cannot be read ({error}). Seed afresh: `{again}`."
         raise SandboxError(msg) from error
 
 

@@ -105,7 +105,9 @@ def _spark_home() -> Path:
     """The pyspark package's folder, without importing it (which takes a second)."""
     found = importlib.util.find_spec("pyspark")
     if found is None or found.origin is None:
-        msg = "The sandbox needs pyspark 3.5. Install it: pip install 'iomete-mc-assets[sandbox]'."
+        msg = (
+            "The sandbox needs pyspark 3.5. Install it: in the checkout, pip install '.[sandbox]'."
+        )
         raise SandboxError(msg)
     return Path(found.origin).parent
 
@@ -128,7 +130,9 @@ def iceberg_jar(
         said = _resolve(java, home, Path(ivy), environment)
         fetched = Path(ivy) / "jars" / f"{group}_{artifact}-{version}.jar"
         if not fetched.exists():
-            raise SandboxError(_not_fetched(java, jar, said))
+            log = jar.with_suffix(".log")
+            log.write_text(said)
+            raise SandboxError(_not_fetched(java, jar, said, log))
         if (digest := _sha256(fetched)) != sha256:
             msg = (
                 f"Iceberg's jar came with SHA-256 {digest} instead of {sha256}, so it is not used. "
@@ -158,7 +162,7 @@ def _conf(home: Path, environment: Mapping[str, str]) -> Path:
     return Path(environment.get("SPARK_CONF_DIR") or home / "conf")
 
 
-def _not_fetched(java: Java, jar: Path, said: str) -> str:
+def _not_fetched(java: Java, jar: Path, said: str, log: Path) -> str:
     trust = (
         " Behind a proxy that inspects TLS this Java must be shown the system's certificates: "
         "JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=<a cacerts file>."
@@ -167,9 +171,15 @@ def _not_fetched(java: Java, jar: Path, said: str) -> str:
     )
     return (
         f"Iceberg's jar ({ICEBERG}) is not in the cache and Spark's resolver could not fetch it from "
-        f"Maven Central. Check the network, or put the file at {jar}.{trust} The resolver ended with:\n"
-        f"{_last_lines(said)}"
+        f"Maven Central. Check the network, or put the file at {jar}.{trust} The resolver said (all of it "
+        f"is in {log}):\n{_complaints(said)}"
     )
+
+
+def _complaints(said: str) -> str:
+    """Why nothing was fetched: what servers answered, else the end of it all."""
+    servers = [line.strip() for line in said.splitlines() if "Server access error" in line]
+    return "\n".join(dict.fromkeys(servers)) or _last_lines(said)
 
 
 def token_classes(java: Java, home: Path, cache: Path, environment: Mapping[str, str]) -> Path:
@@ -233,7 +243,8 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def _last_lines(said: str) -> str:
-    return "\n".join(said.strip().splitlines()[-12:])
+    told = [line for line in said.splitlines() if line and not line.startswith(("\tat ", "\t... "))]
+    return "\n".join(told[-12:])
 
 
 def _sha256(path: Path) -> str:

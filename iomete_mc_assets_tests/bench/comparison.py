@@ -16,6 +16,13 @@ def seconds(deed: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
+def processor_seconds(deed: Callable[[], object]) -> float:
+    """What a deed took of this process's processor time, all threads and the kernel's part included."""
+    begun = time.process_time()
+    deed()
+    return time.process_time() - begun
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Medians over the rounds, in seconds."""

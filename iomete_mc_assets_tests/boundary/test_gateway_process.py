@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.sandbox import gateway_process
 from iomete_mc_assets.sandbox.gateway import Gateway, main
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_connection import Connection, read_connection
@@ -62,6 +65,20 @@ def pushed(connection: Connection, name: str = "orders") -> requests.Response:
         headers={"x-mcd-id": connection.key_id, "x-mcd-token": connection.key_secret},
         timeout=10,
     )
+
+
+def test_another_gateway_at_the_former_address_is_not_taken_for_ours(tmp_path: Path) -> None:
+    first = gateway_process.start(tmp_path)
+    assert gateway_process.stop(tmp_path)
+    with Gateway(port=urlsplit(first.url).port):
+        try:
+            again = gateway_process.start(tmp_path)
+            accepted = pushed(again)
+        finally:
+            gateway_process.stop(tmp_path)
+    assert again.url != first.url
+    assert replace(again, url=first.url) == first
+    assert accepted.ok, accepted.text
 
 
 def test_a_process_serves_until_sigterm_and_the_next_one_knows_everything(

@@ -4,7 +4,9 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,27 @@ def test_rule_13_a_request_ends_within_its_total_time(gateway: Gateway, slow: fa
     assert len(gateway.requests) == 1
 
 
+def test_rule_13_each_request_has_its_own_time(gateway: Gateway) -> None:
+    """One thread watches them all: it must not sleep past the next one, nor stay away after the last."""
+    gateway.script(faults.after(400), faults.accept_then_hang, faults.accept_then_hang)
+    ingest = an_ingest(gateway, read_timeout_s=30, total_timeout_s=0.6)
+    assert ingest.send(a_batch(gateway))
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="it took too long"):
+            ingest.send(a_batch(gateway))
+        assert 0.5 < time.monotonic() - began < 3
+
+
+def test_one_thread_watches_the_time_of_many_requests(gateway: Gateway) -> None:
+    ingest = an_ingest(gateway)
+    before = set(threading.enumerate())
+    for _ in range(10):
+        ingest.send(a_batch(gateway))
+    watching = {thread for thread in threading.enumerate() if thread.name == "deadlines"}
+    assert len(watching - before) == 1
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_rule_15_a_redirect_is_not_followed(gateway: Gateway, status: int) -> None:
     gateway.script(faults.redirects(status))
@@ -176,6 +199,28 @@ def test_ten_batches_go_over_one_connection(gateway: Gateway) -> None:
     connections.update(request.headers["x-mcd-session-id"] for request in gateway.requests)
     assert len(gateway.requests) == 10
     assert len(connections) == 1
+
+
+def test_the_body_and_the_trace_id_are_each_requests_own(gateway: Gateway) -> None:
+    ingest, sent = an_ingest(gateway), a_batch(gateway)
+    longer = replace(sent, body=sent.body.replace(b'"t"', b'"longer"'))
+    for outgoing in (sent, longer, sent):
+        ingest.send(outgoing)
+    assert gateway.bodies == (sent.body, longer.body, sent.body)
+    traces = {request.headers["x-mcd-trace-id"] for request in gateway.requests}
+    assert len(traces) == 3
+
+
+def test_one_ingest_serves_both_endpoints_in_turn(gateway: Gateway) -> None:
+    ingest = an_ingest(gateway)
+    queries = Outgoing(flow="query_logs", body=b'{"events": []}', shown="batch 1/1")
+    gateway.script(faults.accept, faults.answers(429), faults.accept)
+    ingest.send(a_batch(gateway))
+    with pytest.raises(NotAccepted):
+        ingest.send(queries)
+    ingest.send(a_batch(gateway))
+    paths = [request.path for request in gateway.requests]
+    assert paths == ["/ingest/v1/metadata", "/ingest/v1/querylogs", "/ingest/v1/metadata"]
 
 
 def test_a_lost_connection_is_made_anew(gateway: Gateway) -> None:
@@ -264,3 +309,63 @@ def test_importing_the_ingest_module_does_not_import_pycarlo() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "False"
+
+
+def test_rule_37_a_proxy_of_the_environment_carries_the_request_and_learns_no_key(
+    tmp_path: Path,
+) -> None:
+    """Companies have proxies, so they hold; but ``.netrc`` adds nothing, neither for them nor beyond."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login thief password thief\n")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(20)
+        port = proxy.getsockname()[1]
+        body = "{}"
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [
+                sys.executable,
+                "-c",
+                SPOILED,
+                "https://push.example",
+                "key-id-1",
+                "key-secret-1",
+                body,
+            ],
+            env={"HTTPS_PROXY": f"http://127.0.0.1:{port}", "NETRC": str(netrc)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = proxy.accept()
+        with connection:
+            head = _head_of(connection)
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        _, said = process.communicate(timeout=30)
+    assert head.startswith("CONNECT push.example:443 HTTP/1.")
+    for unwanted in ("authorization", "thief", "key-id-1", "key-secret-1", "x-mcd"):
+        assert unwanted not in head.lower()
+    assert "iomete_mc_assets.errors." in said
+    assert "key-secret-1" not in said
+
+
+def _head_of(connection: socket.socket) -> str:
+    """A request's head, as it crossed the wire."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = connection.recv(4_096)
+        assert piece, head
+        head += piece
+    return head.decode("ascii")
+
+
+def test_rule_37_a_netrc_file_and_an_https_proxy_add_nothing_to_a_plain_endpoint(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login thief password thief\n")
+    done = in_a_process(gateway, {"NETRC": str(netrc), "HTTPS_PROXY": "http://127.0.0.1:9"})
+    assert done.returncode == 0, done.stderr
+    (request,) = gateway.requests
+    assert request.path == "/ingest/v1/metadata"
+    names = {name.lower() for name in request.headers}
+    assert not names & {"authorization", "proxy-authorization"}

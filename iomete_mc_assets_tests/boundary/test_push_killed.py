@@ -10,6 +10,7 @@ from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
+from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
 
@@ -161,3 +162,43 @@ def test_ledger_19_a_forced_push_killed_after_any_write_is_finished_by_its_retry
     requests = len(gateway.requests)
     assert bench.push_one(flow, run="retry-2", root="forced", force="all").reused
     assert len(gateway.requests) == requests
+
+
+@pytest.mark.parametrize(
+    ("flow", "fault", "word"),
+    [
+        ("observations", faults.accept_then_reset, "in_doubt"),
+        ("catalog_snapshot", faults.answers(400), "partly_refused"),
+    ],
+)
+def test_ledger_22_an_outcome_that_only_the_log_has_is_written_by_the_next_run(
+    gateway: Gateway,
+    tmp_path: Path,
+    flow: Flow,
+    fault: faults.Fault,
+    word: str,
+) -> None:
+    """The log's ``closed`` and the outcome are two writes; what lies on disk between them is restored here."""
+    bench, _ = a_bench(gateway, tmp_path)
+    bench.configure(max_assets=1)
+    bench.collect("catalog_snapshot", entries(3))
+    if flow == "observations":
+        bench.push_one("catalog_snapshot")
+        bench.collect(flow, observed(3))
+    gateway.rule(fault, nth=2)
+    told = bench.push_one(flow)
+    assert told.word == word
+    manifest_id = bench.named[flow][HOUR]
+    sent = bench.sent(flow, manifest_id)
+    bench.storage.remove(f"{sent.folder}/settled.json")
+    bench.finished.add("run-1")
+    requests = len(gateway.requests)
+    again = bench.push_one(flow, run="run-2")
+    assert (again.word, again.counts) == (told.word, told.counts)
+    assert again.invocation_ids == told.invocation_ids
+    assert len(sent.generations()) == 1
+    assert len(gateway.requests) == requests
+    bench.storage.remove(f"{sent.folder}/settled.json")
+    gateway.clear()
+    forced = bench.push_one(flow, run="run-3", force="in_doubt")
+    assert forced.counts == ({"accepted": 3} if word == "in_doubt" else told.counts)

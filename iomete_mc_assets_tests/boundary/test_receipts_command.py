@@ -17,7 +17,7 @@ DETAILS = '{"error": "no", "details": {"query": ["too odd"]}}'
 @pytest.fixture
 def bench(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("IOMETE_MC_MANIFESTS", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     return Bench(gateway, str(tmp_path))
 
 

@@ -1,11 +1,13 @@
 """Settings: what their texts mean, and that README and docs say the same."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from iomete_mc_assets import settings
 from iomete_mc_assets.errors import SettingsError
+from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets_tests.settings_tables import all_settings_page, with_table
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,3 +47,12 @@ def test_a_malformed_secret_is_not_repeated() -> None:
     with pytest.raises(SettingsError) as caught:
         shouting.read({"S": "hunter2"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_log_type_is_refused_with_the_list_of_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="MCD_LOG_TYPE: 'spark' cannot be used") as caught:
+        PushConfig.read({"MCD_RESOURCE_UUID": str(UUID(int=1)), "MCD_LOG_TYPE": "spark"})
+    listed = str(caught.value).partition("It takes one of Monte Carlo's log types: ")[2]
+    assert listed.rstrip(".").split(", ") == list(settings.LOG_TYPES)
+    for known in settings.LOG_TYPES:
+        assert settings.MCD_LOG_TYPE.read({"MCD_LOG_TYPE": known}) == known

@@ -25,7 +25,7 @@ def event(entry: TableEntry, naming: Naming) -> Event:
     }
     if entry.columns:
         asset["fields"] = [_field(column) for column in entry.columns]
-    return Event(key=name.key, body=encoded({"relational_asset": asset}))
+    return Event.of(name.key, encoded({"relational_asset": asset}))
 
 
 def _field(column: Column) -> Json:

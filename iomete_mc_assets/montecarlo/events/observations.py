@@ -54,4 +54,4 @@ def event(
             asset["freshness"] = {"last_update_time": iso(changed_at)}
     if "volume" not in asset and "freshness" not in asset:
         return None
-    return Event(key=name.key, body=encoded({"relational_asset": asset}), notes=notes)
+    return Event.of(name.key, encoded({"relational_asset": asset}), *notes)

@@ -15,8 +15,8 @@ def event(query: QueryRecord, *, max_bytes: int) -> Event:
     text = clean(query.text)
     body = _body(query, text)
     if len(body) <= max_bytes:
-        return Event(key=query.query_id, body=body)
-    return Event(key=query.query_id, body=_cut(query, text, max_bytes), notes=("truncated",))
+        return Event.of(query.query_id, body)
+    return Event.of(query.query_id, _cut(query, text, max_bytes), "truncated")
 
 
 def _body(query: QueryRecord, text: str, *, cut_from: int | None = None) -> bytes:

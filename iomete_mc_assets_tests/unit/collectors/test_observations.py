@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.observations import (
     CatalogInput,
     EarlierInput,
@@ -682,3 +683,76 @@ def test_a_summary_without_totals_says_why_there_are_no_rows() -> None:
     observed, verdict = hour(HistoryWarehouse({"t": [commit]}), catalog(listed("t", commit)))
     assert observed["t"].row_count is None
     assert "total-records" in verdict.omissions[0].reason
+
+
+def elsewhere(name: str) -> TableId:
+    """In a catalog that the settings named once."""
+    return TableId("old_catalog", ("db",), name)
+
+
+def under(
+    scope: Exclusions,
+    source: CatalogInput,
+    *,
+    before: EarlierInput | None = None,
+    own: EarlierInput | None = None,
+) -> tuple[dict[str, Observation], Verdict]:
+    """The hour under the settings of today; only ``t`` can be read."""
+    answers = collect(
+        [HOUR],
+        HistoryWarehouse({"t": [LOADED]}),
+        config=ObservationConfig(exclusions=scope),
+        catalog_for=lambda _: source,
+        earlier=before,
+        own=lambda _: own,
+        survey=no_survey,
+        now=NOW,
+    )
+    return said(dict(answers)[HOUR])
+
+
+NOW_CONFIGURED = Exclusions(catalogs=("Spark_Catalog",))
+
+
+def test_tables_of_a_catalog_that_is_no_longer_configured_are_counted_and_not_asked_for() -> None:
+    moved = replace(listed("gone", LOADED), table=elsewhere("gone"))
+    unreadable = Omission(
+        scope="old_catalog.db.broken", question="columns", kind="unreadable", reason="no."
+    )
+    source = replace(
+        catalog(listed("t", LOADED), moved, omissions=(unreadable,)),
+        listed=("spark_catalog", "old_catalog"),
+    )
+    observed, verdict = under(NOW_CONFIGURED, source)
+    assert set(observed) == {"t"}
+    assert (verdict.state, verdict.counts["excluded: other catalog"]) == ("complete", 1)
+
+
+def test_what_was_known_of_a_catalog_that_is_no_longer_configured_is_neither_sent_nor_dropped() -> (
+    None
+):
+    known = Observation(table=elsewhere("gone"), snapshot_id=1, row_count=7)
+    source = catalog(listed("t", LOADED))
+    observed, verdict = under(NOW_CONFIGURED, source, before=earlier(known))
+    assert (set(observed), verdict.state) == ({"t"}, "complete")
+    observed, verdict = under(NOW_CONFIGURED, source, own=earlier(known, window=HOUR))
+    assert (set(observed), verdict.state) == ({"t"}, "complete")
+
+
+def test_a_pattern_set_since_the_catalog_was_stored_leaves_its_tables_out() -> None:
+    source = catalog(listed("t", LOADED), listed("stg_t", LOADED))
+    observed, verdict = under(Exclusions(("*.*.stg_*",)), source)
+    assert (set(observed), verdict.counts["excluded: pattern"]) == ({"t"}, 1)
+
+
+def test_a_catalog_configured_since_is_said_to_be_missing_from_the_stored_listing() -> None:
+    source = replace(catalog(listed("t", LOADED)), listed=("spark_catalog",))
+    scope = Exclusions(catalogs=("spark_catalog", "new_catalog"))
+    known = Observation(
+        table=TableId("new_catalog", ("db",), "n"), snapshot_id=1, row_count=7, carried_from="m"
+    )
+    observed, verdict = under(scope, source, before=earlier(known))
+    assert verdict.state == "partial"
+    (omission,) = verdict.omissions
+    assert (omission.scope, omission.kind) == ("new_catalog", "unknowable")
+    assert observed["n"].carried_from == "m"

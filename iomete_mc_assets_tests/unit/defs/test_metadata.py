@@ -6,6 +6,7 @@ from iomete_mc_assets.defs import metadata
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.windows import HourWindow
 
+REASON = "hour 2026-11-21-10:00 is newer, and only the newest is sent"
 HOUR = HourWindow.from_key("2026-11-21-09:00")
 
 
@@ -14,7 +15,7 @@ def an_outcome(*, ids: int) -> HourOutcome:
         window=HOUR,
         manifest_id="m1",
         word="pushed",
-        reason=None,
+        reason=REASON,
         counts={"accepted": 7, "refused": 1},
         notes={"truncated": 2},
         invocation_ids=tuple(f"id-{number}" for number in range(ids)),
@@ -25,6 +26,17 @@ def an_outcome(*, ids: int) -> HourOutcome:
         settled_at=datetime.fromisoformat("2026-11-21T10:20:00+00:00"),
         reused=False,
     )
+
+
+def test_why_an_hour_has_its_status_stands_beside_it() -> None:
+    shown = metadata.of_push(an_outcome(ids=0), app_url="https://app.example")
+    assert list(shown)[:2] == [metadata.PUSH_STATUS, "monte_carlo/reason"]
+    assert shown["monte_carlo/reason"].value == REASON
+
+
+def test_instants_in_a_preview_are_short_enough_for_the_page() -> None:
+    row = metadata.markdown(("ended (UTC)",), [(HOUR.end.replace(microsecond=250_000),)])
+    assert row.splitlines()[-1] == "| 2026-11-21 10:00:00 |"
 
 
 def test_ledger_26_twenty_invocation_ids_are_shown_and_all_are_counted() -> None:

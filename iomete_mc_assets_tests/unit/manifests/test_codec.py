@@ -147,6 +147,12 @@ def test_decoding_an_encoded_header_gives_the_header(header: Header) -> None:
     assert codec.HEADER.encode(codec.HEADER.decode(data, where="f")) == data
 
 
+@given(headers())
+def test_a_file_is_what_any_other_program_would_write_indented(header: Header) -> None:
+    data = codec.HEADER.encode(header)
+    assert json.dumps(json.loads(data), indent=2, sort_keys=True).encode() + b"\n" == data
+
+
 def test_an_entry_looks_as_documented() -> None:
     assert codec.encode_record("catalog_snapshot", ENTRY).decode() == (
         '{"columns":[{"comment":null,"name":"id","required":true,"type":"BIGINT"}],"comment":null,'
@@ -270,6 +276,43 @@ def test_a_damaged_line_is_refused_with_file_field_and_next_step(line: bytes, ve
     assert str(refused.value).startswith("root/part-00000 is damaged: ")
     assert "collect the hour again" in str(refused.value)
     assert len(str(refused.value)) < 500
+
+
+def with_rows(rows: str) -> bytes:
+    line = codec.encode_record("query_logs", replace(QUERY, returned_rows=7))
+    return line.replace(b'"returned_rows":7', f'"returned_rows":{rows}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        ("18446744073709551616", 2**64),
+        (str(-(10**30)), -(10**30)),
+        ("-0", 0),
+        ('3,"returned_rows":4', 4),
+    ],
+)
+def test_a_line_is_read_as_pythons_parser_reads_it(rows: str, read: int) -> None:
+    """The fast parser makes floats of integers beyond 64 bits."""
+    record = codec.decode_record("query_logs", with_rows(rows), where="f")
+    assert isinstance(record, QueryRecord)
+    assert record.returned_rows == read
+    assert type(record.returned_rows) is int
+
+
+def test_a_half_character_in_a_line_is_read_as_pythons_parser_reads_it() -> None:
+    line = codec.encode_record("query_logs", QUERY).replace(b"SELECT 1", b"\\ud83d")
+    record = codec.decode_record("query_logs", line, where="f")
+    assert isinstance(record, QueryRecord)
+    assert record.text == "\ud83d"
+
+
+@pytest.mark.parametrize("rows", ["NaN", "Infinity", "1e2", "1.0", "01", "1,", "{}"])
+def test_what_is_no_integer_in_a_line_is_refused(rows: str) -> None:
+    with pytest.raises(
+        ManifestDamaged, match=r"root/part-00000 is damaged: (no JSON|returned_rows)"
+    ):
+        codec.decode_record("query_logs", with_rows(rows), where="root/part-00000")
 
 
 @given(query_records())

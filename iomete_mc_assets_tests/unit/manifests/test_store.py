@@ -39,6 +39,7 @@ from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.record_strategies import flows_with_records
 
 SOURCE = Source(host="lake.example:443/data-plane/p/lakehouse/c", catalogs=("spark_catalog",))
+ELSEWHERE = Source(host="other.example:443/x", catalogs=())
 HOUR = HourWindow(datetime(2026, 11, 21, 5, tzinfo=UTC))
 _roots = itertools.count()
 
@@ -136,12 +137,51 @@ def test_two_stores_have_different_ids(tmp_path: Path) -> None:
     assert len(ids) == 2
 
 
-def test_another_lakehouse_is_refused_and_both_are_named(storage: Storage) -> None:
-    ManifestStore.over(storage, source=SOURCE)
+def test_another_lakehouse_is_refused_with_both_addresses_and_both_ways_on(
+    store: ManifestStore, storage: Storage
+) -> None:
+    store.write(draft(), manifest_id="m1")
     with pytest.raises(WrongStore) as refused:
-        ManifestStore.over(storage, source=Source(host="other.example", catalogs=()))
-    assert SOURCE.host in str(refused.value)
-    assert "other.example" in str(refused.value)
+        ManifestStore.over(storage, source=ELSEWHERE)
+    said = str(refused.value)
+    assert SOURCE.host in said
+    assert ELSEWHERE.host in said
+    assert said.index("Check IOMETE_URL first") < said.index("set IOMETE_MC_MANIFESTS")
+    # and what it says of a moved lakehouse is true
+    where = f"{storage.root}/store.json"
+    assert f'"host" into {where}' in said
+    known = storage.read("store.json").decode()
+    storage.write("store.json", known.replace(SOURCE.host, ELSEWHERE.host).encode())
+    again = ManifestStore.over(storage, source=ELSEWHERE)
+    assert again.current("observations", HOUR) == store.current("observations", HOUR)
+
+
+def test_a_store_without_hours_goes_to_the_lakehouse_that_asks_next(storage: Storage) -> None:
+    """A mistyped address is written down before it turns out that nobody answers there."""
+    first = ManifestStore.over(storage, source=SOURCE)
+    second = ManifestStore.over(storage, source=ELSEWHERE)
+    assert json.loads(storage.read("store.json"))["source"]["host"] == ELSEWHERE.host
+    assert second.store_id == first.store_id
+    second.write(draft(), manifest_id="m1")
+    with pytest.raises(WrongStore):
+        ManifestStore.over(storage, source=SOURCE)
+
+
+def test_a_moved_lakehouse_keeps_its_store(store: ManifestStore, storage: Storage) -> None:
+    store.write(draft(), manifest_id="m1")
+    ManifestStore.moved(storage.root, host=ELSEWHERE.host)
+    assert json.loads(storage.read("store.json"))["source"] == {
+        "host": ELSEWHERE.host,
+        "catalogs": ["spark_catalog"],
+    }
+    again = ManifestStore.over(storage, source=replace(SOURCE, host=ELSEWHERE.host))
+    assert again.store_id == store.store_id
+    assert again.manifest_ids("observations", HOUR) == ["m1"]
+
+
+def test_where_no_store_is_a_moved_lakehouse_makes_none(tmp_path: Path) -> None:
+    ManifestStore.moved(str(tmp_path / "none"), host=ELSEWHERE.host)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_list_of_catalogs_is_the_same_lakehouse_and_stands_in_the_header(

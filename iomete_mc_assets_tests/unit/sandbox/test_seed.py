@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from iomete_mc_assets.errors import SandboxError
+from iomete_mc_assets.errors import IometeMcError, SandboxError
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox import seed, seed_log
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
@@ -117,21 +117,43 @@ def test_a_dropped_table_has_neither_rows_nor_a_last_change() -> None:
     assert dropped.last_change_as_of(TABLE, START + 3 * HOUR) is None
 
 
-def test_a_lakehouse_that_holds_tables_already_is_not_seeded(tmp_path: Path) -> None:
-    (tmp_path / "warehouse" / "raw.db").mkdir(parents=True)
-    running = RunningLakehouse(
+def nobody(state: Path) -> RunningLakehouse:
+    """A lakehouse at whose address nobody listens."""
+    return RunningLakehouse(
         url="http://127.0.0.1:1/cliservice",
         user="sandbox",
         token="secret",
-        token_file=tmp_path / "token",
-        state=tmp_path,
-        events=tmp_path / "events",
+        token_file=state / "token",
+        state=state,
+        events=state / "events",
         pid=1,
         reused=True,
     )
-    with pytest.raises(SandboxError, match=r"already holds tables .* --fresh"):
-        seed.seed(running, now=START)
+
+
+def test_a_lakehouse_that_holds_tables_already_is_not_seeded(tmp_path: Path) -> None:
+    (tmp_path / "warehouse" / "raw.db").mkdir(parents=True)
+    with pytest.raises(SandboxError, match=r"already holds tables.* --fresh"):
+        seed.seed(nobody(tmp_path), now=START)
     assert seed_log.read(tmp_path) is None
+
+
+def test_a_seed_that_was_cut_off_is_told_from_tables_of_somebody_else(tmp_path: Path) -> None:
+    """Only what a seed of ours left may be removed without being asked."""
+    (tmp_path / "warehouse" / "raw.db").mkdir(parents=True)
+    assert not seed.cut_off(tmp_path)
+    (tmp_path / "seed.begun").touch()
+    assert seed.cut_off(tmp_path)
+    seed_log.write(seed_log.log_of(WINDOW, 24, [], []), tmp_path)
+    assert not seed.cut_off(tmp_path)
+
+
+def test_a_seed_is_on_record_before_its_first_statement(tmp_path: Path) -> None:
+    with pytest.raises(IometeMcError):
+        seed.seed(nobody(tmp_path), now=START)
+    assert seed.cut_off(tmp_path)
+    seed.remove_data(tmp_path)
+    assert not seed.cut_off(tmp_path)
 
 
 def test_removing_the_data_keeps_token_and_address(tmp_path: Path) -> None:

@@ -44,6 +44,49 @@ def test_without_network_the_message_says_what_is_missing_and_where_to_put_it(
     assert "trustStore" in said
 
 
+RESOLVER = """\
+:: problems summary ::
+:::: WARNINGS
+		module not found: org.apache.iceberg#iceberg-spark-runtime-3.5_2.12;1.9.2
+:::: ERRORS
+	Server access error at url https://repo1.maven.org/x.pom (java.net.ConnectException: Connection refused)
+
+	Server access error at url https://repo1.maven.org/x.jar (java.net.ConnectException: Connection refused)
+
+:: USE VERBOSE OR DEBUG MESSAGE LEVEL FOR MORE DETAILS
+Exception in thread "main" java.lang.RuntimeException: [unresolved dependency: org.apache.iceberg: not found]
+	at org.apache.spark.deploy.SparkSubmitUtils$.resolveMavenCoordinates(SparkSubmit.scala:1613)
+	at org.apache.spark.deploy.SparkSubmit.main(SparkSubmit.scala)
+"""
+"""As Spark 3.5.8 said it behind a proxy that nobody serves, shortened."""
+
+
+def test_without_network_the_servers_answers_are_shown_and_javas_stack_is_kept_in_a_file(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "said").write_text(RESOLVER)
+    java, home = fake_spark(tmp_path / "spark", f"cat '{tmp_path}/said'; exit 1")
+    with pytest.raises(SandboxError) as refused:
+        spark.iceberg_jar(java, home, tmp_path / "cache", {"PATH": "/bin:/usr/bin"})
+    about, *complaints = str(refused.value).splitlines()
+    assert complaints == [
+        f"Server access error at url https://repo1.maven.org/x.{end} "
+        "(java.net.ConnectException: Connection refused)"
+        for end in ("pom", "jar")
+    ]
+    log = tmp_path / "cache" / "jars" / "iceberg-spark-runtime-3.5_2.12-1.9.2.log"
+    assert str(log) in about
+    assert log.read_text() == RESOLVER
+
+
+def test_other_endings_of_the_resolver_are_shown_without_javas_stack(tmp_path: Path) -> None:
+    (tmp_path / "said").write_text(RESOLVER.replace("Server access error", "Something"))
+    java, home = fake_spark(tmp_path / "spark", f"cat '{tmp_path}/said'; exit 1")
+    with pytest.raises(SandboxError, match="unresolved dependency") as refused:
+        spark.iceberg_jar(java, home, tmp_path / "cache", {"PATH": "/bin:/usr/bin"})
+    assert "\tat " not in str(refused.value)
+
+
 def test_a_cached_jar_of_the_right_digest_is_used_without_running_anything(tmp_path: Path) -> None:
     java, home = fake_spark(tmp_path / "spark", "exit 99")
     jar = tmp_path / "cache" / "jars" / "iceberg-spark-runtime-3.5_2.12-1.9.2.jar"

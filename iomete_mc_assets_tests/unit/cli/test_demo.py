@@ -1,0 +1,69 @@
+"""What the demo shows of its runs; the whole journey needs a lakehouse and is the demo itself."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from iomete_mc_assets.cli.demo import Journey
+from iomete_mc_assets.defs.build import build_definitions
+from iomete_mc_assets.defs.keys import pushed_key
+from iomete_mc_assets.defs.metadata import INVOCATION_IDS, MANIFEST_ID
+from iomete_mc_assets_tests.push_bench import HOUR
+
+IDS = ("e28ad5b5-0e58-48bc-83fb-4ce5d3d762ff", "3f4c3b2b-3845-40db-8989-5c372398128f")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:  # pyright: ignore[reportUnknownMemberType] - its settings
+        yield made
+
+
+def test_a_run_that_fails_says_why_and_shows_no_line_of_its_log(
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody listens at the lakehouse's address."""
+    for name, value in {
+        "IOMETE_URL": "http://127.0.0.1:1/cliservice",
+        "IOMETE_USER": "sandbox",
+        "IOMETE_TOKEN": "not-a-real-token",
+        "IOMETE_STARTUP_WINDOW_S": "0",
+        "IOMETE_MC_MANIFESTS": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)
+    journey = Journey(instance, build_definitions(), [HOUR])
+    with pytest.raises(
+        click.ClickException, match=r"collect_metadata failed\.\s.*127\.0\.0\.1:1"
+    ) as failed:
+        journey.collect()
+    assert "DEBUG" not in str(failed.value)
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_invocation_ids_are_shown_whole_with_their_flow_and_hour(
+    instance: dg.DagsterInstance,
+) -> None:
+    metadata = {MANIFEST_ID: "m001", INVOCATION_IDS: dg.MetadataValue.json(list(IDS))}
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(pushed_key("query_logs"), partition=HOUR.key, metadata={**metadata})
+    )
+    journey = Journey(instance, build_definitions(), [HOUR])
+    assert list(journey.invocations()) == [
+        "Invocation ids",
+        *(f"  query_logs       {HOUR.key}  {invocation_id}" for invocation_id in IDS),
+    ]
+
+
+def test_the_table_fits_a_terminal_of_80_columns(instance: dg.DagsterInstance) -> None:
+    out = io.StringIO()
+    Console(file=out, width=80).print(Journey(instance, build_definitions(), [HOUR]).table())
+    assert "…" not in out.getvalue()
+    assert out.getvalue().count("not collected") == 3
