@@ -37,9 +37,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Stores lie on this disk, and where a test is about the ledger or files, in a bucket as well."""
-    if "store_root" in metafunc.fixturenames:
-        about_answers = metafunc.function.__name__.startswith("test_rule_")
-        places = ["local"] if about_answers else ["local", "s3"]
+    said = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "store_root" in metafunc.fixturenames and "store_root" not in said:
+        ledger = metafunc.function.__name__.startswith("test_ledger_")
+        of_files = ledger or "gateway" not in metafunc.fixturenames
+        places = ["local", "s3"] if of_files else ["local"]
         metafunc.parametrize("store_root", places, indirect=True)
 
 

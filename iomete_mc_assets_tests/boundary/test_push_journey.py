@@ -575,6 +575,7 @@ def test_rule_36_no_file_and_no_error_holds_the_key(bench: Bench) -> None:
         assert secret not in shown
 
 
+@pytest.mark.parametrize("store_root", ["local"], indirect=True)  # 240 posts, the same anywhere
 def test_ledger_15_what_the_budget_does_not_isolate_is_refused_as_it_is(bench: Bench) -> None:
     older = HOUR.previous
     bench.collect("query_logs", queries(1))
