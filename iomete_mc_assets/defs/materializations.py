@@ -192,7 +192,7 @@ class NamedManifests(Mapping[HourWindow, str]):
                 f"{self._key.to_user_string()} {record.partition_key} was collected into store {store_id}, "
                 f"and IOMETE_MC_MANIFESTS is {self._store.root}, which is store {self._store.store_id}. "
                 "Nothing was pushed. Check IOMETE_MC_MANIFESTS first: it must be the same wherever this "
-                "Dagster instance collects and pushes. Is the new store meant, collect the hour into it again."
+                "Dagster instance collects and pushes. If the new store is meant, collect the hour into it again."
             )
             raise WrongStore(msg)
         return named or ""

@@ -456,7 +456,7 @@ def _wrong_store(where: str, found: Source, asked: Source) -> WrongStore:
     return WrongStore(
         f"The manifest store holds hours of the lakehouse {found.host} (says {where}), and IOMETE_URL "
         f"leads to {asked.host}. Nothing was collected. Check IOMETE_URL first: host, port and path must be "
-        "the store's. Is another lakehouse meant, set IOMETE_MC_MANIFESTS to a store of its own. Is it "
+        "the store's. If another lakehouse is meant, set IOMETE_MC_MANIFESTS to a store of its own. If it is "
         f'the same lakehouse at a new address, write that address as "host" into {where}.'
     )
 

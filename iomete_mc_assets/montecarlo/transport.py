@@ -151,6 +151,8 @@ class _Watch:
     def first_byte(self, connected: socket.socket | None) -> None:
         """The connection stands and the request is about to leave."""
         self._socket, self.sent = connected, True
+        if self.late:  # the time ran out before there was a socket to shut
+            self.cut()
 
     def cut(self) -> None:
         """End it, wherever it is stuck."""
