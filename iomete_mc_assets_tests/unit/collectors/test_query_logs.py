@@ -24,7 +24,7 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import QueryRecord
 from iomete_mc_assets.settings import QueryText
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow.from_key("2026-11-21-05:00")
@@ -63,7 +63,7 @@ def row(**other: object) -> Row:
 
 
 @dataclass(slots=True)
-class Recording:
+class Recording(Warehouse):
     """A warehouse that answers from what a test wrote down, by the beginning of the statement."""
 
     columns: dict[str, str] = field(default_factory=lambda: COLUMNS)
@@ -72,6 +72,9 @@ class Recording:
     newest: datetime | None = LATER
     failure: IometeMcError | None = None
     asked: list[str] = field(default_factory=list[str])
+
+    def use(self, catalog: str) -> None:
+        raise NotImplementedError
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the seam's
         self.asked.append(statement)
