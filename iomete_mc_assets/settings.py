@@ -17,6 +17,8 @@ T = TypeVar("T")
 S = TypeVar("S", bound=str)
 WithoutEnd = Literal["refuse", "estimate"]
 WITHOUT_END: tuple[WithoutEnd, ...] = ("refuse", "estimate")
+QueryText = Literal["whole", "masked", "none"]
+QUERY_TEXTS: tuple[QueryText, ...] = ("whole", "masked", "none")
 Naming = Literal["guide", "hive", "databricks"]
 NAMINGS: tuple[Naming, ...] = ("guide", "hive", "databricks")
 LogType = Literal[
@@ -336,6 +338,17 @@ IOMETE_QUERY_LOG_EXCLUDE_USERS = Setting(
     takes="user names, separated by commas",
     meaning="Users whose queries are left out, e.g. Monte Carlo's own service account.",
     parse=_names,
+)
+IOMETE_QUERY_TEXT: Setting[QueryText] = Setting(
+    name="IOMETE_QUERY_TEXT",
+    group="query log",
+    default="whole",
+    takes="whole, masked or none",
+    meaning=(
+        "What is kept and sent of a query's text: all, all but its literals and comments, or nothing; "
+        "error messages, which repeat it, only with whole."
+    ),
+    parse=_one_of(QUERY_TEXTS),
 )
 MCD_INGEST_ID = Setting(
     name="MCD_INGEST_ID",

@@ -120,6 +120,7 @@ class LakehouseResource(Configured):
             without_end=settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen),
             delay_minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(seen),
             exclude_users=settings.IOMETE_QUERY_LOG_EXCLUDE_USERS.read(seen),
+            query_text=settings.IOMETE_QUERY_TEXT.read(seen),
         )
 
     def open(self) -> AbstractContextManager[Warehouse]:

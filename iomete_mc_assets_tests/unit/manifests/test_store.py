@@ -1,4 +1,4 @@
-"""What lies on disk after each write, each crash and each kind of damage, locally and in memory."""
+"""What lies on disk after each write, each crash and each kind of damage, locally, in a bucket and in memory."""
 
 import gzip
 import hashlib
@@ -48,9 +48,14 @@ def fresh_memory() -> Storage:
     return Storage.open(f"memory://store-{next(_roots)}")
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "s3", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    opened = Storage.open(str(tmp_path / "m")) if request.param == "local" else fresh_memory()
+    if request.param == "local":
+        opened = Storage.open(str(tmp_path / "m"))
+    elif request.param == "s3":
+        opened = Storage.open(request.getfixturevalue("s3_root"))
+    else:
+        opened = fresh_memory()
     yield opened
     for name in opened.names(""):
         opened.remove(name)
@@ -213,6 +218,12 @@ def test_a_damaged_store_file_is_refused_and_not_replaced(storage: Storage, data
     with pytest.raises(ManifestDamaged, match=r"store\.json"):
         ManifestStore.over(storage, source=SOURCE)
     assert storage.read("store.json") == data
+
+
+def test_a_bucket_that_does_not_exist_is_named_with_the_setting(s3_root: str) -> None:
+    del s3_root  # sets the address of the server
+    with pytest.raises(ManifestMissing, match=r"s3://nobodys-bucket/m.*IOMETE_MC_MANIFESTS"):
+        ManifestStore.open("s3://nobodys-bucket/m", source=SOURCE)
 
 
 # Writing and reading back
