@@ -258,6 +258,25 @@ IOMETE_UNREADABLE_PERCENT = Setting(
     meaning="Percent of tables that may be unreadable before an hour fails (three tables always may).",
     parse=_share,
 )
+IOMETE_FULL_SWEEP_HOURS = Setting(
+    name="IOMETE_FULL_SWEEP_HOURS",
+    group="lakehouse",
+    default="24",
+    takes="1 to 720",
+    meaning="Hours after which every table's history is read again, also of tables that look unchanged.",
+    parse=_whole(1, 720),
+)
+IOMETE_COUNT_ROWS_S = Setting(
+    name="IOMETE_COUNT_ROWS_S",
+    group="lakehouse",
+    default="0",
+    takes="0 to 3600",
+    meaning=(
+        "Seconds that count(*) as of the hour's end may take for each table whose row count its metadata "
+        "cannot tell (compacted row-level deletes); 0 leaves it unknown."
+    ),
+    parse=_whole(0, 3600),
+)
 IOMETE_QUERY_LOG_TABLE = Setting(
     name="IOMETE_QUERY_LOG_TABLE",
     group="query log",

@@ -39,6 +39,7 @@ class Survey:
         entries: sorted by name.
         omissions: tables and databases that were asked for and not answered.
         counts: figures by name, e.g. ``tables``, ``excluded: pattern``.
+        left_out: tables and databases left out on purpose, by name as shown to people.
         asked: tables that should have been read, plus databases that could not be listed.
         unreadable: how many of those were not.
     """
@@ -46,6 +47,7 @@ class Survey:
     entries: tuple[TableEntry, ...]
     omissions: tuple[Omission, ...]
     counts: Mapping[str, int]
+    left_out: Mapping[str, Exclusion]
     asked: int
     unreadable: int
 
@@ -66,7 +68,9 @@ def survey_catalogs(
     entries = sorted((entry for survey in surveys for entry in survey.entries), key=_name)
     unreadable = sum(survey.unreadable for survey in surveys)
     # a temporary view comes with every catalog's listing, under the same bare name
-    left_out = {name: kind for survey in surveys for name, kind in survey.excluded.items()}
+    left_out: dict[str, Exclusion] = {}
+    for survey in surveys:
+        left_out.update(survey.excluded)
     excluded = Counter(left_out.values())
     counts = {
         "tables": sum(entry.kind == "table" for entry in entries),
@@ -83,6 +87,7 @@ def survey_catalogs(
         entries=tuple(entries),
         omissions=tuple(omission for survey in surveys for omission in survey.omissions),
         counts=counts,
+        left_out=left_out,
         asked=len(entries) + unreadable,
         unreadable=unreadable,
     )
@@ -110,7 +115,7 @@ class _CatalogSurvey:
     def run(self) -> None:
         """Every namespace of the catalog, outermost first."""
         try:
-            self._asker.ask(statements.use_catalog(self._catalog))
+            self._asker.use(self._catalog)
             waiting = self._namespaces(())
         except (StatementFailed, StatementTimedOut) as error:
             msg = (

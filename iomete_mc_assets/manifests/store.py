@@ -519,6 +519,7 @@ def _header(
         content_digest=f"{content % 2**256:064x}",
         inputs=draft.inputs,
         collector_state=verdict.collector_state,
+        changes=verdict.changes,
     )
     # exactly what a reader will find: own mappings, lone surrogates replaced
     return codec.HEADER.decode(codec.HEADER.encode(header), where=manifest_id)

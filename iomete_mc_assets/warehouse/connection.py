@@ -4,6 +4,7 @@ Bytes and HTTP live in ``transport``, the words of errors in ``faults``, and wha
 """
 
 import contextlib
+import itertools
 import logging
 import re
 import time
@@ -134,9 +135,9 @@ _connect = cast(
 class Lakehouse(Warehouse):
     """A live session that answers Spark SQL.
 
-    For one thread. When the session or the connection is lost before a statement's first row, a new session
-    is opened and the statement asked again, once: always when Spark no longer knew the session, otherwise
-    only what reads (SELECT, SHOW, DESCRIBE), because the lost one may have been carried out.
+    For one thread. When the session or the connection is lost, a new session is opened in the same catalog
+    and the statement asked again, once: always when Spark no longer knew the session, otherwise only what
+    changes nothing (SELECT, SHOW, DESCRIBE, USE), because the lost one may have been carried out.
     """
 
     def __init__(
@@ -154,9 +155,10 @@ class Lakehouse(Warehouse):
         self._wait = wait
         self._tick = tick
         self._catalog: str | None = None
+        self._gave_up = False
         self._helpers: list[Lakehouse] = []
         self._transport = self._new_transport()
-        self._session = self._open_session(window_s)
+        self._session = self._open_session(self._transport, window_s)
 
     @classmethod
     def connect(
@@ -207,16 +209,21 @@ class Lakehouse(Warehouse):
             StatementFailed: there is no such catalog, or our user may not use it.
         """
         self.ask(f"USE {quoted(catalog)}")
+        before, self._catalog = self._catalog, catalog
         # USE takes the name of a database of the current catalog as well
         current = str(self.ask("SELECT current_catalog() AS catalog")[0]["catalog"])
         if current.casefold() != catalog.casefold():
+            self._catalog = before
             raise self._faults.no_catalog(catalog, current=current)
-        self._catalog = catalog
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         """All rows of one statement; see ``Warehouse.ask``."""
         deadline_s = self._config.statement_deadline_s if deadline_s is None else deadline_s
-        return list(self._rows(statement, rows_per_fetch=ROWS_PER_FETCH, deadline_s=deadline_s))
+        try:
+            return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s))
+        except (SessionLost, LakehouseUnavailable) as error:
+            self._replace_session(statement, error)
+        return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s))
 
     def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
         """On several sessions at the same time where there are enough statements; see ``Warehouse.ask_each``."""
@@ -254,32 +261,34 @@ class Lakehouse(Warehouse):
         """Rows as they come; see ``Warehouse.stream``.
 
         The driver holds the whole result until it is fetched (five of 200 MB filled a heap of 3 GB), so a
-        large table is asked in slices.
+        large table is asked in slices. A stream that breaks is gone on with where a second answer begins
+        with the very rows that were given already.
         """
         deadline_s = self._config.statement_deadline_s
-        return self._rows(statement, rows_per_fetch=rows_per_fetch, deadline_s=deadline_s)
-
-    def _rows(self, statement: str, *, rows_per_fetch: int, deadline_s: float) -> Iterator[Row]:
-        """Rows of one statement, asked again once where the class's docstring allows it."""
-        begun = False
+        given = _Given()
         try:
             with contextlib.closing(self._attempt(statement, rows_per_fetch, deadline_s)) as rows:
                 for row in rows:
-                    begun = True
+                    given.add(row)
                     yield row
-                return
         except (SessionLost, LakehouseUnavailable) as error:
-            if begun or not _may_repeat(statement, error):
-                raise
-            _log.warning("%s Opening a new session to ask again.", error)
-        self._reconnect()
-        yield from self._attempt(statement, rows_per_fetch, deadline_s)
+            self._replace_session(statement, error)
+        else:
+            return
+        with contextlib.closing(self._attempt(statement, rows_per_fetch, deadline_s)) as rows:
+            again = _Given()
+            for row in itertools.islice(rows, given.rows):
+                again.add(row)
+            if again != given:
+                raise self._faults.answered_otherwise(statement, rows=given.rows)
+            yield from rows
 
     def _attempt(
         self, statement: str, rows_per_fetch: int, deadline_s: float
     ) -> Generator[Row, None, None]:
         with self._translated(statement), self._cursor(rows_per_fetch) as cursor:
             cursor.execute(tagged(statement), async_=True)
+            self._gave_up = False
             self._finish(cursor, statement, deadline_s)
             names = [str(column[0]) for column in cursor.description or ()]
             try:
@@ -348,7 +357,7 @@ class Lakehouse(Warehouse):
             read_timeout_s=config.read_timeout_s,
         )
 
-    def _open_session(self, window_s: float) -> _Session:
+    def _open_session(self, transport: Transport, window_s: float) -> _Session:
         """A session, after as many tries as the start-up window holds."""
         # PyHive prints statements at INFO and fetched rows at DEBUG
         logging.getLogger("pyhive").setLevel(logging.WARNING)
@@ -356,29 +365,39 @@ class Lakehouse(Warehouse):
         pause = FIRST_PAUSE_S
         while True:
             try:
-                return self._open_session_once()
+                return self._open_session_once(transport)
             except LakehouseUnavailable as error:
                 left = ends - self._tick()
                 if left <= 0:
+                    self._gave_up = True
                     raise self._faults.window_over(error, window_s=window_s) from error
                 pause = min(pause, left)
                 _log.warning("%s Trying again in %.0f s, for %.0f s more.", error, pause, left)
             self._wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _open_session_once(self) -> _Session:
+    def _open_session_once(self, transport: Transport) -> _Session:
         with self._translated(None):
             return _connect(
-                thrift_transport=self._transport,
+                thrift_transport=transport,
                 username=self._config.user,
                 configuration={f"set:hiveconf:{name}": text for name, text in SETTINGS.items()},
             )
 
-    def _reconnect(self) -> None:
-        lost, lost_transport = self._session, self._transport
-        self._transport = self._new_transport()
-        self._session = self._open_session(self._config.startup_window_s)
-        self._let_go(lost, lost_transport)
+    def _replace_session(self, statement: str, error: LakehouseError) -> None:
+        """A new session to ask the statement again; the error itself where it must not be.
+
+        Who waited a whole window in vain tries once until a statement is taken again: else each hour of
+        a range would wait anew.
+        """
+        if not _may_repeat(statement, error):
+            raise error
+        _log.warning("%s Opening a new session to ask again.", error)
+        transport = self._new_transport()
+        window_s = 0.0 if self._gave_up else self._config.startup_window_s
+        session = self._open_session(transport, window_s)
+        self._let_go(self._session, self._transport)
+        self._session, self._transport = session, transport
         if self._catalog is not None:
             deadline_s = self._config.statement_deadline_s
             list(self._attempt(f"USE {quoted(self._catalog)}", 1, deadline_s))
@@ -422,12 +441,32 @@ _ENDED_BY_OTHERS = (
 )
 _DRIVER_ERRORS = (pyhive_exc.Error, TException, LakehouseError, EOFError, AssertionError)
 """What a call into PyHive raises, the transport's own errors included."""
-_READS = re.compile(r"\s*(/\*.*?\*/\s*)*(SELECT|SHOW|DESCRIBE|DESC)\b", re.IGNORECASE | re.DOTALL)
+_REPEATABLE = re.compile(
+    r"\s*(/\*.*?\*/\s*)*(SELECT|SHOW|DESCRIBE|DESC|USE)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 def _may_repeat(statement: str, error: LakehouseError) -> bool:
-    """Whether asking again can change nothing: Spark never took it, or it only reads."""
-    return isinstance(error, SessionLost) or _READS.match(statement) is not None
+    """Whether asking again can change nothing: Spark never took it, or it writes nothing."""
+    return isinstance(error, SessionLost) or _REPEATABLE.match(statement) is not None
+
+
+@dataclass(slots=True)
+class _Given:
+    """Which rows a stream has given, in constant memory.
+
+    Attributes:
+        rows: how many.
+        trace: a hash over all of them in their order.
+    """
+
+    rows: int = 0
+    trace: int = 0
+
+    def add(self, row: Row) -> None:
+        """One more."""
+        self.rows += 1
+        self.trace = hash((self.trace, *row.values()))
 
 
 def _status_of(error: BaseException) -> tuple[str, str | None]:

@@ -14,6 +14,15 @@ Answer = Sequence[Row] | StatementFailed | StatementTimedOut
 class Warehouse(Protocol):
     """Something that answers Spark SQL statements: a live session, or a test's recording."""
 
+    def use(self, catalog: str) -> None:
+        """Make a catalog the session's current one, also after a reconnect.
+
+        Raises:
+            StatementFailed: there is no such catalog, or our user may not use it.
+            LakehouseError: as ``ask``.
+        """
+        ...
+
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         """All rows of one statement; none for a statement without a result.
 

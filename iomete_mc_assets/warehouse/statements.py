@@ -131,6 +131,14 @@ SNAPSHOT_FIGURES = {
     "position_deletes": "total-position-deletes",
     "equality_deletes": "total-equality-deletes",
     "deleted_files": "deleted-data-files",
+    "added_records": "added-records",
+    "removed_records": "deleted-records",
+    "added_bytes": "added-files-size",
+    "removed_bytes": "removed-files-size",
+    "added_position_deletes": "added-position-deletes",
+    "removed_position_deletes": "removed-position-deletes",
+    "added_equality_deletes": "added-equality-deletes",
+    "removed_equality_deletes": "removed-equality-deletes",
 }
 """Our column for each summary key read. Numbers in summaries are text; an absent key is NULL."""
 
@@ -194,6 +202,11 @@ def beginnings(batch: Sequence[TableId]) -> str:
             f"operation FROM {_name(table, 'snapshots')} ORDER BY committed_at LIMIT 1)"
         )
     return tagged("\nUNION ALL\n".join(branches))
+
+
+def count_rows(table: TableId, snapshot_id: int) -> str:
+    """``rows`` of one snapshot, counted: reads the table's data where it has row-level deletes."""
+    return tagged(f"SELECT count(*) AS rows FROM {_name(table)} VERSION AS OF {snapshot_id}")
 
 
 def namespace_parts(shown: str) -> tuple[str, ...]:

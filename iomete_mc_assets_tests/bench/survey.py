@@ -10,6 +10,7 @@ from pyhive import hive
 from TCLIService.ttypes import TOperationState
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, survey
+from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import (
     ROWS_PER_FETCH,
     SETTINGS,
@@ -62,6 +63,10 @@ class Recording(Warehouse):
         self._warehouse = warehouse
         self.statements: list[str] = []
         self.rows = 0
+
+    def use(self, catalog: str) -> None:
+        self.statements.append(statements.use_catalog(catalog))
+        self._warehouse.use(catalog)
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         self.statements.append(statement)

@@ -71,6 +71,9 @@ class Recording(Warehouse):
     failure: IometeMcError | None = None
     asked: list[str] = field(default_factory=list[str])
 
+    def use(self, catalog: str) -> None:
+        raise NotImplementedError
+
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the seam's
         self.asked.append(statement)
         if self.failure is not None:

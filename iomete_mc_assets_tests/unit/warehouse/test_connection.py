@@ -175,6 +175,13 @@ def test_a_statement_in_error_state_is_an_error_and_not_an_empty_result(
     assert spark.open_operations == 0
 
 
+def test_a_long_message_is_masked_before_it_is_cut(server: HttpScript, spark: SparkScript) -> None:
+    spark.replies["SELECT 1"] = Reply(error=("x" * 297 + TOKEN, None))
+    with connect(server) as lakehouse, pytest.raises(StatementFailed, match=r"x\*\*…") as caught:
+        lakehouse.ask("SELECT 1")
+    assert TOKEN[:2] not in str(caught.value)
+
+
 @pytest.mark.parametrize("state", ["CANCELED_STATE", "CLOSED_STATE", "TIMEDOUT_STATE"])
 def test_a_statement_that_others_ended_is_an_error(
     server: HttpScript, spark: SparkScript, state: str
@@ -367,30 +374,104 @@ def test_what_may_write_is_not_asked_again_once_spark_may_have_taken_it(
     assert ours(spark) == ["/* iomete_mc_assets */ INSERT INTO t VALUES (1)"]
 
 
-def test_a_stream_that_breaks_after_its_first_row_is_not_begun_again(
+def test_a_fetch_that_is_cut_costs_what_reads_nothing(
     server: HttpScript, spark: SparkScript
 ) -> None:
-    rows = {"n": [str(n) for n in range(10)]}
-    spark.replies["SELECT n"] = Reply(rows=rows, misbehaviour="cut", at="FetchResults")
+    rows = {"n": ["1", "2"]}
+    # the fetch after the last row brings none, and can be cut like any other
+    broken = Reply(rows=rows, misbehaviour="cut", at="FetchResults")
+    spark.replies["SELECT n"] = [broken, Reply(rows=rows)]
+    with connect(server) as lakehouse:
+        assert lakehouse.ask("SELECT n") == [{"n": "1"}, {"n": "2"}]
+    assert len(ours(spark)) == 2
+
+
+TEN = {"n": [str(n) for n in range(10)]}
+BROKEN_STREAM = Reply(rows=TEN, misbehaviour="cut", at="FetchResults")
+
+
+def test_a_stream_that_breaks_goes_on_behind_the_rows_it_gave(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    spark.replies["SELECT n"] = [BROKEN_STREAM, Reply(rows=TEN)]
+    with connect(server) as lakehouse:
+        rows = list(lakehouse.stream("SELECT n", rows_per_fetch=4))
+    assert [row["n"] for row in rows] == TEN["n"]
+    assert len(ours(spark)) == 2
+
+
+def test_a_stream_whose_server_restarts_in_the_middle_goes_on_in_a_new_session(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    spark.replies["SELECT n"] = Reply(rows=TEN)
+    with connect(server) as lakehouse:
+        stream = lakehouse.stream("SELECT n", rows_per_fetch=4)
+        given = [next(stream)["n"] for _ in range(4)]
+        spark.restart()
+        assert given + [row["n"] for row in stream] == TEN["n"]
+    assert len(spark.configurations) == 2
+
+
+@pytest.mark.parametrize(
+    "second", [["0", "1", "new", "2", "3", "4"], ["0", "1", "2"], ["1", "0", "2", "3", "4"]]
+)
+def test_a_stream_whose_second_answer_begins_otherwise_gives_none_of_it(
+    server: HttpScript, spark: SparkScript, second: list[str]
+) -> None:
+    spark.replies["SELECT n"] = [BROKEN_STREAM, Reply(rows={"n": second})]
     with connect(server) as lakehouse:
         stream = lakehouse.stream("SELECT n", rows_per_fetch=4)
         assert [next(stream)["n"] for _ in range(4)] == ["0", "1", "2", "3"]
-        with pytest.raises(LakehouseUnavailable):
+        with pytest.raises(
+            LakehouseUnavailable, match="after 4 rows and then answered with others"
+        ):
             next(stream)
-    assert len(ours(spark)) == 1
+    assert spark.open_operations == 0
 
 
-def test_a_stream_whose_server_restarts_in_the_middle_says_what_was_lost(
+def test_a_stream_that_breaks_twice_is_given_up(server: HttpScript, spark: SparkScript) -> None:
+    spark.replies["SELECT n"] = BROKEN_STREAM
+    with (
+        connect(server) as lakehouse,
+        pytest.raises(LakehouseUnavailable, match="cut the connection"),
+    ):
+        list(lakehouse.stream("SELECT n", rows_per_fetch=4))
+    assert len(ours(spark)) == 2
+
+
+def test_a_catalog_is_taken_up_also_when_the_session_is_lost_over_it(
     server: HttpScript, spark: SparkScript
 ) -> None:
-    spark.replies["SELECT n"] = Reply(rows={"n": [str(n) for n in range(10)]})
+    spark.replies["USE `lake`"] = [Reply(misbehaviour="cut"), Reply(), Reply()]
+    spark.replies[CATALOG] = [
+        Reply(misbehaviour="cut", rows={}),
+        Reply(rows={"catalog": ["lake"]}),
+    ]
     with connect(server) as lakehouse:
-        stream = lakehouse.stream("SELECT n", rows_per_fetch=4)
-        for _ in range(4):
-            next(stream)
-        spark.restart()
-        with pytest.raises(LakehouseUnavailable, match="no longer knows the statement `SELECT n`"):
-            next(stream)
+        lakehouse.use("lake")
+    use, current = "/* iomete_mc_assets */ USE `lake`", f"/* iomete_mc_assets */ {CATALOG}"
+    assert ours(spark) == [use, use, current, use, current]
+
+
+def test_who_waited_a_whole_window_in_vain_tries_once_from_then_on(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    ticks = Ticks()
+    unavailable = Answer(status=503, reason="Service Unavailable")
+    spark.replies["SELECT 1"] = Reply(rows={"a": ["x"]})
+    with connect(server, ticks=ticks, startup_window_s=3) as lakehouse:
+        spark.before = [unavailable] * 5
+        with pytest.raises(LakehouseUnavailable, match="It was tried again for 3 s"):
+            lakehouse.ask("SELECT 1")
+        assert (len(ticks.waits), spark.before) == (2, [unavailable])
+        spark.before = [unavailable] * 2
+        with pytest.raises(LakehouseUnavailable):
+            lakehouse.ask("SELECT 1")
+        assert (len(ticks.waits), spark.before) == (2, [])
+        assert lakehouse.ask("SELECT 1") == [{"a": "x"}]
+        spark.before = [unavailable] * 2
+        assert lakehouse.ask("SELECT 1") == [{"a": "x"}]
+    assert len(ticks.waits) == 3
 
 
 def test_a_database_is_not_taken_for_a_catalog(server: HttpScript, spark: SparkScript) -> None:
@@ -472,6 +553,14 @@ SYNTAX_ERROR = (
             (None, "Failed to open"),
         ),
         (f"{'x' * 500}\nat org.apache", (None, "x" * 299 + "…")),
+        (
+            "org.apache.AccessControlException: Permission denied: user [ann] does not have [SELECT] privilege",
+            (None, "Permission denied: user [ann] does not have [SELECT] privilege"),
+        ),
+        (
+            "Error running query: Job aborted: org.apache.spark.SparkException: [DIVIDE_BY_ZERO] Division by zero.",
+            ("DIVIDE_BY_ZERO", "Division by zero."),
+        ),
     ],
 )
 def test_sparks_message_is_one_line_without_java_and_without_the_statement(
