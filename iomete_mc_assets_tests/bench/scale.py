@@ -164,6 +164,7 @@ class Hours:
                 self._warehouse,
                 config=CATALOG,
                 newest_known=stored.newest_catalog_window(),
+                before=stored.catalog_before,
                 now=now,
             )
         )
