@@ -42,6 +42,9 @@ SETTINGS = {
     "spark.sql.thriftServer.incrementalCollect": "false",
     # DESCRIBE cuts struct types after 25 fields otherwise
     "spark.sql.debug.maxToStringFields": "10000",
+    # our unions have a branch a table and few rows, and Spark would compile each branch of each anew
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 ROWS_PER_FETCH = 10_000
 """Rows of one FetchResults in ``ask``, whose rows are narrow (measured: 1,000 is a third slower)."""

@@ -95,6 +95,8 @@ def test_a_session_sets_its_zone_collects_at_once_and_shows_whole_types(
             "set:hiveconf:spark.sql.session.timeZone": "UTC",
             "set:hiveconf:spark.sql.thriftServer.incrementalCollect": "false",
             "set:hiveconf:spark.sql.debug.maxToStringFields": "10000",
+            "set:hiveconf:spark.sql.codegen.wholeStage": "false",
+            "set:hiveconf:spark.sql.codegen.factoryMode": "NO_CODEGEN",
         }
     ]
     assert spark.calls[-1] == "CloseSession"
