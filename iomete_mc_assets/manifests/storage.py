@@ -224,6 +224,10 @@ class _MemoryStorage(Storage):
 class _LocalStorage(Storage):
     """The local disk, where a killed plain write leaves half a file."""
 
+    def read(self, path: str) -> bytes:
+        """As ``Storage.read``."""
+        return Path(self._full(path)).read_bytes()
+
     def write(self, path: str, data: bytes) -> None:
         """As ``Storage.write``; on return the bytes are on the disk, not only in its cache."""
         target = self._full(path)

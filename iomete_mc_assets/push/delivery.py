@@ -121,11 +121,17 @@ class Pending:
 
 def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
     """The plan less receipts and refusals, in plan order."""
-    refusals = generation.refusals()
-    ends = [receipt.ordinals for receipt in generation.receipts()]
+    return pending_after(plan, generation.receipts(), generation.refusals(), generation.doubts())
+
+
+def pending_after(
+    plan: Plan, receipts: Iterable[Receipt], refusals: Sequence[Refusal], doubts: Iterable[Doubts]
+) -> list[Pending]:
+    """As ``pending_of``, of what has been read."""
+    ends = [receipt.ordinals for receipt in receipts]
     ends += [refusal.ordinals for refusal in refusals if len(refusal.ordinals) == 1]
     halved = {refusal.ordinals.hull for refusal in refusals if len(refusal.ordinals) > 1}
-    sends = _sends(generation.doubts())
+    sends = _sends(doubts)
     by_place = _by_place(plan.batches, ends)
     return [
         Pending(place=place, ordinals=alike, part=part, sends=times)

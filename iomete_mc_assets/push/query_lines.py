@@ -4,6 +4,7 @@ What a line is decides ``manifests.codec``, what an event is ``montecarlo.events
 property test holds both ways equal. Why: docs/decisions/0011-query-events-from-manifest-lines.md.
 """
 
+import hashlib
 import re
 
 from iomete_mc_assets.montecarlo.events.event import Event
@@ -49,4 +50,4 @@ def event(line: bytes, *, max_bytes: int) -> Event | None:
     )
     if len(body) > max_bytes:
         return None
-    return Event.of(query_id.decode("ascii"), body)
+    return Event(query_id.decode("ascii"), body, hashlib.sha256(body).hexdigest(), ())

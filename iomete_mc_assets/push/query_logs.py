@@ -77,14 +77,8 @@ class QueryRules:
                 reason = "refused before with the same content"
                 yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
             else:
-                yield Candidate(
-                    ordinal=ordinal,
-                    about=event.key,
-                    size=len(event.body),
-                    digest=event.digest,
-                    notes=event.notes,
-                    event=event,
-                )
+                name, body, digest, notes = event
+                yield Candidate(ordinal, name, None, "", len(body), digest, notes, event)
             seen.add(key)
 
 
