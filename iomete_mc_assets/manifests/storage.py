@@ -228,6 +228,14 @@ class _LocalStorage(Storage):
         """As ``Storage.read``."""
         return Path(self._full(path)).read_bytes()
 
+    def names(self, folder: str) -> list[str]:
+        """As ``Storage.names``."""
+        try:
+            found = os.listdir(self._full(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
     def write(self, path: str, data: bytes) -> None:
         """As ``Storage.write``; on return the bytes are on the disk, not only in its cache."""
         target = self._full(path)
