@@ -10,7 +10,7 @@ import click
 
 from iomete_mc_assets_tests.bench.demo import demo
 from iomete_mc_assets_tests.bench.figures import Benchmark, run
-from iomete_mc_assets_tests.bench.push import push_queries
+from iomete_mc_assets_tests.bench.push import push_queries, push_queries_over_tls
 from iomete_mc_assets_tests.bench.site import Site
 from iomete_mc_assets_tests.bench.survey import survey_catalog
 
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Benchmark[Site]] = {
     "demo": demo,  # first: it starts from nothing, and its servers stay for the others
     "survey": survey_catalog,
     "push": push_queries,
+    "push_tls": push_queries_over_tls,
 }
 HOME = Path(".bench")
 

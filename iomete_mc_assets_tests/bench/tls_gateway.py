@@ -47,8 +47,7 @@ def running(folder: Path) -> Generator[TlsGateway]:
     command = [sys.executable, "-m", __name__, str(tls.certificate), str(tls.key)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:  # noqa: S603 - ourselves
-        assert child.stdin is not None and child.stdout is not None  # noqa: PT018 - for the type checker
-        url = child.stdout.readline().strip()
+        url = child.stdout.readline().strip() if child.stdout else ""
         if not url:
             msg = "the TLS gateway of the benchmarks did not start; its error stands above"
             raise RuntimeError(msg)
@@ -57,7 +56,7 @@ def running(folder: Path) -> Generator[TlsGateway]:
                 connection=replace(Connection.fresh(), url=url), authority=tls.certificate
             )
         finally:
-            child.stdin.close()  # which ends it
+            child.communicate()  # closes its standard input, which ends it
 
 
 def made_certificate(folder: Path) -> Certificate:
