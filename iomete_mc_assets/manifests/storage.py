@@ -253,9 +253,13 @@ class _LocalStorage(Storage):
 
     def names(self, folder: str) -> list[str]:
         """As ``Storage.names``."""
+        full = self._full(folder)
         try:
-            found = os.listdir(self._full(folder))
-        except (FileNotFoundError, NotADirectoryError):
+            found = os.listdir(full)
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            Path(full).stat()  # a file has no children; one on the way to the folder is an error
             return []
         return sorted(name for name in found if not name.startswith("."))
 
