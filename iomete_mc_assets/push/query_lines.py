@@ -1,7 +1,7 @@
 """A query's event out of the JSON that its manifest line already holds. Reads no record; other lines are not its business.
 
 What a line is decides ``manifests.codec``, what an event is ``montecarlo.events.query_logs``, and a
-property test holds both ways equal. Why: docs/decisions/0016-query-events-from-manifest-lines.md.
+property test holds both ways equal. Why: docs/decisions/0017-query-events-from-manifest-lines.md.
 """
 
 import hashlib
