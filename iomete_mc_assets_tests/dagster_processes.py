@@ -248,6 +248,10 @@ class DagsterProcesses:
         msg = f"the log of run {run.run_id} names no process"
         raise AssertionError(msg)
 
+    def log_of(self, run_id: str) -> str:
+        """The messages on a run's page."""
+        return "\n".join(entry.message for entry in self.instance.all_logs(run_id))
+
     def failure_of(self, run: dg.DagsterRun) -> str:
         """What a failed run's page says: the message of its steps' failures."""
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)

@@ -57,6 +57,18 @@ class Trouble(Daemon):
         ended = self.dagster.wait_until_finished(run, within_s=PATIENCE_S)
         assert ended.status == dg.DagsterRunStatus.SUCCESS
 
+    def wait_until_a_run_has_collected(self, flow: Flow) -> None:
+        """Wait until one run of those that collect a flow has ended."""
+        key = collected_key(flow)
+        wait_for(
+            lambda: any(
+                run.is_finished and key in (run.asset_selection or ())
+                for run in self.dagster.runs(ASSET_JOB)
+            ),
+            within_s=PATIENCE_S,
+            what=f"a run that collects {flow}",
+        )
+
     def manifest(self, window: HourWindow) -> str | None:
         """The manifest that an hour of query logs has by its newest event."""
         return manifest_id(self.collected(QUERIES)[window])
@@ -195,7 +207,9 @@ def test_two_flows_backfilled_at_once_arrive_whole_and_once(
     known = {flow: len(daemon.finished_pushes(flow)) for flow in backfilled}
     for flow, hours in backfilled.items():
         daemon.dagster.backfill(collected_key(flow), [window.key for window in hours])
-        daemon.dagster.start_sensor(push_job_name(flow))
+    for flow in backfilled:
+        daemon.wait_until_a_run_has_collected(flow)
+        daemon.dagster.start_sensor(push_job_name(flow))  # its first tick comes at once
     for flow, hours in backfilled.items():
         daemon.wait_until_pushed([flow], hours, within_s=PATIENCE_S + 3 * count)
 
@@ -333,6 +347,11 @@ def test_a_killed_code_server_takes_no_push_along_and_loses_no_queued_run(
     daemon.gateway.release()
     ended = daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
     assert ended.status == dg.DagsterRunStatus.SUCCESS
+    wait_for(
+        lambda: "failed to reach the user code server" in daemon.dagster.log_of(queued),
+        within_s=PATIENCE_S,
+        what="the queued run to meet the dead code server",
+    )
 
     daemon.dagster.start_code_server()
     ended = daemon.dagster.wait_until_finished(queued, within_s=PATIENCE_S)
