@@ -9,6 +9,17 @@ TableFormat = Literal["iceberg", "other"]
 OmissionKind = Literal["unreadable", "unknowable"]
 """``unreadable``: asked, and the answer failed. ``unknowable``: knowledge that nobody can have any more."""
 QueryStatus = Literal["succeeded", "failed", "cancelled"]
+ChangeKind = Literal[
+    "table added",
+    "table dropped",
+    "table renamed",
+    "table re-created",
+    "column added",
+    "column dropped",
+    "column retyped",
+    "comment changed",
+]
+"""How two listings of a catalog differ. ``re-created``: another table (or a view) under the same name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -185,3 +196,18 @@ class Omission:
     question: str
     kind: OmissionKind
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One difference between two listings of a catalog.
+
+    Attributes:
+        scope: the table, or table and column, as shown to people; after a rename the new name.
+        before, after: name, type or comment, cut where long; None where there was or is none.
+    """
+
+    kind: ChangeKind
+    scope: str
+    before: str | None = None
+    after: str | None = None

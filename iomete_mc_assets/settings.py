@@ -17,6 +17,8 @@ T = TypeVar("T")
 S = TypeVar("S", bound=str)
 WithoutEnd = Literal["refuse", "estimate"]
 WITHOUT_END: tuple[WithoutEnd, ...] = ("refuse", "estimate")
+QueryText = Literal["whole", "masked", "none"]
+QUERY_TEXTS: tuple[QueryText, ...] = ("whole", "masked", "none")
 Naming = Literal["guide", "hive", "databricks"]
 NAMINGS: tuple[Naming, ...] = ("guide", "hive", "databricks")
 LogType = Literal[
@@ -162,10 +164,10 @@ IOMETE_URL = Setting(
     group="lakehouse",
     newcomer=True,
     takes=(
-        "https://host/data-plane/<namespace>/lakehouse/<compute> "
-        "or http://host:10000/cliservice, without user and password"
+        "https://host/data-plane/<namespace>/lakehouse/<compute>, http://host:10000/cliservice "
+        "or thrift://host:10000 (binary mode), without user and password"
     ),
-    meaning="Address of the lakehouse's Thrift server over HTTP.",
+    meaning="Address of the lakehouse's Thrift server; http and thrift send the token in the clear.",
     parse=_text,
 )
 IOMETE_USER = Setting(
@@ -258,6 +260,25 @@ IOMETE_UNREADABLE_PERCENT = Setting(
     meaning="Percent of tables that may be unreadable before an hour fails (three tables always may).",
     parse=_share,
 )
+IOMETE_FULL_SWEEP_HOURS = Setting(
+    name="IOMETE_FULL_SWEEP_HOURS",
+    group="lakehouse",
+    default="24",
+    takes="1 to 720",
+    meaning="Hours after which every table's history is read again, also of tables that look unchanged.",
+    parse=_whole(1, 720),
+)
+IOMETE_COUNT_ROWS_S = Setting(
+    name="IOMETE_COUNT_ROWS_S",
+    group="lakehouse",
+    default="0",
+    takes="0 to 3600",
+    meaning=(
+        "Seconds that count(*) as of the hour's end may take for each table whose row count its metadata "
+        "cannot tell (compacted row-level deletes); 0 leaves it unknown."
+    ),
+    parse=_whole(0, 3600),
+)
 IOMETE_QUERY_LOG_TABLE = Setting(
     name="IOMETE_QUERY_LOG_TABLE",
     group="query log",
@@ -318,6 +339,17 @@ IOMETE_QUERY_LOG_EXCLUDE_USERS = Setting(
     meaning="Users whose queries are left out, e.g. Monte Carlo's own service account.",
     parse=_names,
 )
+IOMETE_QUERY_TEXT: Setting[QueryText] = Setting(
+    name="IOMETE_QUERY_TEXT",
+    group="query log",
+    default="whole",
+    takes="whole, masked or none",
+    meaning=(
+        "What is kept and sent of a query's text: all, all but its literals and comments, or nothing; "
+        "error messages, which repeat it, only with whole."
+    ),
+    parse=_one_of(QUERY_TEXTS),
+)
 MCD_INGEST_ID = Setting(
     name="MCD_INGEST_ID",
     group="monte carlo",
@@ -372,8 +404,16 @@ MCD_NAMING: Setting[Naming] = Setting(
     group="monte carlo",
     default="guide",
     takes="guide (db, default, table), hive (db, db, table) or databricks (catalog, db, table)",
-    meaning="How a table is named at Monte Carlo; guide and hive take one catalog only.",
+    meaning="How a table is named at Monte Carlo; guide and hive take several catalogs only with MCD_CATALOG_PREFIXES.",
     parse=_one_of(NAMINGS),
+)
+MCD_CATALOG_PREFIXES = Setting(
+    name="MCD_CATALOG_PREFIXES",
+    group="monte carlo",
+    default=" ",
+    takes="catalog=prefix pairs, separated by commas, e.g. lake=lake_",
+    meaning="What guide and hive put before the database names of a catalog; all catalogs but one need one.",
+    parse=_pairs,
 )
 MCD_APP_URL = Setting(
     name="MCD_APP_URL",

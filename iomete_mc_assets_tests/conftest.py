@@ -15,6 +15,7 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.warehouse.connection import LakehouseConfig
 from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.object_store import ObjectStore
 
 # A busy machine is no failure: what is asserted does not depend on time.
 hypothesis.settings.register_profile(
@@ -32,6 +33,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     nightly = [item for item in items if item.get_closest_marker("nightly")]
     items[:] = [item for item in items if item not in nightly]
     config.hook.pytest_deselected(items=nightly)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Stores lie on this disk, and where a test is about the ledger or files, in a bucket as well."""
+    said = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "store_root" in metafunc.fixturenames and "store_root" not in said:
+        ledger = metafunc.function.__name__.startswith("test_ledger_")
+        of_files = ledger or "gateway" not in metafunc.fixturenames
+        places = ["local", "s3"] if of_files else ["local"]
+        metafunc.parametrize("store_root", places, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +92,29 @@ def gateway() -> Iterator[Gateway]:
     """A Monte Carlo of this test's own."""
     with Gateway() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """One S3 server for the whole session."""
+    with ObjectStore() as running:
+        yield running
+
+
+@pytest.fixture
+def s3_root(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket, and the variables that lead there."""
+    for name, text in object_store.environment.items():
+        monkeypatch.setenv(name, text)
+    return object_store.fresh_root()
+
+
+@pytest.fixture
+def store_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place where a manifest store may lie; see ``pytest_generate_tests`` for where."""
+    if request.param == "local":
+        return str(tmp_path / "manifests")
+    return request.getfixturevalue("s3_root")
 
 
 @pytest.fixture

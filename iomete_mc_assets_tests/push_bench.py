@@ -198,6 +198,14 @@ class Bench:
         folder = self.store.folder(flow, window, manifest_id)
         return SentFolder(self.storage, f"{folder}/sent/{self.config.destination.id}")
 
+    def files(self, folder: str = "") -> dict[str, bytes]:
+        """Everything in the store, by path."""
+        found: dict[str, bytes] = {}
+        for name in self.storage.names(folder):
+            path = f"{folder}/{name}" if folder else name
+            found |= self.files(path) or {path: self.storage.read(path)}
+        return found
+
     def log_kinds(self, flow: Flow) -> list[str]:
         """Kinds of the log's entries, oldest first."""
         folder = f"{flow}/ledger/{self.config.destination.id}"

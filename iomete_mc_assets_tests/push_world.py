@@ -9,7 +9,7 @@ import random
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from iomete_mc_assets.errors import (
     TooLarge,
 )
 from iomete_mc_assets.manifests.model import Collector, Draft, Flow, State, Verdict
-from iomete_mc_assets.manifests.receipts import SentFolder
+from iomete_mc_assets.manifests.receipts import Force, SentFolder
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.ingest import Outgoing
@@ -133,6 +133,7 @@ class Luck:
         kill_at_write, kill_at_post: the run dies there; None lets it live.
         after_kill: whether the batch was taken by then.
         found_out: whether the instance knows that the run is dead.
+        interlude: happens during the first post, in another process; None does not.
     """
 
     seed: int = 0
@@ -141,6 +142,7 @@ class Luck:
     kill_at_post: int | None = None
     taken_when_killed: bool = True
     found_out: bool = True
+    interlude: Callable[[], None] | None = None
 
     @classmethod
     def of(cls, chance: random.Random) -> "Luck":
@@ -197,6 +199,8 @@ class Receiver:
             if self.life.dead:
                 self.life.die()
             self.posts += 1
+            if self.posts == 1 and self.luck.interlude is not None:
+                self.luck.interlude()
             if self.luck.kill_at_post == self.posts:
                 self._doubt(outgoing.flow, events, taken=self.luck.taken_when_killed)
                 self.life.die()
@@ -506,9 +510,17 @@ class World:
             self.push(flow, {window: newest[window] for window in run}, luck)
 
     def push(
-        self, flow: Flow, hours: Mapping[HourWindow, str], luck: Luck, *, retry: bool = False
+        self,
+        flow: Flow,
+        hours: Mapping[HourWindow, str],
+        luck: Luck,
+        *,
+        retry: bool = False,
+        force: Force | None = None,
     ) -> None:
         """One run, which may die."""
+        if force == "all" and not retry:
+            self._allow_once_more(flow, hours)
         self._numbers += 1
         run = f"run-{self._numbers}"
         root = self._retried.get(flow, run) if retry else run
@@ -524,29 +536,50 @@ class World:
         )
         answered = set(self.receiver.answered)
         self.receiver.begin(luck)
-        killed = False
+        killed, told = False, set[HourWindow]()
         try:
-            for window, answer in pusher.push(flow, hours, named=self.named, owner=owner):
-                self._told(flow, window, hours[window], answer)
+            for window, answer in pusher.push(
+                flow, hours, named=self.named, owner=owner, force=force
+            ):
+                if self._told(flow, window, hours[window], answer):
+                    told.add(window)
         except Killed:
             killed = True
         finally:
             self.receiver.begin(Luck())
+        if force is not None:
+            # the run is red, and whoever forced it asks again
+            for window in hours.keys() - told:
+                self.acknowledged.pop((flow, window), None)
         if luck.found_out or not killed:
             self.finished.add(run)
         self._check_receipts(set(self.receiver.answered) - answered, killed=killed)
 
+    def _allow_once_more(self, flow: Flow, hours: Iterable[HourWindow]) -> None:
+        """What somebody forces may come again, and that is no surprise to the receiver."""
+        for window in hours:
+            for manifest_id in self.store.manifest_ids(flow, window):
+                for record in self.store.records(self.store.header(flow, window, manifest_id)):
+                    key, version = "", 0
+                    if isinstance(record, QueryRecord):
+                        key = record.query_id
+                    elif isinstance(record, TableEntry):
+                        key, version = record.table.table, int(record.comment or 0)
+                    self.receiver.unknown[flow, key, version] += 1
+
     def _told(
         self, flow: Flow, window: HourWindow, asked: str, answer: HourOutcome | IometeMcError
-    ) -> None:
+    ) -> bool:
+        """Look at one hour's answer; whether it was settled."""
         if not isinstance(answer, HourOutcome):
-            return
+            return False
         if answer.manifest_id != asked:
             self.wrong.append(f"{flow} {window.key}: {answer.manifest_id} for {asked}")
         header = self.store.header(flow, window, asked)
         if sum(answer.counts.values()) != header.records:
             self.wrong.append(f"{flow} {asked}: {answer.counts} of {header.records} records")
         self.acknowledged[flow, window] = asked
+        return True
 
     def _check_receipts(self, answered: set[str], *, killed: bool) -> None:
         """Every answer is on disk, but for those in flight at a kill."""

@@ -3,17 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from iomete_mc_assets.errors import LakehouseError
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse import statements
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
 
 Answer = Sequence[Row] | LakehouseError
 
 
-class ScriptedWarehouse:
+class ScriptedWarehouse(Warehouse):
     """Implements ``Warehouse``. A statement without an answer is an AssertionError."""
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self.answers = dict(answers)
         self.asked: list[str] = []
+
+    def use(self, catalog: str) -> None:
+        self.ask(statements.use_catalog(catalog))
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
         self.asked.append(statement)

@@ -105,11 +105,13 @@ class ModelTable:
         self._next += 1
         kept = operation == "replace" and parent is not None
         self._data[snapshot_id] = self._data[parent] if kept and parent is not None else snapshot_id
+        before = 0 if parent is None else self._data[parent]
         self.snapshots[snapshot_id] = Snapshot(
             snapshot_id=snapshot_id,
             parent_id=parent,
             operation=operation,
             total_records=self._data[snapshot_id],
+            figures_before=(before, before, 0, 0),
             position_deletes=0,
             equality_deletes=0,
         )

@@ -1,6 +1,7 @@
 """A scripted Thrift server over HTTP on 127.0.0.1: real bytes for the real driver, and every misbehaviour on demand.
 
 ``HttpScript`` answers requests as a function says; ``SparkScript`` is such a function that speaks HiveServer2's protocol.
+The same on bare connections is ``thrift_binary``.
 """
 
 import importlib
@@ -66,7 +67,11 @@ class HttpScript:
 
     @property
     def url(self) -> str:
-        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/cliservice"
+        return f"http{'s' if self._tls else ''}://{self.shown}"
+
+    @property
+    def shown(self) -> str:
+        return f"127.0.0.1:{self.port}/cliservice"
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -182,6 +187,7 @@ class SparkScript:
         self.sessions: set[bytes] = set()
         self._operations: dict[bytes, _Operation] = {}
         self._due: Answer | Misbehaviour | None = None
+        self._one_request = threading.Lock()
         self._processor = _service.Processor(self)
 
     @property
@@ -194,14 +200,15 @@ class SparkScript:
         self._operations.clear()
 
     def __call__(self, request: Request) -> Answer | Misbehaviour:
-        if self.before:
-            return self.before.pop(0)
-        answer = TMemoryBuffer()
-        self._due = None
-        self._processor.process(
-            TBinaryProtocol(TMemoryBuffer(request.body)), TBinaryProtocol(answer)
-        )
-        return self._due if self._due is not None else Answer(body=answer.getvalue())
+        with self._one_request:
+            if self.before:
+                return self.before.pop(0)
+            answer = TMemoryBuffer()
+            self._due = None
+            self._processor.process(
+                TBinaryProtocol(TMemoryBuffer(request.body)), TBinaryProtocol(answer)
+            )
+            return self._due if self._due is not None else Answer(body=answer.getvalue())
 
     def OpenSession(self, request: Any) -> Any:  # noqa: N802 - Thrift's names, here and below
         self.calls.append("OpenSession")

@@ -6,6 +6,7 @@ import click
 
 from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.prune import prune
+from iomete_mc_assets.cli.push import push
 from iomete_mc_assets.cli.receipts import receipts
 from iomete_mc_assets.cli.sandbox import sandbox
 from iomete_mc_assets.errors import IometeMcError
@@ -66,6 +67,7 @@ def dev(home: Path, port: int | None) -> None:
 
 
 main.add_command(prune)
+main.add_command(push)
 main.add_command(receipts)
 main.add_command(sandbox)
 

@@ -24,4 +24,11 @@ def _hour(_context: click.Context, _parameter: click.Parameter, key: str) -> Hou
         raise click.BadParameter(msg) from None
 
 
+def _hours(
+    context: click.Context, parameter: click.Parameter, keys: tuple[str, ...]
+) -> tuple[HourWindow, ...]:
+    return tuple(_hour(context, parameter, key) for key in keys)
+
+
 partition_argument = click.argument("partition", callback=_hour)
+partitions_argument = click.argument("partitions", callback=_hours, nargs=-1, required=True)

@@ -1,14 +1,16 @@
 """Every table and view as the catalogs list them: which hour may say so, and what it says. Surveying is ``surveying``."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog, changes_since
 from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.limits import too_many, unanswered
 from iomete_mc_assets.collectors.surveying import Survey, survey_catalogs
-from iomete_mc_assets.errors import HourFailed, IometeMcError
-from iomete_mc_assets.manifests.model import Collector, Draft, Verdict
+from iomete_mc_assets.errors import HourFailed, IometeMcError, ManifestError
+from iomete_mc_assets.manifests.model import Changes, Collector, Draft, Verdict
+from iomete_mc_assets.records import TableEntry
 from iomete_mc_assets.warehouse.rows import Warehouse
 from iomete_mc_assets.windows import HourWindow
 
@@ -38,6 +40,7 @@ def collect(
     *,
     config: CatalogConfig,
     newest_known: HourWindow | None,
+    before: Callable[[HourWindow], EarlierCatalog | None] = lambda _: None,
     now: datetime,
 ) -> Iterator[tuple[HourWindow, Draft | IometeMcError]]:
     """Each hour's catalog, oldest first; only the newest of them can still be listed.
@@ -47,6 +50,7 @@ def collect(
         warehouse: asked when an hour may be listed, not before.
         config: what to survey.
         newest_known: the newest hour that has a known catalog; None without one.
+        before: the newest known catalog of an hour before another; None without one.
         now: the run's instant.
     """
     ordered = sorted(set(windows))
@@ -59,6 +63,7 @@ def collect(
                 warehouse,
                 config=config,
                 newest_known=newest_known,
+                before=before,
                 newest_asked=window == max(closed, default=None),
                 now=now,
             ),
@@ -95,6 +100,7 @@ def _hour(
     *,
     config: CatalogConfig,
     newest_known: HourWindow | None,
+    before: Callable[[HourWindow], EarlierCatalog | None],
     newest_asked: bool,
     now: datetime,
 ) -> Draft | IometeMcError:
@@ -105,12 +111,19 @@ def _hour(
         )
     reason = _why_unknown(window, newest_known=newest_known, newest_asked=newest_asked, now=now)
     if reason is not None:
-        return _draft(window, None, Verdict(state="unknown", reason=reason), now)
+        return _draft(window, Verdict(state="unknown", reason=reason), now)
     try:
         found = survey(warehouse, config)
     except IometeMcError as error:
         return error
-    return _draft(window, found, _verdict(found), now)
+    try:
+        earlier = before(window)
+    except ManifestError as error:  # the hour itself is told; only the comparison is not
+        verdict = _verdict(found, Changes(since=None, reason=str(error)))
+        return _draft(window, verdict, now, entries=found.entries)
+    verdict = _verdict(found, changes_since(earlier, found, catalogs=config.catalogs))
+    inputs = {} if earlier is None else {"compared_with": earlier.manifest_id}
+    return _draft(window, verdict, now, entries=found.entries, inputs=inputs)
 
 
 def _why_unknown(
@@ -126,23 +139,32 @@ def _why_unknown(
     return None
 
 
-def _verdict(found: Survey) -> Verdict:
+def _verdict(found: Survey, changes: Changes) -> Verdict:
     if not found.omissions:
-        return Verdict(state="complete", counts=found.counts)
+        return Verdict(state="complete", counts=found.counts, changes=changes)
     return Verdict(
         state="partial",
         reason=unanswered(found.omissions),
         counts=found.counts,
         omissions=found.omissions,
+        changes=changes,
     )
 
 
-def _draft(window: HourWindow, found: Survey | None, verdict: Verdict, now: datetime) -> Draft:
+def _draft(
+    window: HourWindow,
+    verdict: Verdict,
+    now: datetime,
+    *,
+    entries: tuple[TableEntry, ...] = (),
+    inputs: Mapping[str, str] | None = None,
+) -> Draft:
     return Draft(
         flow="catalog_snapshot",
         window=window,
         collected_at=now,
         collector=COLLECTOR,
-        records=() if found is None else found.entries,
+        records=entries,
         verdict=lambda: verdict,
+        inputs=inputs or {},
     )

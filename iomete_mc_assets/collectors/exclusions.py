@@ -7,7 +7,14 @@ from typing import Literal
 
 from iomete_mc_assets.records import TableId
 
-Exclusion = Literal["temporary view", "system database", "pattern", "opted out", "other catalog"]
+Exclusion = Literal[
+    "temporary view",
+    "system database",
+    "database by pattern",
+    "pattern",
+    "opted out",
+    "other catalog",
+]
 """``other catalog``: of a catalog that was configured once and is not any more."""
 SYSTEM_DATABASES = ("iomete_system_db", "global_temp", "information_schema", "sys*")
 """Left out in every catalog. Source: IOMETE's own collector."""
@@ -30,11 +37,17 @@ class Exclusions:
         configured = {name.casefold() for name in self.catalogs}
         return not configured or catalog.casefold() in configured
 
-    def of_namespace(self, namespace: Sequence[str]) -> Exclusion | None:
-        """Why a namespace and everything below it is left out; None when it is not."""
+    def of_namespace(self, catalog: str, namespace: Sequence[str]) -> Exclusion | None:
+        """Why a namespace and everything below it is left out; None when it is not.
+
+        A pattern that ends in ``.*`` leaves out whole databases, which then are not asked for anything.
+        """
         outermost = namespace[0].casefold()
-        system = any(fnmatchcase(outermost, pattern) for pattern in SYSTEM_DATABASES)
-        return "system database" if system else None
+        if any(fnmatchcase(outermost, pattern) for pattern in SYSTEM_DATABASES):
+            return "system database"
+        shown = ".".join((catalog, *namespace)).casefold()
+        whole = [one.casefold()[:-2] for one in self.patterns if one.endswith(".*")]
+        return "database by pattern" if any(fnmatchcase(shown, one) for one in whole) else None
 
     def of_table(self, table: TableId) -> Exclusion | None:
         """Why a table or view is left out by its name; None when it is not."""

@@ -34,6 +34,8 @@ class Snapshot:
     Attributes:
         total_records, total_bytes, position_deletes, equality_deletes: None where the summary has none.
         deleted_files: data files that the commit removed; 0 where the summary names none.
+        figures_before: records, bytes, position deletes and equality deletes in all before the commit, by its
+            own summary; None where that does not tell.
     """
 
     snapshot_id: int
@@ -44,6 +46,7 @@ class Snapshot:
     position_deletes: int | None = None
     equality_deletes: int | None = None
     deleted_files: int = 0
+    figures_before: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +71,14 @@ class Beginning:
     Attributes:
         first_row: the oldest row of ``.history``; None when there is none.
         first_operation: of its snapshot; None where an older snapshot exists, or no row.
+        first_committed_at: when that snapshot was made; None like the operation. A rollback's row is later.
         log: oldest first; Iceberg keeps the last 100 entries by default.
         created_at: the metastore's word, which a re-registered table makes too young; None without.
     """
 
     first_row: HistoryRow | None
     first_operation: str | None = None
+    first_committed_at: datetime | None = None
     log: Sequence[LogEntry]
     created_at: datetime | None = None
 
@@ -131,20 +136,20 @@ def without_rows(beginning: Beginning, instant: datetime) -> Existed | NotYet | 
 
 
 def _is_first_ever(row: HistoryRow, beginning: Beginning, *, whole_log: bool) -> bool:
-    """Whether the row is the table's first snapshot, so that nothing before it can have been expired.
+    """Whether the row is the commit of the table's first snapshot, so that nothing before it was expired.
 
-    A replaced table's snapshots have no parent either, so that alone is no proof. The sequence number is;
-    format version 1 has none, and there it is an append right after the table's first metadata file, as
-    replacing a table is an overwrite or a metadata file of its own.
+    A rollback to the first snapshot is not: the rows between may be gone. A replaced table's snapshots have no parent either, so that alone is no proof. An append is none where it is
+    right after the table's first metadata file; nor is one with sequence number 1, and any write with that number
+    right after the first file: version 1 has no numbers, and a table upgraded from it begins with 1 again.
     """
-    if row.parent_id is not None:
+    if row.parent_id is not None or row.at != beginning.first_committed_at:
         return False
-    if any(
+    appended = beginning.first_operation == "append"
+    numbered = any(
         one.snapshot_id == row.snapshot_id and one.sequence_number == 1 for one in beginning.log
-    ):
-        return True
-    before = sum(one.at < row.at for one in beginning.log)
-    return whole_log and before == 1 and beginning.first_operation == "append"
+    )
+    right_after = whole_log and sum(one.at < row.at for one in beginning.log) == 1
+    return sum((appended, numbered, right_after)) > 1
 
 
 def last_data_change(
@@ -153,8 +158,8 @@ def last_data_change(
     """When the data last changed at or before a row; None where that is not known.
 
     A row changed data unless nothing but ``replace`` commits lie between it and the row before it: a rollback
-    to a ``replace`` changes data, a compaction does not. Where the rows end at a ``replace``, the earlier
-    observation's instant is carried over it.
+    to a ``replace`` changes data, a compaction does not. Where the rows reach the earlier observation's state, its
+    instant holds; where they end at a ``replace``, it is carried over that.
 
     Args:
         history: the rows.
@@ -162,11 +167,18 @@ def last_data_change(
         earlier: the same table's newest earlier observation; None without one.
     """
     for here in range(place, 0, -1):
+        row = history.rows[here]
+        if (
+            earlier is not None
+            and earlier.last_data_change is not None
+            and (earlier.snapshot_id, earlier.state_at) == (row.snapshot_id, row.at)
+        ):
+            return earlier.last_data_change
         changed = _changed(history, here)
         if changed is None:
             return None
         if changed:
-            return history.rows[here].at
+            return row.at
     oldest = history.rows[0]
     snapshot = history.snapshots.get(oldest.snapshot_id)
     if snapshot is not None and snapshot.operation == "replace":
@@ -195,18 +207,23 @@ def _changed(history: History, place: int) -> bool | None:
 def _carried(
     oldest: HistoryRow, replaced: Snapshot, earlier: Observation | None
 ) -> datetime | None:
-    """Over a ``replace`` whose predecessor is gone, if nothing says that data changed in between.
+    """Over a ``replace`` whose predecessor is gone, if it began from what was observed earlier.
 
-    IOMETE's compaction job commits several ``replace`` in a row and keeps the last, so its parent is mostly
-    gone too; what a compaction cannot do is change the totals.
+    IOMETE's compaction job rewrites manifests, then data, and keeps the last snapshot only, so its parent is
+    mostly gone too. Which state it rewrote, its own summary tells: an update leaves the rows as they were, and
+    not the bytes. Hidden commits that led away from a state and back to it nobody can see any more.
     """
     if earlier is None or earlier.state_at is None or earlier.state_at > oldest.at:
         return None
     same_snapshot = earlier.snapshot_id in {oldest.snapshot_id, oldest.parent_id}
-    totals = (replaced.total_records, replaced.position_deletes, replaced.equality_deletes)
-    before = (earlier.total_records, earlier.position_deletes, earlier.equality_deletes)
-    same_totals = None not in totals and totals == before
-    return earlier.last_data_change if same_snapshot or same_totals else None
+    seen = (
+        earlier.total_records,
+        earlier.byte_count,
+        earlier.position_deletes,
+        earlier.equality_deletes,
+    )
+    same_figures = replaced.figures_before == seen
+    return earlier.last_data_change if same_snapshot or same_figures else None
 
 
 def exact_deletes(

@@ -96,12 +96,13 @@ class HistoryReader:
         return completed
 
     def _ask(self, items: Sequence[Item], statement: Statement[Item]) -> Answers:
-        """Each item's rows by its place, or its error; a batch that fails is halved until it stands alone."""
+        """Each item's rows by its place, or its error; a batch that fails is split until the item stands alone.
+
+        In halves where it failed at once, one by one where its deadline passed: there each further batch with
+        the item in it would cost a whole deadline again.
+        """
         answers: dict[int, Sequence[Row] | StatementFailed | StatementTimedOut] = {}
-        size = self._batch_tables
-        waiting = [
-            range(start, min(start + size, len(items))) for start in range(0, len(items), size)
-        ]
+        waiting = _cut(range(len(items)), self._batch_tables)
         while waiting:
             places = waiting.pop(0)
             batch = [items[place] for place in places]
@@ -111,8 +112,8 @@ class HistoryReader:
                 if len(batch) == 1:
                     answers[places[0]] = error
                 else:
-                    half = len(batch) // 2
-                    waiting = [places[:half], places[half:], *waiting]
+                    size = len(batch) // 2 if isinstance(error, StatementFailed) else 1
+                    waiting = [*_cut(places, size), *waiting]
                 continue
             for number, place in enumerate(places):
                 answers[place] = [row for row in rows if row["n"] == number]
@@ -137,6 +138,10 @@ class HistoryReader:
         except (StatementFailed, StatementTimedOut):
             return True
         return any(row["tableName"] == table.table and not row["isTemporary"] for row in rows)
+
+
+def _cut(places: range, size: int) -> list[range]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def _unread(history: History) -> set[int]:
@@ -165,11 +170,14 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
         if row["kind"] == "m"
     ]
     first = next((_history_row(row) for row in rows if row["kind"] == "h"), None)
-    operations = {row["snapshot_id"]: row["operation"] for row in rows if row["kind"] == "s"}
-    operation = None if first is None else operations.get(first.snapshot_id)
+    oldest = next((row for row in rows if row["kind"] == "s"), None)
+    if first is None or oldest is None or oldest["snapshot_id"] != first.snapshot_id:
+        return Beginning(first_row=first, log=log)
+    operation = oldest["operation"]
     return Beginning(
         first_row=first,
         first_operation=None if operation is None else str(operation),
+        first_committed_at=_instant(oldest),
         log=log,
     )
 
@@ -193,7 +201,33 @@ def _snapshot(row: Row) -> Snapshot:
         position_deletes=_number(row, "position_deletes"),
         equality_deletes=_number(row, "equality_deletes"),
         deleted_files=_number(row, "deleted_files") or 0,
+        figures_before=_figures_before(row),
     )
+
+
+def _figures_before(row: Row) -> tuple[int, int, int, int] | None:
+    """What a commit's totals were before it; a summary leaves out what it did not add or remove."""
+
+    def before(total: str, changed: str) -> int | None:
+        now = _number(row, total)
+        if now is None:
+            return None
+        return (
+            now
+            - (_number(row, f"added_{changed}") or 0)
+            + (_number(row, f"removed_{changed}") or 0)
+        )
+
+    figures = (
+        before("total_records", "records"),
+        before("total_bytes", "bytes"),
+        before("position_deletes", "position_deletes"),
+        before("equality_deletes", "equality_deletes"),
+    )
+    records, size, position, equality = figures
+    if records is None or size is None or position is None or equality is None:
+        return None
+    return records, size, position, equality
 
 
 def _number(row: Row, column: str) -> int | None:

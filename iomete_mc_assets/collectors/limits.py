@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from iomete_mc_assets.records import Omission
-from iomete_mc_assets.warehouse.rows import Row, Warehouse
+from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 
 ALWAYS_TOLERATED = 3
 """Tables that may be unreadable whatever the share: in a small catalog one table is more than 5 %."""
@@ -36,11 +36,29 @@ class Asker:
         self._warehouse = warehouse
         self.statements = 0
 
-    def ask(self, statement: str) -> Sequence[Row]:
-        """All rows of one statement.
+    def use(self, catalog: str) -> None:
+        """Make a catalog the session's current one, also after a reconnect.
 
         Raises:
             LakehouseError: as the warehouse raises it.
         """
         self.statements += 1
-        return self._warehouse.ask(statement)
+        self._warehouse.use(catalog)
+
+    def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        """All rows of one statement; the deadline as the warehouse takes it.
+
+        Raises:
+            LakehouseError: as the warehouse raises it.
+        """
+        self.statements += 1
+        return self._warehouse.ask(statement, deadline_s=deadline_s)
+
+    def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
+        """Each statement's rows or failure, in their order, from several sessions where the warehouse has them.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        self.statements += len(statements)
+        return self._warehouse.ask_each(statements)

@@ -17,11 +17,13 @@ class EarlierInput:
     Attributes:
         manifest_id: its id.
         observations: all of its records, those carried through it too.
+        swept: the newest hour up to it that trusted no earlier one; None where it does not say: then itself.
     """
 
     manifest_id: str
     window: HourWindow
     observations: tuple[Observation, ...]
+    swept: HourWindow | None = None
 
 
 def within(scope: Exclusions, earlier: EarlierInput | None) -> EarlierInput | None:

@@ -1,6 +1,6 @@
 """Which tables' histories a range of hours needs, read once for all of them. What an hour says is ``observations``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryRea
 from iomete_mc_assets.collectors.observation_memory import Memory, Remembered
 from iomete_mc_assets.records import Observation, Omission, TableEntry, TableId
 from iomete_mc_assets.warehouse.statements import HistoryRead
-from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets.windows import HOUR, HourWindow
 
 LOOK_BACK = timedelta(days=2)
 """How far before the first hour a table without an earlier observation is read at first; whole only where that
@@ -86,17 +86,29 @@ class Reading:
 
 
 def without_reading(
-    entry: TableEntry, before: Remembered | None, *, listed_at: datetime, instant: datetime
+    entry: TableEntry,
+    before: Remembered | None,
+    *,
+    listed_at: datetime,
+    instant: datetime,
+    sweeping: bool = False,
 ) -> Observation | None:
     """The state just before ``instant`` where the survey alone tells it; None where the table must be read.
 
     It does where nothing was committed since an earlier observation that saw the newest state, and where
     the table never had a snapshot. Only a listing made after the instant can show either.
+
+    Args:
+        entry: as listed.
+        before: the state known before the run's first hour.
+        listed_at: when it was listed.
+        instant: the hour's end.
+        sweeping: whether no earlier observation is to be trusted.
     """
     state = entry.state
     if state is None or listed_at < instant:
         return None
-    if before is not None and _unchanged(entry, before.observation):
+    if before is not None and not sweeping and _unchanged(entry, before.observation):
         return replace(before.observation, table=entry.table, uuid=state.uuid, carried_from=None)
     if state.snapshot_count == 0 and state.created_at is not None and state.created_at < instant:
         return Observation(
@@ -126,8 +138,30 @@ def _unchanged(entry: TableEntry, before: Observation) -> bool:
     return state.metadata_location is not None or state.snapshot_id is not None
 
 
+def sweeps(
+    windows: Sequence[HourWindow], *, swept: HourWindow | None, every_hours: int
+) -> dict[HourWindow, HourWindow]:
+    """For each hour the newest hour at or before it that trusts nothing known; that hour itself is among them.
+
+    Args:
+        windows: oldest first.
+        swept: the newest such hour before them; None where it is not known.
+        every_hours: from one to the next, at least 1.
+    """
+    newest: dict[HourWindow, HourWindow] = {}
+    for window in windows:
+        if swept is None or window.start - swept.start >= every_hours * HOUR:
+            swept = window
+        newest[window] = swept
+    return newest
+
+
 def read(
-    reader: HistoryReader, catalogs: Mapping[HourWindow, CatalogInput], memory: Memory
+    reader: HistoryReader,
+    catalogs: Mapping[HourWindow, CatalogInput],
+    memory: Memory,
+    *,
+    sweeping: Collection[HourWindow] = (),
 ) -> Reading:
     """Histories and beginnings for the hours, each table once.
 
@@ -135,6 +169,7 @@ def read(
         reader: asks.
         catalogs: the hours (at least one, closed), oldest first, with their catalogs.
         memory: the states known before the first of them.
+        sweeping: the hours that trust none of these.
 
     Raises:
         LakehouseError: the lakehouse cannot be asked any more.
@@ -142,7 +177,7 @@ def read(
     hours = sorted(catalogs)
     ends = [hour.end for hour in hours]
     newest = {entry.table: entry for hour in hours for entry in catalogs[hour].iceberg}
-    needed = _needed(catalogs, memory)
+    needed = _needed(catalogs, memory, sweeping)
     reads = [_first_read(newest[table], needed[table], ends) for table in needed]
     histories = reader.histories(reads)
     again = [
@@ -162,7 +197,7 @@ def read(
 
 
 def _needed(
-    catalogs: Mapping[HourWindow, CatalogInput], memory: Memory
+    catalogs: Mapping[HourWindow, CatalogInput], memory: Memory, sweeping: Collection[HourWindow]
 ) -> dict[TableId, Remembered | None]:
     """Tables that some hour cannot be told of without reading, and what is known of them."""
     needed: dict[TableId, Remembered | None] = {}
@@ -170,7 +205,13 @@ def _needed(
         listed = {entry.table.folded for entry in catalog.entries}
         for entry in catalog.iceberg:
             before = memory.of_table(entry, listed=listed)
-            told = without_reading(entry, before, listed_at=catalog.collected_at, instant=hour.end)
+            told = without_reading(
+                entry,
+                before,
+                listed_at=catalog.collected_at,
+                instant=hour.end,
+                sweeping=hour in sweeping,
+            )
             if told is None:
                 needed[entry.table] = before
     return needed

@@ -35,16 +35,19 @@ from iomete_mc_assets.collectors.observation_reads import (
     CatalogInput,
     Reading,
     read,
+    sweeps,
     without_reading,
 )
+from iomete_mc_assets.collectors.row_counting import RowCounter
 from iomete_mc_assets.errors import HourFailed, IometeMcError
-from iomete_mc_assets.manifests.model import Collector, Draft, Verdict
+from iomete_mc_assets.manifests.model import Collector, Draft, JsonValue, Verdict
 from iomete_mc_assets.records import Observation, Omission, OmissionKind, TableEntry, TableId
 from iomete_mc_assets.warehouse.rows import Warehouse
 from iomete_mc_assets.windows import HOUR, HourWindow
 
 __all__ = [
     "COLLECTOR",
+    "SWEPT",
     "CatalogInput",
     "EarlierInput",
     "ObservationConfig",
@@ -53,6 +56,8 @@ __all__ = [
 ]
 
 COLLECTOR = Collector(name="observations", version="1")
+SWEPT = "swept"
+"""Key of the collector's state: the newest hour that trusted no earlier one."""
 AS_BEFORE = "as collected before"
 """Count of tables that an earlier manifest of the hour knew and that are gone or expired since."""
 
@@ -64,11 +69,16 @@ class ObservationConfig:
     Attributes:
         unreadable_percent: 0 to 100; an hour fails above it (three tables are always tolerated).
         batch_tables: tables a statement, at least 1; about 10 was the fastest where it was measured.
+        sweep_hours: hours, at least 1, after which all tables are read, whether they look unchanged or not.
+        count_deadline_s: seconds that counting one table's rows may take where they cannot be known
+            otherwise; None counts nothing.
         exclusions: what is left out of stored catalogs too, which were listed under settings of their day.
     """
 
     unreadable_percent: float = 5
     batch_tables: int = 10
+    sweep_hours: int = 24
+    count_deadline_s: float | None = None
     exclusions: Exclusions = field(default_factory=Exclusions)
 
 
@@ -119,19 +129,40 @@ def collect(
     memory = Memory.of(within(scope, earlier))
     try:
         catalogs = _catalogs(closed, catalog_for, survey, scope)
+        swept = sweeps(
+            closed,
+            swept=None if earlier is None else earlier.swept or earlier.window,
+            every_hours=config.sweep_hours,
+        )
         reader = HistoryReader(asker, batch_tables=config.batch_tables)
-        reading = read(reader, catalogs, memory) if catalogs else None
+        sweeping = {window for window in closed if swept[window] == window}
+        reading = read(reader, catalogs, memory, sweeping=sweeping) if catalogs else None
     except IometeMcError as error:
         yield from (
             (window, error if window in closed else _too_soon(window)) for window in ordered
         )
         return
+    counter = None
+    if config.count_deadline_s is not None:
+        counter = RowCounter(asker, deadline_s=config.count_deadline_s)
+    known = memory
     for window in ordered:
         if reading is None or window not in catalogs:
             yield window, _too_soon(window)
             continue
-        hour = _Hour(window, catalogs[window], reading, memory, within(scope, own(window)))
-        hour.decide()
+        hour = _Hour(
+            window,
+            catalogs[window],
+            _Shared(reading=reading, known=known, counter=counter),
+            memory=memory,
+            own=within(scope, own(window)),
+            swept=swept[window],
+        )
+        try:
+            hour.decide()
+        except IometeMcError as error:
+            yield window, error
+            continue
         yield window, _answer(hour, earlier, config=config, now=now, statements=asker.statements)
         asker.statements = 0  # the range's statements stand with its first hour
         memory = hour.memory_after()
@@ -161,6 +192,20 @@ def _catalogs(
     return catalogs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """What all hours of one run share.
+
+    Attributes:
+        known: the states known before the first hour, by which it was decided what to read.
+        counter: None where rows are not to be counted.
+    """
+
+    reading: Reading
+    known: Memory
+    counter: RowCounter | None
+
+
 class _Hour:
     """One hour while its tables are being decided."""
 
@@ -168,14 +213,19 @@ class _Hour:
         self,
         window: HourWindow,
         catalog: CatalogInput,
-        reading: Reading,
+        shared: _Shared,
+        *,
         memory: Memory,
         own: EarlierInput | None,
+        swept: HourWindow,
     ) -> None:
         self.window = window
         self.catalog = catalog
         self.own = own
-        self._reading = reading
+        self.swept = swept
+        self._reading = shared.reading
+        self._known = shared.known
+        self._counter = shared.counter
         self._memory = memory
         self._own = Memory.of(own)
         self._listed = {entry.table.folded for entry in catalog.entries}
@@ -210,13 +260,18 @@ class _Hour:
         )
 
     def _decide(self, entry: TableEntry, before: Remembered | None) -> None:
+        known = self._known.of_table(entry, listed=self._listed)
         told = without_reading(
-            entry, before, listed_at=self.catalog.collected_at, instant=self.window.end
+            entry,
+            known,
+            listed_at=self.catalog.collected_at,
+            instant=self.window.end,
+            sweeping=self.swept == self.window,
         )
         if told is not None:
             self.counts["unchanged"] += 1
-            if before is not None and before.manifest_id is not None:
-                self._origins[entry.table] = before.manifest_id
+            if known is not None and known.manifest_id is not None:
+                self._origins[entry.table] = known.manifest_id
             self._observe(self._surveyed(told, entry))
             return
         answer = self._from_history(entry, before)
@@ -296,14 +351,26 @@ class _Hour:
         return remembered.observation
 
     def _observe(self, observation: Observation) -> None:
-        self.observed[observation.table] = observation
         if observation.row_count is None:
-            self.counts["row count unknown"] += 1
-            self._omit(observation.table, "row count", "unknowable", _why_no_rows(observation))
+            observation = self._counted(observation)
+        self.observed[observation.table] = observation
         if observation.snapshot_id is not None and observation.last_data_change is None:
             self.counts["freshness unknown"] += 1
             reason = "only rewrites of existing data are left in its history"
             self._omit(observation.table, "freshness", "unknowable", reason)
+
+    def _counted(self, observation: Observation) -> Observation:
+        """With its rows counted, where that is asked for and the state is still there."""
+        why = _why_no_rows(observation)
+        if self._counter is not None and observation.snapshot_id is not None:
+            rows = self._counter.rows(observation.table, observation.snapshot_id)
+            if isinstance(rows, int):
+                self.counts["rows counted"] += 1
+                return replace(observation, row_count=rows)
+            why = f"{why}; counting them: {rows.reason}"
+        self.counts["row count unknown"] += 1
+        self._omit(observation.table, "row count", "unknowable", why)
+        return observation
 
     def _without_observation(
         self,
@@ -474,12 +541,14 @@ def _verdict(hour: _Hour, statements: int) -> Verdict:
         **dict(sorted(hour.counts.items())),
         "statements": statements,
     }
+    state: dict[str, JsonValue] = {SWEPT: hour.swept.key}
     if not hour.omissions:
-        return Verdict(state="complete", counts=counts)
+        return Verdict(state="complete", counts=counts, collector_state=state)
     unknown = not hour.observed and bool(hour.counts["unknown"] or hour.counts["dropped"])
     return Verdict(
         state="unknown" if unknown else "partial",
         reason=unanswered(hour.omissions),
         counts=counts,
         omissions=tuple(hour.omissions),
+        collector_state=state,
     )

@@ -16,6 +16,7 @@ from iomete_mc_assets.settings import (
     IOMETE_QUERY_LOG_TABLE,
     IOMETE_QUERY_LOG_TIMEZONE,
     IOMETE_QUERY_LOG_WITHOUT_END,
+    QueryText,
 )
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.warehouse.statements import literal, quoted, tagged
@@ -78,6 +79,7 @@ class QueryLogConfig:
         without_end: what to do with a table that has neither an end nor a duration.
         delay_minutes: after an hour's end, until the source is believed to show all of it.
         exclude_users: whose queries are left out; case does not matter.
+        query_text: what is kept of a text; error messages are kept with ``whole`` only.
 
     Raises:
         SettingsError: a name, role or zone that cannot be used.
@@ -89,6 +91,7 @@ class QueryLogConfig:
     without_end: Literal["refuse", "estimate"] = "refuse"
     delay_minutes: int = 30
     exclude_users: tuple[str, ...] = ()
+    query_text: QueryText = "whole"
 
     def __post_init__(self) -> None:
         """Refuse what can be refused without asking the lakehouse."""

@@ -19,10 +19,11 @@ from iomete_mc_assets.collectors.query_log_source import (
     describe,
     source_of,
 )
+from iomete_mc_assets.collectors.query_text import UNMASKABLE, kept
 from iomete_mc_assets.errors import HourFailed, IometeMcError, StatementFailed
 from iomete_mc_assets.manifests.model import Collector, Draft, Verdict
 from iomete_mc_assets.records import Omission, QueryRecord, QueryStatus
-from iomete_mc_assets.settings import IOMETE_QUERY_LOG_TABLE
+from iomete_mc_assets.settings import IOMETE_QUERY_LOG_TABLE, QueryText
 from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.warehouse.statements import TAG
 from iomete_mc_assets.windows import HourWindow
@@ -151,7 +152,11 @@ class _Reader:
             return HourFailed(f"Hour {window.key} of query_logs could not be read: {error}")
         except IometeMcError as error:
             return error
-        hour = _Hour(estimated=self._source.estimated, excluded=self._excluded)
+        hour = _Hour(
+            estimated=self._source.estimated,
+            excluded=self._excluded,
+            query_text=self._config.query_text,
+        )
         return Draft(
             flow="query_logs",
             window=window,
@@ -203,6 +208,7 @@ class _Hour:
     Attributes:
         estimated: the source knows no end.
         excluded: users to leave out, folded.
+        query_text: what is kept of texts.
         seen: rows that the source had.
         tally: counts by name.
         unknown: rows by a status nobody knows.
@@ -210,6 +216,7 @@ class _Hour:
 
     estimated: bool
     excluded: frozenset[str]
+    query_text: QueryText
     seen: int = 0
     tally: Counter[str] = field(default_factory=Counter[str])
     unknown: Counter[str] = field(default_factory=Counter[str])
@@ -247,22 +254,29 @@ class _Hour:
             return _UNKNOWN_STATUS
         if started is None or ended is None or started > ended:
             return _UNUSABLE_TIMES
-        failure = status != "succeeded"
+        failure, whole = status != "succeeded", self.query_text == "whole"
         return QueryRecord(
             query_id=_text(row, "id") or hashed_id(text, user, started, ended),
-            text=text,
+            text=self._kept(text),
             started_at=started,
             ended_at=ended,
             end_estimated=self.estimated,
             status=status,
             user=user,
             error_code=_text(row, "error_code") if failure else None,
-            error_text=_text(row, "error_text") if failure else None,
+            # a message quotes the statement it is about
+            error_text=_text(row, "error_text") if failure and whole else None,
             returned_rows=_row_count(row.get("rows")),
             session_id=_text(row, "session"),
             catalog=_text(row, "catalog"),
             database=_text(row, "database"),
         )
+
+    def _kept(self, text: str) -> str:
+        said = kept(text, self.query_text)
+        if said is UNMASKABLE:
+            self.tally["texts withheld: not maskable"] += 1
+        return said
 
     def _status(self, row: Row) -> QueryStatus | Literal["unfinished", "unknown"]:
         """How the query ended. A source without a status column shows ended queries, failed ones by their error."""

@@ -21,6 +21,7 @@ from iomete_mc_assets.defs.resources import (
 )
 from iomete_mc_assets.defs.schedules import schedules
 from iomete_mc_assets.defs.sensors import push_sensor
+from iomete_mc_assets.montecarlo.naming import Naming
 
 
 def build_definitions(
@@ -32,7 +33,7 @@ def build_definitions(
 
     Args:
         resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``manifest_io``.
-        environment: where look-backs, start and switches are read from; None takes the process's.
+        environment: where look-backs, start, switches and naming are read from; None takes the process's.
             Addresses and secrets are never read here: loading works with an empty environment.
 
     Raises:
@@ -46,6 +47,8 @@ def build_definitions(
     schedule_status = (
         dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     )
+    wired = {**default_resources(), **(resources or {})}
+    _refuse_merged_catalogs(wired["monte_carlo"], seen)
     with accepting_beta():
         assets = [*collected_assets(hours), *pushed_assets(hours)]
     return dg.Definitions(
@@ -54,9 +57,15 @@ def build_definitions(
         jobs=jobs(),
         sensors=[push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS],
         schedules=schedules(seen, status=schedule_status),
-        resources={**default_resources(), **(resources or {})},
+        resources=wired,
         executor=dg.in_process_executor,
     )
+
+
+def _refuse_merged_catalogs(monte_carlo: object, seen: Mapping[str, str]) -> None:
+    """Catalogs that would share names are no failure of an hour but of the whole configuration."""
+    options = monte_carlo.options if isinstance(monte_carlo, MonteCarloResource) else {}
+    Naming.read({**seen, **options})
 
 
 def default_resources() -> dict[str, Any]:

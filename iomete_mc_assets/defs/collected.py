@@ -71,6 +71,7 @@ def catalog_snapshot(
             warehouse,
             config=lakehouse.catalog_config(),
             newest_known=stored.newest_catalog_window(),
+            before=stored.catalog_before,
             now=now,
         )
     )

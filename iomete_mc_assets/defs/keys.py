@@ -21,12 +21,19 @@ PRIORITY_TAG = "dagster/priority"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 HOURLY_PRIORITY = "20"
 GAP_PRIORITY = "10"
+"""A backfill's runs have none, which is 0: an hourly run waits for the one that is running and no other."""
 PUSH_PRIORITY: dict[Flow, str] = {
     "catalog_snapshot": "40",
     "observations": "35",
     "query_logs": "30",
 }
 """Pushes go before collecting; catalog entries first, since observations need them accepted."""
+OLDER_PUSH_PRIORITY: dict[Flow, str] = {
+    "catalog_snapshot": "26",
+    "observations": "24",
+    "query_logs": "22",
+}
+"""Of hours that a backfill brings: behind the newest hours' pushes, still before collecting."""
 
 
 def collected_key(flow: Flow) -> dg.AssetKey:

@@ -13,7 +13,7 @@ from datetime import datetime
 import dagster as dg
 
 from iomete_mc_assets.errors import ManifestPruned
-from iomete_mc_assets.manifests.model import Header, Written
+from iomete_mc_assets.manifests.model import Changes, Header, Written
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
@@ -59,6 +59,8 @@ def of_manifest(
         kinds = {str(kind): count for kind, count in header.omissions.counts.items()}
         metadata["omissions by kind"] = dg.MetadataValue.json(kinds)
         metadata["omissions shown"] = dg.MetadataValue.md(_omissions(header))
+    if header.changes is not None:
+        metadata |= _changes(header.changes)
     metadata |= {name: dg.MetadataValue.int(n) for name, n in sorted(header.counts.items())}
     metadata |= {
         COLLECTED_AT: dg.MetadataValue.timestamp(header.collected_at),
@@ -120,14 +122,34 @@ def of_pushed_partition(outcome: HourOutcome, *, app_url: str) -> Metadata:
     }
 
 
+def _changes(changes: Changes) -> Metadata:
+    """Counts under one name a kind, none where nothing was compared; and the first of them as a table."""
+    since = "nothing: not compared" if changes.since is None else changes.since.key
+    metadata: Metadata = {"changed since": dg.MetadataValue.text(since)}
+    if changes.reason:
+        metadata["not compared"] = dg.MetadataValue.text(changes.reason)
+    metadata |= {
+        f"changes: {kind}": dg.MetadataValue.int(count) for kind, count in changes.counts.items()
+    }
+    if changes.total:
+        shown = changes.sample[:PREVIEW_ROWS]
+        rows = [(one.kind, one.scope, one.before, one.after) for one in shown]
+        table = markdown(("change", "of", "before", "after"), rows)
+        metadata["changes shown"] = dg.MetadataValue.md(_with_rest(table, changes.total, len(rows)))
+    return metadata
+
+
+def _with_rest(table: str, total: int, shown: int) -> str:
+    return f"{table}\n\nand {total - shown} more" if total > shown else table
+
+
 def _omissions(header: Header) -> str:
     rows = [
         (omission.scope, omission.question, omission.kind, omission.reason)
         for omission in header.omissions.sample[:PREVIEW_ROWS]
     ]
     table = markdown(("scope", "question", "kind", "reason"), rows)
-    rest = header.omissions.total - len(rows)
-    return f"{table}\n\nand {rest} more" if rest > 0 else table
+    return _with_rest(table, header.omissions.total, len(rows))
 
 
 def _preview(store: ManifestStore, header: Header) -> str:

@@ -3,7 +3,7 @@
 # Dagster's decorators and events are typed in part only.
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import dagster as dg
@@ -89,7 +89,7 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         ):
             if isinstance(answer, HourOutcome):
                 context.log.info(_told(flow, answer))
-                yield from _events(flow, answer, app_url=monte_carlo.app_url)
+                yield from events_of(flow, answer, app_url=monte_carlo.app_url)
             else:
                 context.log.error(f"{flow} {window.key}: {answer}")  # noqa: G004 - Dagster's own logger
                 failed[window.key] = str(answer)
@@ -120,20 +120,25 @@ def _wanted(
 
 def _owner(context: dg.AssetExecutionContext) -> Owner:
     """Who holds the ledger: this run, or the run it retries; finished runs hold nothing."""
-    instance = context.instance
+    return Owner(
+        run_id=context.run.run_id,
+        root_run_id=context.run.root_run_id or context.run.run_id,
+        is_finished=is_finished_in(context.instance),
+    )
+
+
+def is_finished_in(instance: dg.DagsterInstance) -> Callable[[str], bool]:
+    """Whether a run of that id is known to an instance and has ended."""
 
     def is_finished(run_id: str) -> bool:
         run = instance.get_run_by_id(run_id)
         return run is not None and run.is_finished
 
-    return Owner(
-        run_id=context.run.run_id,
-        root_run_id=context.run.root_run_id or context.run.run_id,
-        is_finished=is_finished,
-    )
+    return is_finished
 
 
-def _events(flow: Flow, outcome: HourOutcome, *, app_url: str) -> Iterator[PushEvent]:
+def events_of(flow: Flow, outcome: HourOutcome, *, app_url: str) -> Iterator[PushEvent]:
+    """What Dagster is told of a settled hour: on the pushed asset and on the collected one."""
     key = outcome.window.key
     yield dg.AssetMaterialization(
         asset_key=pushed_key(flow),

@@ -99,10 +99,12 @@ class LakehouseResource(Configured):
 
     def observation_config(self) -> ObservationConfig:
         """How to observe."""
-        catalog = self.catalog_config()
+        seen, catalog = self.environment(), self.catalog_config()
         return ObservationConfig(
             unreadable_percent=catalog.unreadable_percent,
             exclusions=Exclusions(catalog.exclude, catalogs=catalog.catalogs),
+            sweep_hours=settings.IOMETE_FULL_SWEEP_HOURS.read(seen),
+            count_deadline_s=settings.IOMETE_COUNT_ROWS_S.read(seen) or None,
         )
 
     def query_log_config(self) -> QueryLogConfig | None:
@@ -118,6 +120,7 @@ class LakehouseResource(Configured):
             without_end=settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen),
             delay_minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(seen),
             exclude_users=settings.IOMETE_QUERY_LOG_EXCLUDE_USERS.read(seen),
+            query_text=settings.IOMETE_QUERY_TEXT.read(seen),
         )
 
     def open(self) -> AbstractContextManager[Warehouse]:

@@ -15,6 +15,7 @@ import dagster as dg
 from iomete_mc_assets import clock
 from iomete_mc_assets.defs.keys import (
     FLOW_TAG,
+    OLDER_PUSH_PRIORITY,
     PRIORITY_TAG,
     PUSH_PRIORITY,
     collected_key,
@@ -35,6 +36,8 @@ from iomete_mc_assets.windows import HourWindow, contiguous
 
 INTERVAL_S = 30
 DAY_S = 86_400
+NEW_S = 3 * 3_600
+"""How long after its end an hour is among the newest ones."""
 
 Newest = dict[HourWindow, dg.EventLogRecord]
 
@@ -102,7 +105,7 @@ def tick(
         ascending=True,
     ).records
     if page:
-        return _fast(instance, flow, cursor, page)
+        return _fast(instance, flow, cursor, page, now_s=now_s)
     if now_s - cursor.reconciled_at >= again_s:
         return _reconcile(instance, flow, cursor, now_s=now_s, again_s=again_s)
     since = "yet" if cursor.after is None else f"since event {cursor.after}"
@@ -110,7 +113,12 @@ def tick(
 
 
 def _fast(
-    instance: dg.DagsterInstance, flow: Flow, cursor: Cursor, page: Sequence[dg.EventLogRecord]
+    instance: dg.DagsterInstance,
+    flow: Flow,
+    cursor: Cursor,
+    page: Sequence[dg.EventLogRecord],
+    *,
+    now_s: float,
 ) -> dg.SensorResult:
     newest: Newest = {
         HourWindow.from_key(record.partition_key): record
@@ -122,7 +130,8 @@ def _fast(
     note = f"{_count(len(page), 'materialisation')} of {_count(len(newest), 'hour')}: " + (
         f"{len(waiting)} to push" if waiting else "all of them are settled already"
     )
-    return _result(flow, waiting, replace(cursor, after=last), note, suffix=str(last))
+    seen = replace(cursor, after=last)
+    return _result(flow, waiting, seen, note, suffix=str(last), now_s=now_s)
 
 
 def _reconcile(
@@ -146,7 +155,7 @@ def _reconcile(
         f"{len(waiting)} to push again, {len(unsettled) - len(at_work) - len(waiting)} not due yet"
     )
     seen = replace(cursor, reconciled_at=now_s)
-    return _result(flow, waiting, seen, note, suffix=f"again-{int(now_s)}")
+    return _result(flow, waiting, seen, note, suffix=f"again-{int(now_s)}", now_s=now_s)
 
 
 def _due(age_s: float, now_s: float, last_s: float, again_s: int) -> bool:
@@ -160,19 +169,28 @@ def _due(age_s: float, now_s: float, last_s: float, again_s: int) -> bool:
 
 
 def _result(
-    flow: Flow, waiting: Newest, cursor: Cursor, note: str, *, suffix: str
+    flow: Flow, waiting: Newest, cursor: Cursor, note: str, *, suffix: str, now_s: float
 ) -> dg.SensorResult:
     if not waiting:
         return dg.SensorResult(skip_reason=note, cursor=cursor.text())
-    tags = {FLOW_TAG: flow, PRIORITY_TAG: PUSH_PRIORITY[flow]}
     runs = reversed(list(contiguous(waiting, at_most=MAX_HOURS_PER_RUN)))
     return dg.SensorResult(
         cursor=cursor.text(),
         run_requests=[
-            range_request(run, run_key=f"{flow}:{run[0].key}:{run[-1].key}:{suffix}", tags=tags)
+            range_request(
+                run,
+                run_key=f"{flow}:{run[0].key}:{run[-1].key}:{suffix}",
+                tags={FLOW_TAG: flow, PRIORITY_TAG: _priority(flow, run[-1], now_s)},
+            )
             for run in runs
         ],
     )
+
+
+def _priority(flow: Flow, newest: HourWindow, now_s: float) -> str:
+    """Observations soon become too old to be sent, so the newest hours do not wait for a backfill's."""
+    new = newest.end.timestamp() > now_s - NEW_S
+    return (PUSH_PRIORITY if new else OLDER_PUSH_PRIORITY)[flow]
 
 
 def _count(number: int, noun: str) -> str:

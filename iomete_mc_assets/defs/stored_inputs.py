@@ -2,10 +2,11 @@
 
 from functools import lru_cache
 
-from iomete_mc_assets.collectors.observations import CatalogInput, EarlierInput
+from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog
+from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, TableEntry
+from iomete_mc_assets.records import Observation, Omission, TableEntry
 from iomete_mc_assets.windows import HourWindow
 
 
@@ -25,6 +26,21 @@ class StoredInputs:
         """The known catalog nearest to an hour: at or before it, else the oldest after it."""
         header = self._store.nearest("catalog_snapshot", window)
         return None if header is None else self._catalog(header.window, header.manifest_id)
+
+    def catalog_before(self, window: HourWindow) -> EarlierCatalog | None:
+        """The newest known catalog of an earlier hour."""
+        header = self._store.newest_before("catalog_snapshot", window)
+        if header is None:
+            return None
+        omissions = header.omissions
+        all_listed = omissions.total == len(omissions.sample)
+        return EarlierCatalog(
+            manifest_id=header.manifest_id,
+            window=header.window,
+            catalogs=header.source.catalogs,
+            entries=tuple(r for r in self._store.records(header) if isinstance(r, TableEntry)),
+            silent=frozenset(one.scope for one in omissions.sample) if all_listed else None,
+        )
 
     def observations_before(self, window: HourWindow) -> EarlierInput | None:
         """The newest known observations of an earlier hour."""
@@ -46,12 +62,28 @@ class StoredInputs:
             window=window,
             collected_at=header.collected_at,
             entries=tuple(entries),
-            omissions=header.omissions.sample,
+            omissions=(*header.omissions.sample, *_not_shown(header)),
             listed=header.source.catalogs,
         )
 
     def _observations(self, header: Header) -> EarlierInput:
         records = [r for r in self._store.records(header) if isinstance(r, Observation)]
+        swept = header.collector_state.get(SWEPT)
         return EarlierInput(
-            manifest_id=header.manifest_id, window=header.window, observations=tuple(records)
+            manifest_id=header.manifest_id,
+            window=header.window,
+            observations=tuple(records),
+            swept=HourWindow.from_key(swept) if isinstance(swept, str) else None,
         )
+
+
+def _not_shown(header: Header) -> list[Omission]:
+    """One omission for each catalog where the header lists not all: any table may be among the others."""
+    hidden = header.omissions.total - len(header.omissions.sample)
+    if not hidden:
+        return []
+    reason = f"{hidden} more omissions of the catalog's hour are counted and not listed"
+    return [
+        Omission(scope=catalog, question="list tables", kind="unreadable", reason=reason)
+        for catalog in header.source.catalogs
+    ]

@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, TypeVar, Union, cast, get_args, get_or
 import orjson
 
 from iomete_mc_assets.errors import ManifestDamaged, UnknownSchemaVersion
-from iomete_mc_assets.manifests.model import SCHEMA_VERSION, Flow, Header
+from iomete_mc_assets.manifests.model import SCHEMA_VERSION, Flow, Header, JsonValue
 from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
 from iomete_mc_assets.windows import HourWindow
 
@@ -68,7 +68,12 @@ class JsonFile(Generic[T]):
     """The form of a small file that holds one dataclass: indented for people, sorted, ASCII."""
 
     def __init__(
-        self, kind: type[T], *, version_field: str | None = None, version: int = 1
+        self,
+        kind: type[T],
+        *,
+        version_field: str | None = None,
+        version: int = 1,
+        older: Mapping[int, Mapping[str, JsonValue]] | None = None,
     ) -> None:
         """The form of ``kind``.
 
@@ -76,9 +81,10 @@ class JsonFile(Generic[T]):
             kind: a dataclass of str, int, bool, datetime, HourWindow, Literal of str, JSON values,
                 other such dataclasses, and tuples, mappings and ``| None`` of these.
             version_field: the int field that is looked at before all others; None without.
-            version: the one that is known.
+            version: the one that is written.
+            older: versions that are still read, each with the fields it did not have yet.
         """
-        self._version_field, self._version = version_field, version
+        self._version_field, self._version, self._older = version_field, version, older or {}
         self._to_json = _dataclass_encoder(kind, level=0)
         self._from_json = _dataclass_decoder(kind)
 
@@ -97,20 +103,24 @@ class JsonFile(Generic[T]):
             UnknownSchemaVersion: a version that this package does not know.
             ManifestDamaged: no JSON, a missing or unknown key, or a value of another type.
         """
-        raw = _parsed(data, where=where)
-        self._refuse_unknown_version(raw, where=where)
+        raw = self._up_to_date(_parsed(data, where=where), where=where)
         return _decoded(self._from_json, raw, where=where)
 
-    def _refuse_unknown_version(self, raw: object, *, where: str) -> None:
+    def _up_to_date(self, raw: object, *, where: str) -> object:
+        """With what an older version did not have; refuses a version that is not known."""
         if self._version_field is None or not isinstance(raw, dict):
-            return
-        version = cast("dict[str, object]", raw).get(self._version_field)
+            return raw
+        fields = cast("dict[str, object]", raw)
+        version = fields.get(self._version_field)
+        if isinstance(version, int) and version in self._older:
+            return {**self._older[version], **fields}
         if isinstance(version, int) and version != self._version:
             msg = (
                 f"{where} has {self._version_field} {version}, and this package knows "
                 f"{self._version}. A newer version wrote it: upgrade here, or use another store."
             )
             raise UnknownSchemaVersion(msg)
+        return fields
 
 
 def damaged(where: str, verdict: str) -> ManifestDamaged:
@@ -389,5 +399,7 @@ _BOUNDS_FROM_JSON = _dataclass_decoder(_Bounds)
 _RECORD_ENCODERS = {flow: _dataclass_encoder(kind) for flow, kind in RECORD_TYPES.items()}
 _RECORD_DECODERS = {flow: _dataclass_decoder(kind) for flow, kind in RECORD_TYPES.items()}
 
-HEADER = JsonFile(Header, version_field="schema_version", version=SCHEMA_VERSION)
+HEADER = JsonFile(
+    Header, version_field="schema_version", version=SCHEMA_VERSION, older={1: {"changes": None}}
+)
 """``manifest.json``."""

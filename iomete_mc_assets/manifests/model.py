@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from iomete_mc_assets.records import Omission, OmissionKind, Record
+from iomete_mc_assets.records import Change, ChangeKind, Omission, OmissionKind, Record
 from iomete_mc_assets.windows import HourWindow
 
 Flow = Literal["catalog_snapshot", "observations", "query_logs", "lineage"]
 State = Literal["complete", "partial", "unknown"]
 """``unknown``: nobody can know this hour any more; such a manifest has no records."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 had no ``changes``."""
 MAX_RECORDS_PER_PART = 10_000
 OMISSION_SAMPLE = 50
 """Omissions listed in a header; all are counted."""
+CHANGE_SAMPLE = 50
+"""Changes listed in a header; all are counted."""
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -45,6 +48,27 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a catalog lists differently from an earlier hour's: all counted, a bounded sample listed.
+
+    Attributes:
+        since: that hour; None where there was none to compare with, and then nothing is claimed.
+        reason: why nothing, or not everything, was compared; None when everything was.
+        counts: every kind, those without a change as 0; empty where nothing was compared.
+    """
+
+    since: HourWindow | None
+    reason: str | None = None
+    counts: Mapping[ChangeKind, int] = field(default_factory=dict[ChangeKind, int])
+    sample: tuple[Change, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many there are in all."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a collector knows once its last record is out.
 
@@ -53,6 +77,7 @@ class Verdict:
         counts: figures by name, e.g. ``tables``, ``excluded: temporary view``; numbers only.
         omissions: all of them.
         collector_state: what the next hour's collector needs.
+        changes: catalog snapshots that say something; None for everything else.
     """
 
     state: State
@@ -60,6 +85,7 @@ class Verdict:
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     omissions: tuple[Omission, ...] = ()
     collector_state: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +95,7 @@ class Draft:
     Attributes:
         records: consumed once, in order, possibly while a source is still being read.
         verdict: called once after the records are exhausted.
-        inputs: manifest ids read, by role: ``catalog_from``, ``carried_from``.
+        inputs: manifest ids read, by role: ``catalog_from``, ``carried_from``, ``compared_with``.
     """
 
     flow: Flow
@@ -115,6 +141,7 @@ class Header:
     Attributes:
         content_digest: hex; the sum of the records' SHA-256 over canonical JSON, modulo 2**256,
             so the order of records does not matter.
+        changes: catalog snapshots that say something; None for everything else.
     """
 
     schema_version: int
@@ -132,6 +159,7 @@ class Header:
     content_digest: str
     inputs: Mapping[str, str]
     collector_state: Mapping[str, JsonValue]
+    changes: Changes | None
 
     @property
     def known(self) -> bool:

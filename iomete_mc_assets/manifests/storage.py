@@ -23,6 +23,11 @@ _CREATING_IN_MEMORY = threading.Lock()
 """fsspec's memory filesystem looks first and writes then; all of a process share its one store."""
 
 
+# s3fs otherwise asks for an object's size before it reads it, which doubles the requests
+_ONE_REQUEST_A_READ: Mapping[str, object] = {"max_concurrency": 1}
+_OPTIONS = {"s3": _ONE_REQUEST_A_READ, "s3a": _ONE_REQUEST_A_READ}
+
+
 class Filesystem(Protocol):
     """What is used of fsspec, which ships no types.
 
@@ -80,11 +85,12 @@ class Storage:
                 "would have things sent twice. Name the store itself, e.g. s3://bucket/prefix."
             )
             raise SettingsError(msg)
+        options = _OPTIONS.get(root.partition("://")[0], {})
         try:
             # s3fs keeps listings per process: a receipt written by another one was missed
             opened = cast(
                 "tuple[object, str]",
-                fsspec.url_to_fs(root, use_listings_cache=False),  # pyright: ignore[reportUnknownMemberType] - no types
+                fsspec.url_to_fs(root, use_listings_cache=False, **options),  # pyright: ignore[reportUnknownMemberType] - no types
             )
         except (ValueError, ImportError) as error:
             msg = (
@@ -106,7 +112,8 @@ class Storage:
             FileNotFoundError: it is absent; never raised for anything else.
             OSError: anything else, a denied permission included.
         """
-        return self._filesystem.cat_file(self._full(path))
+        with _only_os_errors():
+            return self._filesystem.cat_file(self._full(path))
 
     def write(self, path: str, data: bytes) -> None:
         """Make or replace the whole object; a crash leaves the old one or the new one.
@@ -114,7 +121,8 @@ class Storage:
         Raises:
             OSError: not written, or nobody knows.
         """
-        self._filesystem.pipe_file(self._full(path), data)
+        with _only_os_errors():
+            self._filesystem.pipe_file(self._full(path), data)
 
     def create(self, path: str, data: bytes) -> bool:
         """Make the object unless it exists; a crash leaves nothing or all of it.
@@ -146,7 +154,8 @@ class Storage:
         """
         full = self._full(folder)
         try:
-            listed: list[str] = self._filesystem.ls(full, detail=False)
+            with _only_os_errors():
+                listed: list[str] = self._filesystem.ls(full, detail=False)
         except FileNotFoundError:
             return []
         prefix = full.strip("/") + "/"
@@ -167,9 +176,10 @@ class Storage:
             OSError: it could not be listed, a denied permission included.
         """
         try:
-            listed: list[Mapping[str, object]] = self._filesystem.ls(
-                self._full(folder), detail=True
-            )
+            with _only_os_errors():
+                listed: list[Mapping[str, object]] = self._filesystem.ls(
+                    self._full(folder), detail=True
+                )
         except FileNotFoundError:
             return None
         instants: list[datetime] = []
@@ -190,14 +200,27 @@ class Storage:
         for name in children:
             self.remove(f"{path}/{name}")
         if not children:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), _only_os_errors():
                 self._filesystem.rm_file(self._full(path))
 
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}"
 
     def _create(self, full: str, data: bytes) -> None:
-        self._filesystem.pipe_file(full, data, mode="create")
+        with _only_os_errors():
+            self._filesystem.pipe_file(full, data, mode="create")
+
+
+@contextlib.contextmanager
+def _only_os_errors() -> Generator[None]:
+    """What a client raises of its own kind (botocore: no endpoint, no credentials) is an OSError too."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        msg = f"{type(error).__name__}: {error}"
+        raise OSError(msg) from error
 
 
 def _written_at(child: Mapping[str, object]) -> datetime | None:

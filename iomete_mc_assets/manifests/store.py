@@ -77,7 +77,7 @@ class ManifestStore:
             source: the lakehouse that is written about; None opens for reading only.
 
         Raises:
-            ManifestMissing: no store is there, and none is made for a reader.
+            ManifestMissing: no store is there, and none is made for a reader, or in no bucket.
             WrongStore: it holds hours of another lakehouse.
             UnknownSchemaVersion: a newer version of this package made it.
             ManifestDamaged: ``store.json`` is not what this package writes.
@@ -99,7 +99,14 @@ class ManifestStore:
                 )
                 raise ManifestMissing(msg) from None
             made = _StoreFile(format=STORE_FORMAT, store_id=secrets.token_hex(8), source=source)
-            storage.create(_STORE_FILE, _STORE.encode(made))
+            try:
+                storage.create(_STORE_FILE, _STORE.encode(made))
+            except FileNotFoundError as error:
+                msg = (
+                    f"No manifest store can be made at {storage.root} ({error}). Create the bucket, "
+                    "or set IOMETE_MC_MANIFESTS to another place."
+                )
+                raise ManifestMissing(msg) from error
             data = storage.read(_STORE_FILE)  # another process may have been first
         found = _STORE.decode(data, where=where)
         if source is not None and source.host != found.source.host:
@@ -519,6 +526,7 @@ def _header(
         content_digest=f"{content % 2**256:064x}",
         inputs=draft.inputs,
         collector_state=verdict.collector_state,
+        changes=verdict.changes,
     )
     # exactly what a reader will find: own mappings, lone surrogates replaced
     return codec.HEADER.decode(codec.HEADER.encode(header), where=manifest_id)

@@ -1,9 +1,11 @@
 """How a table is called at Monte Carlo: one function for metadata, lineage and look-ups. Sends nothing."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
+from iomete_mc_assets import settings
 from iomete_mc_assets.errors import SettingsError
 from iomete_mc_assets.records import TableId
 
@@ -34,28 +36,56 @@ class Naming:
     Attributes:
         strategy: ``guide`` (db, ``default``, table), ``hive`` (db, db, table), ``databricks``
             (catalog, db, table). Levels of a nested namespace are joined by dots.
-        catalogs: those surveyed; one only under a strategy that drops the catalog.
+        catalogs: those surveyed; several only where their tables cannot share names.
+        prefixes: by catalog, what ``guide`` and ``hive`` put before its databases' names, e.g. ``lake_``.
 
     Raises:
-        SettingsError: several catalogs under ``guide`` or ``hive``: their tables would share names.
+        SettingsError: two catalogs under ``guide`` or ``hive`` with the same prefix or none, or a prefix
+            that nothing can have.
     """
 
     strategy: Strategy
     catalogs: tuple[str, ...]
+    prefixes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         """Refuse what would merge two catalogs into one."""
-        if self.strategy != "databricks" and len(set(self.catalogs)) > 1:
+        if self.strategy == "databricks":
+            if self.prefixes:
+                msg = (
+                    "MCD_CATALOG_PREFIXES is set, but MCD_NAMING=databricks keeps the catalog and takes no "
+                    "prefix. Unset one of them."
+                )
+                raise SettingsError(msg)
+            return
+        if unknown := sorted(set(self.prefixes) - set(self.catalogs)):
+            msg = (
+                f"MCD_CATALOG_PREFIXES names {', '.join(unknown)}, which IOMETE_CATALOGS does not. It takes "
+                f"{settings.MCD_CATALOG_PREFIXES.takes}."
+            )
+            raise SettingsError(msg)
+        prefixes = Counter(self.prefixes.get(one, "").casefold() for one in set(self.catalogs))
+        if max(prefixes.values(), default=0) > 1:
             msg = (
                 f"MCD_NAMING={self.strategy} drops the catalog, but IOMETE_CATALOGS names "
                 f"{', '.join(self.catalogs)}: equal names in two catalogs would become one table. "
-                "Set MCD_NAMING=databricks, or survey one catalog."
+                "Set MCD_NAMING=databricks, or give all of them but one a prefix of its own in "
+                "MCD_CATALOG_PREFIXES, or survey one catalog."
             )
             raise SettingsError(msg)
 
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """From settings; SettingsError names what cannot be used."""
+        return cls(
+            strategy=settings.MCD_NAMING.read(environment),
+            catalogs=settings.IOMETE_CATALOGS.read(environment),
+            prefixes=settings.MCD_CATALOG_PREFIXES.read(environment),
+        )
+
     def of(self, table: TableId) -> AssetName:
         """The name of a table or view."""
-        database = ".".join(table.namespace)
+        database = self.prefixes.get(table.catalog, "") + ".".join(table.namespace)
         match self.strategy:
             case "guide":
                 return AssetName(database=database, schema="default", name=table.table)

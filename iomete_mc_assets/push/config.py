@@ -21,7 +21,8 @@ class Destination:
     Attributes:
         endpoint: of the ingest API.
         resource_uuid: of the warehouse.
-        naming: strategy, as other names are other tables.
+        naming: strategy, as other names are other tables. Catalog prefixes are no part of it: the ledger
+            knows tables by their names, and a new one would send every query of the past again.
 
     Raises:
         SettingsError: the warehouse is no UUID.
@@ -76,14 +77,14 @@ class PushConfig:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "PushConfig":
         """From settings; SettingsError names what cannot be used."""
-        strategy = settings.MCD_NAMING.read(environment)
+        naming = Naming.read(environment)
         return cls(
             destination=Destination(
                 endpoint=settings.MCD_INGEST_ENDPOINT.read(environment),
                 resource_uuid=settings.MCD_RESOURCE_UUID.read(environment),
-                naming=strategy,
+                naming=naming.strategy,
             ),
-            naming=Naming(strategy=strategy, catalogs=settings.IOMETE_CATALOGS.read(environment)),
+            naming=naming,
             resource_type=settings.MCD_RESOURCE_TYPE.read(environment),
             log_type=settings.MCD_LOG_TYPE.read(environment),
             max_assets=settings.IOMETE_MC_MAX_ASSETS.read(environment),

@@ -96,7 +96,12 @@ class Pusher:
             yield window, self._answer(desk, flow, window, hours[window], named)
 
     def dry_run(
-        self, flow: Flow, hours: Mapping[HourWindow, str], *, named: Named
+        self,
+        flow: Flow,
+        hours: Mapping[HourWindow, str],
+        *,
+        named: Named,
+        force: Force | None = None,
     ) -> Iterator[tuple[HourWindow, Preview]]:
         """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
 
@@ -104,7 +109,7 @@ class Pusher:
             IometeMcError: a manifest or the ledger cannot be read.
         """
         nobody = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: False)
-        desk = self._desk(nobody)
+        desk = self._desk(nobody, force=force)
         for window in sorted(hours, reverse=True):
             if flow == "query_logs":
                 yield window, QueryPush(desk).preview(window, hours[window])

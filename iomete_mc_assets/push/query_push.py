@@ -48,17 +48,29 @@ class QueryPush:
     def preview(self, window: HourWindow, manifest_id: str) -> Preview:
         """What a push of the hour would send now; writes nothing."""
         asked = self._desk.store.header(FLOW, window, manifest_id)
-        if self._hour_pruned(window):
+        if self._desk.force != "all" and self._hour_pruned(window):
             return replace(self._desk.preview(asked, []), reason=PRUNED.reason)
         plans: list[tuple[Generation, Plan]] = []
         for header in self._waiting(window):
-            sent = self._sent(header)
-            generation = (sent.generations() or [sent.generation(1)])[-1]
-            plan = generation.plan()
-            if plan is not None and self._desk.to_plan_anew(FLOW, generation, plan):
-                generation, plan = sent.generation(generation.number + 1), None
-            plans.append((generation, plan or self._plan(header, sent, generation).plan))
+            if not self._desk.store.pruned(header):
+                sent = self._sent(header)
+                generation, plan = self._current(sent)
+                plans.append((generation, plan or self._plan(header, sent, generation).plan))
         return self._desk.preview(asked, plans)
+
+    def _current(self, sent: SentFolder) -> tuple[Generation, Plan | None]:
+        """The generation to go on with, and its plan; None where it is still to be planned."""
+        generations = sent.generations()
+        generation = generations[-1] if generations else sent.generation(1)
+        plan = generation.plan()
+        if (
+            plan is None
+            or self._desk.is_to_force(sent)
+            or self._desk.to_plan_anew(FLOW, generation, plan)
+        ):
+            number = generation.number + (plan is not None)
+            return self._desk.next_generation(sent, number), None
+        return generation, plan
 
     def _waiting(self, window: HourWindow) -> list[Header]:
         """Known manifests of the hour that are not settled, oldest first."""
@@ -110,18 +122,10 @@ class QueryPush:
 
     def _settle(self, header: Header, held: Head | None) -> None:
         sent = self._sent(header)
-        generations = sent.generations()
-        generation = generations[-1] if generations else sent.generation(1)
         if held is not None and held.open:
-            self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
-        plan = generation.plan()
-        if (
-            plan is None
-            or self._desk.is_to_force(sent)
-            or self._desk.to_plan_anew(FLOW, generation, plan)
-        ):
-            number = generation.number + (plan is not None)
-            generation, plan = self._desk.next_generation(sent, number), None
+            for generation in sent.generations()[-1:]:
+                self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
+        generation, plan = self._current(sent)
         planned_now = (
             Planned(plan=plan, events=None)
             if plan is not None

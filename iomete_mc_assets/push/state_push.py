@@ -82,15 +82,18 @@ class StatePush:
         sent = self._desk.sent(self._flow, window, manifest_id)
         header = self._desk.store.header(self._flow, window, manifest_id)
         unsent = self._superseded(header, named) or self._too_old(header)
-        if unsent is not None or not header.known or sent.settled() is not None:
+        to_force = self._desk.is_to_force(sent)
+        ended = sent.settled() is not None and not to_force
+        if unsent is not None or not header.known or ended:
             preview = self._desk.preview(header, [])
             return replace(preview, reason=unsent.reason if unsent else preview.reason)
         head = self._log.head()
         generations = sent.generations()
         resumed = head is not None and head.is_for(window, manifest_id) and generations
-        number = generations[-1].number + (0 if resumed else 1) if generations else 1
-        generation = sent.generation(number)
-        plan = generation.plan()
+        goes_on = resumed and not to_force
+        number = generations[-1].number + (0 if goes_on else 1) if generations else 1
+        generation = generations[-1] if goes_on else sent.generation(number)
+        plan = generation.plan() if goes_on else None
         if plan is not None and self._desk.to_plan_anew(self._flow, generation, plan):
             generation, plan = sent.generation(number + 1), None
         if plan is None:

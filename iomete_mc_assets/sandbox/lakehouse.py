@@ -1,4 +1,4 @@
-"""The sandbox's lakehouse: a real Spark Thrift server over HTTP with Iceberg, started, found again and stopped.
+"""The sandbox's lakehouse: a real Spark Thrift server with Iceberg, started, found again and stopped.
 
 What is in its tables lives in ``shop`` and ``seed``; how a process is kept, in ``process``.
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from iomete_mc_assets.errors import LakehouseUnavailable, SandboxError
 from iomete_mc_assets.sandbox import commands, process, spark
@@ -25,6 +26,13 @@ DATA_FOLDERS = ("metastore", "warehouse", "lake", "events", "tmp")
 START_TIMEOUT_S = 180.0
 """Seconds to readiness. Measured on two cores: 10 to 15, 40 once on a busy machine."""
 POLL_S = 0.2
+
+Mode = Literal["http", "binary"]
+"""``hive.server2.transport.mode``."""
+_URLS: dict[Mode, str] = {
+    "http": "http://127.0.0.1:{}/cliservice",
+    "binary": "thrift://127.0.0.1:{}",
+}
 
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 """Measured on two cores: 9.7 s to the first session instead of 14.6, and no slower commits."""
@@ -61,20 +69,26 @@ class RunningLakehouse:
         return LakehouseConfig(url=self.url, user=self.user, token=self.token, startup_window_s=0)
 
 
-def start(state: Path, *, port: int | None = None, heap_gb: int = 2) -> RunningLakehouse:
+def start(
+    state: Path, *, port: int | None = None, heap_gb: int = 2, mode: Mode = "http"
+) -> RunningLakehouse:
     """Start the lakehouse of a state folder, or find it running, and wait until it answers a query.
 
     Args:
         state: its folder; created when absent, continued when not.
         port: None takes the port it had before if that is free, else any free one.
         heap_gb: the server's heap; 2 suffices for the shop.
+        mode: how Thrift is spoken; in both, the token is demanded.
 
     Raises:
-        SandboxError: something is missing, the port is taken, it runs on another port, or it ended or
-            did not answer in time; then the message holds the end of its log.
+        SandboxError: something is missing, the port is taken, it runs on another port or in another mode,
+            or it ended or did not answer in time; then the message holds the end of its log.
     """
     state = state.absolute()
     if (found := status(state)) is not None:
+        if not found.url.startswith(_URLS[mode].partition("{")[0]):
+            msg = f"The lakehouse of {state} already runs at {found.url}. Stop it to start it in {mode} mode."
+            raise SandboxError(msg)
         if port is not None and _port_of(found.url) != port:
             msg = f"The lakehouse of {state} already runs at {found.url}. Stop it to start it on port {port}."
             raise SandboxError(msg)
@@ -86,12 +100,12 @@ def start(state: Path, *, port: int | None = None, heap_gb: int = 2) -> RunningL
     for name in DATA_FOLDERS[1:]:  # Derby makes its own and takes no empty one
         (state / name).mkdir(parents=True, exist_ok=True)
     token = _token(state)
-    _write_connection(state, chosen)
+    _write_connection(state, _URLS[mode].format(chosen))
     properties = state / "spark.properties"
     properties.write_text("".join(f"{k} {v}\n" for k, v in _properties(state).items()))
     child = process.spawn(
         NAME,
-        _command(prepared, state, port=chosen, heap_gb=heap_gb),
+        _command(prepared, state, port=chosen, heap_gb=heap_gb, mode=mode),
         state=state,
         environment=_environment(prepared, token),
     )
@@ -175,9 +189,8 @@ def _token(state: Path) -> str:
     return file.read_text()
 
 
-def _write_connection(state: Path, port: int) -> None:
+def _write_connection(state: Path, url: str) -> None:
     """For clients in other processes; written anew at each start, the port may have changed."""
-    url = f"http://127.0.0.1:{port}/cliservice"
     known = {"url": url, "user": USER, "token_file": str(state / "token")}
     _write_private(state / "connection.json", json.dumps(known, indent=2) + "\n")
 
@@ -220,11 +233,15 @@ def _properties(state: Path) -> dict[str, str]:
     }
 
 
-def _command(prepared: spark.Spark, state: Path, *, port: int, heap_gb: int) -> list[str]:
+def _command(
+    prepared: spark.Spark, state: Path, *, port: int, heap_gb: int, mode: Mode
+) -> list[str]:
     """Spark's own scripts would start a second Java first, to build this very command."""
     hive = {
-        "hive.server2.transport.mode": "http",
+        "hive.server2.transport.mode": mode,
         "hive.server2.thrift.http.port": str(port),
+        "hive.server2.thrift.port": str(port),
+        "hive.server2.thrift.bind.host": "127.0.0.1",  # in HTTP mode it listens on all interfaces
         "hive.server2.thrift.http.path": "cliservice",
         # a pool thread opens the embedded metastore anew, and Spark makes up to 100 of them
         "hive.server2.async.exec.threads": "4",

@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from iomete_mc_assets.errors import SettingsError
 from iomete_mc_assets.settings import IOMETE_URL
 
-Scheme = Literal["http", "https"]
+Scheme = Literal["http", "https", "thrift"]
+SCHEMES: Mapping[str, Scheme] = {"https": "https", "http": "http", "thrift": "thrift"}
 
 HTTPS_PORT = 443
 HTTP_PORT = 80
@@ -22,12 +23,13 @@ DRIVER_PATH = "/cliservice"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """One Thrift server over HTTP.
+    """One Thrift server.
 
     Attributes:
+        scheme: ``http`` or ``https``, or ``thrift`` for binary mode.
         host: name or address, in lower case, IPv6 without brackets.
         port: 1 to 65535.
-        path: begins with a slash, has none at its end.
+        path: begins with a slash, has none at its end; empty in binary mode.
     """
 
     scheme: Scheme
@@ -78,7 +80,7 @@ def parse(url: str) -> Address:
     """The parts of an ``IOMETE_URL``.
 
     Both documented forms are taken, and any other path: ``https://host/data-plane/<namespace>/lakehouse/<compute>``
-    (port 443, or 80 for http) and ``http://host/cliservice`` (port 10000).
+    (port 443, or 80 for http) and ``http://host/cliservice`` (port 10000); and ``thrift://host`` (port 10000).
 
     Raises:
         SettingsError: it is none of these. The message never holds the text, which may hold a token.
@@ -92,7 +94,7 @@ def parse(url: str) -> Address:
     problem = _problem(text, parts)
     if problem is not None:
         raise _refused(problem)
-    scheme: Scheme = "https" if parts.scheme == "https" else "http"
+    scheme = SCHEMES[parts.scheme]
     path = parts.path.rstrip("/")
     if port is None:
         port = _default_port(scheme, path)
@@ -104,15 +106,16 @@ _UNREADABLE = "its host or port cannot be read"
 
 def _problem(text: str, parts: SplitResult) -> str | None:
     """Why it is no address, as the second half of a sentence; None when it is one."""
+    binary, path = parts.scheme == "thrift", parts.path.strip("/")
     checks = (
         (re.search(r"[\s\x00-\x1f\x7f]", text), "it holds white space or control characters"),
-        (parts.scheme == "thrift", "the binary transport (thrift://) is not supported yet"),
-        (parts.scheme not in ("http", "https"), "it begins with neither https:// nor http://"),
+        (parts.scheme not in SCHEMES, "it begins with none of https://, http:// and thrift://"),
         ("@" in parts.netloc, "a user or password in it belongs into IOMETE_USER and IOMETE_TOKEN"),
         ("?" in text or "#" in text, "Thrift has no use for the query or fragment in it"),
         (not parts.hostname or parts.port == 0, "it names no host, or port 0"),
         (not parts.path.isascii(), "its path holds characters that must be percent-encoded"),
-        (not parts.path.strip("/"), "it names no path, so no compute can be told"),
+        (binary and bool(path), "binary mode (thrift://) has no use for the path in it"),
+        (not binary and not path, "it names no path, so no compute can be told"),
     )
     return next((problem for applies, problem in checks if applies), None)
 
@@ -120,7 +123,7 @@ def _problem(text: str, parts: SplitResult) -> str | None:
 def _default_port(scheme: Scheme, path: str) -> int:
     if scheme == "https":
         return HTTPS_PORT
-    return THRIFT_PORT if path == DRIVER_PATH else HTTP_PORT
+    return THRIFT_PORT if scheme == "thrift" or path == DRIVER_PATH else HTTP_PORT
 
 
 def _refused(why: str) -> SettingsError:

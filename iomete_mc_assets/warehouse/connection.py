@@ -4,11 +4,14 @@ Bytes and HTTP live in ``transport``, the words of errors in ``faults``, and wha
 """
 
 import contextlib
+import itertools
 import logging
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -22,12 +25,15 @@ from iomete_mc_assets.errors import (
     LakehouseUnavailable,
     SessionLost,
     SettingsError,
+    StatementFailed,
+    StatementTimedOut,
 )
 from iomete_mc_assets.warehouse.address import Address, parse
+from iomete_mc_assets.warehouse.binary import BinaryTransport
 from iomete_mc_assets.warehouse.faults import Faults
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 from iomete_mc_assets.warehouse.statements import quoted, tagged
-from iomete_mc_assets.warehouse.transport import HttpTransport
+from iomete_mc_assets.warehouse.transport import HttpTransport, Transport
 
 SETTINGS = {
     # instants do not depend on the server's zone
@@ -42,6 +48,8 @@ ROWS_PER_FETCH = 10_000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 """Pauses between the tries of the start-up window double from the first to the longest."""
+WORTH_A_SESSION = 20
+"""Statements below which further sessions cost more than they save: one takes as long as three DESCRIBE."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +71,7 @@ class LakehouseConfig:
             polls, so a statement may live about 5 seconds longer.
         startup_window_s: seconds in which an unavailable lakehouse is tried again before a session's
             first statement.
+        sessions: at most so many at a time, 1 or more, for statements that do not depend on each other.
 
     Raises:
         SettingsError: the address, or a colon in the user name.
@@ -77,6 +86,7 @@ class LakehouseConfig:
     read_timeout_s: float = 60
     statement_deadline_s: float = 300
     startup_window_s: float = 120
+    sessions: int = 3
 
     def __post_init__(self) -> None:
         """Refuse what can be refused without a network."""
@@ -122,16 +132,21 @@ _connect = cast(
 )
 
 
-class Lakehouse:
-    """A live session that answers Spark SQL; implements ``warehouse.rows.Warehouse``.
+class Lakehouse(Warehouse):
+    """A live session that answers Spark SQL.
 
-    For one thread. When the session or the connection is lost before a statement's first row, a new session
-    is opened and the statement asked again, once: always when Spark no longer knew the session, otherwise
-    only what reads (SELECT, SHOW, DESCRIBE), because the lost one may have been carried out.
+    For one thread. When the session or the connection is lost, a new session is opened in the same catalog
+    and the statement asked again, once: always when Spark no longer knew the session, otherwise only what
+    changes nothing (SELECT, SHOW, DESCRIBE, USE), because the lost one may have been carried out.
     """
 
     def __init__(
-        self, config: LakehouseConfig, *, wait: Callable[[float], None], tick: Callable[[], float]
+        self,
+        config: LakehouseConfig,
+        *,
+        wait: Callable[[float], None],
+        tick: Callable[[], float],
+        window_s: float,
     ) -> None:
         """Use ``connect``."""
         self._config = config
@@ -140,8 +155,10 @@ class Lakehouse:
         self._wait = wait
         self._tick = tick
         self._catalog: str | None = None
+        self._gave_up = False
+        self._helpers: list[Lakehouse] = []
         self._transport = self._new_transport()
-        self._session = self._open_session()
+        self._session = self._open_session(self._transport, window_s)
 
     @classmethod
     def connect(
@@ -163,7 +180,7 @@ class Lakehouse:
             LakehouseUnavailable: still so when the window was over.
             LakehouseError: AccessDenied, NotALakehouse or StatementFailed: waiting cannot help.
         """
-        return cls(config, wait=wait, tick=tick)
+        return cls(config, wait=wait, tick=tick, window_s=config.startup_window_s)
 
     def __enter__(self) -> Self:
         return self
@@ -181,6 +198,8 @@ class Lakehouse:
 
     def close(self) -> None:
         """Close session and connection; a server that does not answer that is only named in the log."""
+        while self._helpers:
+            self._helpers.pop().close()
         self._let_go(self._session, self._transport)
 
     def use(self, catalog: str) -> None:
@@ -190,47 +209,86 @@ class Lakehouse:
             StatementFailed: there is no such catalog, or our user may not use it.
         """
         self.ask(f"USE {quoted(catalog)}")
+        before, self._catalog = self._catalog, catalog
         # USE takes the name of a database of the current catalog as well
         current = str(self.ask("SELECT current_catalog() AS catalog")[0]["catalog"])
         if current.casefold() != catalog.casefold():
+            self._catalog = before
             raise self._faults.no_catalog(catalog, current=current)
-        self._catalog = catalog
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         """All rows of one statement; see ``Warehouse.ask``."""
         deadline_s = self._config.statement_deadline_s if deadline_s is None else deadline_s
-        return list(self._rows(statement, rows_per_fetch=ROWS_PER_FETCH, deadline_s=deadline_s))
+        try:
+            return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s))
+        except (SessionLost, LakehouseUnavailable) as error:
+            self._replace_session(statement, error)
+        return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s))
+
+    def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
+        """On several sessions at the same time where there are enough statements; see ``Warehouse.ask_each``."""
+        if len(statements) < WORTH_A_SESSION:
+            return super().ask_each(statements)
+        sessions: SimpleQueue[Lakehouse] = SimpleQueue()
+        for session in (self, *self._helping()):
+            sessions.put(session)
+
+        def ask(statement: str) -> Answer:
+            session = sessions.get()
+            try:
+                return session.ask(statement)
+            except (StatementFailed, StatementTimedOut) as error:
+                return error
+            finally:
+                sessions.put(session)
+
+        with ThreadPoolExecutor(sessions.qsize()) as threads:
+            return list(threads.map(ask, statements))
+
+    def _helping(self) -> Sequence["Lakehouse"]:
+        """Further sessions, opened once; where the driver takes no more, those that there are."""
+        while len(self._helpers) < self._config.sessions - 1:
+            try:
+                self._helpers.append(
+                    Lakehouse(self._config, wait=self._wait, tick=self._tick, window_s=0)
+                )
+            except LakehouseError as error:
+                _log.warning("%s Going on with %d sessions.", error, len(self._helpers) + 1)
+                break
+        return self._helpers
 
     def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
         """Rows as they come; see ``Warehouse.stream``.
 
         The driver holds the whole result until it is fetched (five of 200 MB filled a heap of 3 GB), so a
-        large table is asked in slices.
+        large table is asked in slices. A stream that breaks is gone on with where a second answer begins
+        with the very rows that were given already.
         """
         deadline_s = self._config.statement_deadline_s
-        return self._rows(statement, rows_per_fetch=rows_per_fetch, deadline_s=deadline_s)
-
-    def _rows(self, statement: str, *, rows_per_fetch: int, deadline_s: float) -> Iterator[Row]:
-        """Rows of one statement, asked again once where the class's docstring allows it."""
-        begun = False
+        given = _Given()
         try:
             with contextlib.closing(self._attempt(statement, rows_per_fetch, deadline_s)) as rows:
                 for row in rows:
-                    begun = True
+                    given.add(row)
                     yield row
-                return
         except (SessionLost, LakehouseUnavailable) as error:
-            if begun or not _may_repeat(statement, error):
-                raise
-            _log.warning("%s Opening a new session to ask again.", error)
-        self._reconnect()
-        yield from self._attempt(statement, rows_per_fetch, deadline_s)
+            self._replace_session(statement, error)
+        else:
+            return
+        with contextlib.closing(self._attempt(statement, rows_per_fetch, deadline_s)) as rows:
+            again = _Given()
+            for row in itertools.islice(rows, given.rows):
+                again.add(row)
+            if again != given:
+                raise self._faults.answered_otherwise(statement, rows=given.rows)
+            yield from rows
 
     def _attempt(
         self, statement: str, rows_per_fetch: int, deadline_s: float
     ) -> Generator[Row, None, None]:
         with self._translated(statement), self._cursor(rows_per_fetch) as cursor:
             cursor.execute(tagged(statement), async_=True)
+            self._gave_up = False
             self._finish(cursor, statement, deadline_s)
             names = [str(column[0]) for column in cursor.description or ()]
             try:
@@ -279,8 +337,16 @@ class Lakehouse:
         except _DRIVER_ERRORS as error:
             self._note("cancelling a statement", error)
 
-    def _new_transport(self) -> HttpTransport:
+    def _new_transport(self) -> Transport:
         config = self._config
+        if self._address.scheme == "thrift":
+            return BinaryTransport(
+                self._address,
+                user=config.user,
+                token=config.token,
+                connect_timeout_s=config.connect_timeout_s,
+                read_timeout_s=config.read_timeout_s,
+            )
         return HttpTransport(
             self._address,
             user=config.user,
@@ -291,43 +357,52 @@ class Lakehouse:
             read_timeout_s=config.read_timeout_s,
         )
 
-    def _open_session(self) -> _Session:
+    def _open_session(self, transport: Transport, window_s: float) -> _Session:
         """A session, after as many tries as the start-up window holds."""
         # PyHive prints statements at INFO and fetched rows at DEBUG
         logging.getLogger("pyhive").setLevel(logging.WARNING)
-        window_s = self._config.startup_window_s
         ends = self._tick() + window_s
         pause = FIRST_PAUSE_S
         while True:
             try:
-                return self._open_session_once()
+                return self._open_session_once(transport)
             except LakehouseUnavailable as error:
                 left = ends - self._tick()
                 if left <= 0:
+                    self._gave_up = True
                     raise self._faults.window_over(error, window_s=window_s) from error
                 pause = min(pause, left)
                 _log.warning("%s Trying again in %.0f s, for %.0f s more.", error, pause, left)
             self._wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _open_session_once(self) -> _Session:
+    def _open_session_once(self, transport: Transport) -> _Session:
         with self._translated(None):
             return _connect(
-                thrift_transport=self._transport,
+                thrift_transport=transport,
                 username=self._config.user,
                 configuration={f"set:hiveconf:{name}": text for name, text in SETTINGS.items()},
             )
 
-    def _reconnect(self) -> None:
-        lost, lost_transport = self._session, self._transport
-        self._transport = self._new_transport()
-        self._session = self._open_session()
-        self._let_go(lost, lost_transport)
+    def _replace_session(self, statement: str, error: LakehouseError) -> None:
+        """A new session to ask the statement again; the error itself where it must not be.
+
+        Who waited a whole window in vain tries once until a statement is taken again: else each hour of
+        a range would wait anew.
+        """
+        if not _may_repeat(statement, error):
+            raise error
+        _log.warning("%s Opening a new session to ask again.", error)
+        transport = self._new_transport()
+        window_s = 0.0 if self._gave_up else self._config.startup_window_s
+        session = self._open_session(transport, window_s)
+        self._let_go(self._session, self._transport)
+        self._session, self._transport = session, transport
         if self._catalog is not None:
             deadline_s = self._config.statement_deadline_s
             list(self._attempt(f"USE {quoted(self._catalog)}", 1, deadline_s))
 
-    def _let_go(self, session: _Session, transport: HttpTransport) -> None:
+    def _let_go(self, session: _Session, transport: Transport) -> None:
         try:
             session.close()
         except _DRIVER_ERRORS as error:
@@ -366,12 +441,32 @@ _ENDED_BY_OTHERS = (
 )
 _DRIVER_ERRORS = (pyhive_exc.Error, TException, LakehouseError, EOFError, AssertionError)
 """What a call into PyHive raises, the transport's own errors included."""
-_READS = re.compile(r"\s*(/\*.*?\*/\s*)*(SELECT|SHOW|DESCRIBE|DESC)\b", re.IGNORECASE | re.DOTALL)
+_REPEATABLE = re.compile(
+    r"\s*(/\*.*?\*/\s*)*(SELECT|SHOW|DESCRIBE|DESC|USE)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 def _may_repeat(statement: str, error: LakehouseError) -> bool:
-    """Whether asking again can change nothing: Spark never took it, or it only reads."""
-    return isinstance(error, SessionLost) or _READS.match(statement) is not None
+    """Whether asking again can change nothing: Spark never took it, or it writes nothing."""
+    return isinstance(error, SessionLost) or _REPEATABLE.match(statement) is not None
+
+
+@dataclass(slots=True)
+class _Given:
+    """Which rows a stream has given, in constant memory.
+
+    Attributes:
+        rows: how many.
+        trace: a hash over all of them in their order.
+    """
+
+    rows: int = 0
+    trace: int = 0
+
+    def add(self, row: Row) -> None:
+        """One more."""
+        self.rows += 1
+        self.trace = hash((self.trace, *row.values()))
 
 
 def _status_of(error: BaseException) -> tuple[str, str | None]:

@@ -82,6 +82,26 @@ class Faults:
         redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
         return NotALakehouse(self._sentence(what, _REDIRECTED if redirect else _NOT_THRIFT))
 
+    def not_let_in(self, said: bytes) -> AccessDenied:
+        """The negotiation of a bare connection ended in a refusal."""
+        what = f"refused the user and token of the connection{self._quoted(said)}"
+        return AccessDenied(self._sentence(what, _NOT_LET_IN.format(user=self._user)))
+
+    def no_log_in(self, error: Exception, *, timeout_s: float) -> LakehouseUnavailable:
+        """The negotiation of a bare connection was cut, or got no answer."""
+        how = (
+            f"sent no answer within {timeout_s:g} s"
+            if isinstance(error, TimeoutError)
+            else _named(error)
+        )
+        what = f"took the connection and did not let us in by SASL PLAIN ({how})"
+        return LakehouseUnavailable(self._sentence(what, _NO_LOG_IN))
+
+    def no_sasl(self) -> NotALakehouse:
+        """A bare connection, and something that is no negotiation."""
+        what = "does not answer SASL PLAIN as a Thrift server in binary mode does"
+        return NotALakehouse(self._sentence(what, _NOT_BINARY))
+
     def page(self, content_type: str, body: bytes) -> NotALakehouse:
         """200, and something for people or browsers in it."""
         what = f"answered 200 with {content_type} instead of Thrift{self._quoted(body)}"
@@ -110,16 +130,21 @@ class Faults:
             self._sentence(what, "It was restarted, or the statement expired.")
         )
 
+    def answered_otherwise(self, statement: str, *, rows: int) -> LakehouseUnavailable:
+        """A stream broke, and the second answer does not begin with the rows that were given already."""
+        what = f"broke off {shortened(statement)} after {rows} rows and then answered with others"
+        return LakehouseUnavailable(self._sentence(what, "The source has changed. Ask again."))
+
     def no_session(self, message: str) -> LakehouseUnavailable:
         """The server answers, but opens no session yet."""
-        what = f"opened no session: {explained(message)[1]}"
+        what = f"opened no session: {self._explained(message)[1]}"
         return LakehouseUnavailable(self._sentence(what, _TRY_AGAIN))
 
     def statement_failed(
         self, statement: str | None, message: str, sql_state: str | None
     ) -> StatementFailed:
         """Spark's verdict on a statement; None for what opens a session."""
-        error_class, brief = explained(message)
+        error_class, brief = self._explained(message)
         known = ", ".join(
             part for part in (error_class, sql_state and f"SQL state {sql_state}") if part
         )
@@ -145,16 +170,21 @@ class Faults:
 
     def window_over(self, error: LakehouseUnavailable, *, window_s: float) -> LakehouseUnavailable:
         """The last error of a start-up window, with how long it was tried."""
-        return LakehouseUnavailable(f"{error} It was tried again for {window_s:g} s.")
+        tried = f" It was tried again for {window_s:g} s." if window_s else ""
+        return LakehouseUnavailable(f"{error}{tried}")
 
     def brief(self, error: BaseException, message: str) -> str:
         """Any error in one line for the log."""
         if isinstance(error, LakehouseError):
             return str(error)
-        return redacted(f"{type(error).__name__}: {explained(message)[1]}", self._secrets)
+        return f"{type(error).__name__}: {self._explained(message)[1]}"
 
     def _sentence(self, what: str, next_step: str) -> str:
         return redacted(f"Lakehouse {self._address.shown} {what}. {next_step}", self._secrets)
+
+    def _explained(self, message: str) -> tuple[str | None, str]:
+        """Masked before it is cut, which may leave half a secret that nothing recognises."""
+        return explained(redacted(message, self._secrets))
 
     def _quoted(self, body: bytes) -> str:
         """The start of a body in quotation marks, masked before it is cut; empty for an empty one."""
@@ -204,7 +234,10 @@ def _named(error: BaseException) -> str:
 
 _BEYOND = ("== SQL ==", "at org.", "at java.", "Caused by:")
 """Lines from which on Spark repeats the statement or Java its stack."""
-_ERROR_CLASS = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*|_LEGACY_ERROR_TEMP_\d+)\]\s*")
+_ERROR_CLASS = re.compile(
+    r"(?:^|:\s)\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*|_LEGACY_ERROR_TEMP_\d+)\]\s*"
+)
+"""Begins a message; in the middle of one, brackets hold a right such as SELECT."""
 _JAVA_PREFIX = re.compile(
     r"(?:Error running query:|Error operating \w+:|(?:\w+\.)+[\w$]+(?:Exception|Error):)\s*"
 )
@@ -237,6 +270,11 @@ _NOT_THRIFT = (
     "That is no Spark Thrift server. Correct scheme, port and path of IOMETE_URL: "
     "/data-plane/<namespace>/lakehouse/<compute> through the gateway, /cliservice at the driver itself."
 )
+_NO_LOG_IN = (
+    "No statement was sent. The compute may be starting: this may pass. If it does not, look whether the server runs in "
+    "binary mode with authentication other than NOSASL and KERBEROS, or take its http(s):// address."
+)
+_NOT_BINARY = "Correct scheme and port of IOMETE_URL: thrift:// belongs to binary mode, http(s):// to HTTP mode."
 _REDIRECTED = (
     "A login page or a gateway sends us elsewhere, and no redirect is followed, because the token would go along. "
     "Correct scheme, host and path of IOMETE_URL."

@@ -3,12 +3,25 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from iomete_mc_assets.errors import StatementFailed, StatementTimedOut
+
 Row = Mapping[str, object]
 """One row, by column name as Spark spelled it."""
+Answer = Sequence[Row] | StatementFailed | StatementTimedOut
+"""What became of one statement of several."""
 
 
 class Warehouse(Protocol):
     """Something that answers Spark SQL statements: a live session, or a test's recording."""
+
+    def use(self, catalog: str) -> None:
+        """Make a catalog the session's current one, also after a reconnect.
+
+        Raises:
+            StatementFailed: there is no such catalog, or our user may not use it.
+            LakehouseError: as ``ask``.
+        """
+        ...
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         """All rows of one statement; none for a statement without a result.
@@ -21,6 +34,23 @@ class Warehouse(Protocol):
             LakehouseError: its subclass says what happened and who must act.
         """
         ...
+
+    def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
+        """Each statement's rows, or its own failure, in their order; they may run at the same time.
+
+        For statements that do not depend on each other, and as many as memory holds the answers of. This
+        default asks one after the other.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        answers: list[Answer] = []
+        for statement in statements:
+            try:
+                answers.append(self.ask(statement))
+            except (StatementFailed, StatementTimedOut) as error:
+                answers.append(error)
+        return answers
 
     def stream(self, statement: str, *, rows_per_fetch: int = 1_000) -> Iterator[Row]:
         """The rows of one statement as they come, holding at most one fetch in memory.

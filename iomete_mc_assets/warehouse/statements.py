@@ -1,8 +1,9 @@
 """Every statement the metadata collectors ask, as text, and the quoting that makes it safe. Runs nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from iomete_mc_assets.records import TableId
 
@@ -66,6 +67,40 @@ def show_table_extended(catalog: str, namespace: Sequence[str], *, pattern: str 
     return tagged(f"SHOW TABLE EXTENDED IN {quoted(catalog, *namespace)} LIKE {literal(pattern)}")
 
 
+def name_patterns(names: Collection[str], *, at_most: int) -> list[str]:
+    """Patterns for ``show_table_extended`` that together match every name, each about ``at_most`` of them.
+
+    They part by prefixes, because a pattern that lists names is compared with every table name by name. A table
+    made meanwhile may match none, and an underscore may match any character at the metastore: who asks compares.
+
+    Args:
+        names: of one database; none give the pattern that matches all.
+        at_most: 1 or more.
+    """
+    groups: list[list[str]] = []
+    weight = 0
+    for pattern, matches in _by_prefix(sorted(names), "", at_most):
+        if groups and weight + matches <= at_most:
+            groups[-1].append(pattern)
+            weight += matches
+        else:
+            groups.append([pattern])
+            weight = matches
+    return ["|".join(group) for group in groups]
+
+
+def _by_prefix(names: Sequence[str], prefix: str, at_most: int) -> Iterator[tuple[str, int]]:
+    """Prefix patterns of at most ``at_most`` names each, with how many; a name that is a prefix stands alone."""
+    if len(names) <= at_most:
+        yield f"{prefix}*", len(names)
+        return
+    for longer, group in groupby(names, key=lambda name: name[: len(prefix) + 1]):
+        if longer == prefix:
+            yield prefix, len(list(group))
+        else:
+            yield from _by_prefix(list(group), longer, at_most)
+
+
 def describe_table(table: TableId) -> str:
     """``col_name``, ``data_type``, ``comment``: columns, then sections."""
     return tagged(f"DESCRIBE TABLE EXTENDED {_name(table)}")
@@ -96,6 +131,14 @@ SNAPSHOT_FIGURES = {
     "position_deletes": "total-position-deletes",
     "equality_deletes": "total-equality-deletes",
     "deleted_files": "deleted-data-files",
+    "added_records": "added-records",
+    "removed_records": "deleted-records",
+    "added_bytes": "added-files-size",
+    "removed_bytes": "removed-files-size",
+    "added_position_deletes": "added-position-deletes",
+    "removed_position_deletes": "removed-position-deletes",
+    "added_equality_deletes": "added-equality-deletes",
+    "removed_equality_deletes": "removed-equality-deletes",
 }
 """Our column for each summary key read. Numbers in summaries are text; an absent key is NULL."""
 
@@ -159,6 +202,11 @@ def beginnings(batch: Sequence[TableId]) -> str:
             f"operation FROM {_name(table, 'snapshots')} ORDER BY committed_at LIMIT 1)"
         )
     return tagged("\nUNION ALL\n".join(branches))
+
+
+def count_rows(table: TableId, snapshot_id: int) -> str:
+    """``rows`` of one snapshot, counted: reads the table's data where it has row-level deletes."""
+    return tagged(f"SELECT count(*) AS rows FROM {_name(table)} VERSION AS OF {snapshot_id}")
 
 
 def namespace_parts(shown: str) -> tuple[str, ...]:

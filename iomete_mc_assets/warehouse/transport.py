@@ -1,6 +1,7 @@
 """Thrift over HTTP on one kept connection: each exchange is sent once, its status read before its body is decoded.
 
-Sessions and statements live in ``connection``, which decides what may be asked again; the words of errors in ``faults``.
+Thrift on a bare connection is ``binary``. Sessions and statements live in ``connection``, which decides what may be
+asked again; the words of errors in ``faults``.
 """
 
 import base64
@@ -25,60 +26,29 @@ BODY_READ = 8_192
 _log = logging.getLogger(__name__)
 
 
-class HttpTransport:
-    """A Thrift transport: what was written goes out as one POST at ``flush``, the answer is read from memory.
+class Transport:
+    """A Thrift transport: what was written goes out as one exchange at ``flush``, the answer is read from memory.
 
     For one thread. An idle connection that the other side has closed is opened anew *before* anything is
     sent; once bytes went out nothing is sent a second time, because FetchResults moves the server's cursor.
-
-    Args:
-        address: of the lakehouse; HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed.
-        user: for the Basic header.
-        token: likewise; shown in no message and no repr.
-        verify_tls: False accepts any certificate, and says so in the log.
-        ca_file: PEM file of certificate authorities; None takes the system's.
-        connect_timeout_s: seconds to wait for a connection, TLS included.
-        read_timeout_s: seconds without a byte of the answer. The server holds a poll for about 5
-            (``hive.server2.long.polling.timeout``), so a smaller one breaks every slow statement.
-
-    Raises:
-        SettingsError: the CA file or a proxy variable cannot be used.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        user: str,
-        token: str,
-        verify_tls: bool,
-        ca_file: str | None,
-        connect_timeout_s: float,
-        read_timeout_s: float,
-    ) -> None:
-        self._address = address
-        self._authorization = _basic(f"{user}:{token}")
-        self._connect_timeout_s = connect_timeout_s
-        self._read_timeout_s = read_timeout_s
-        self._tls = (
-            _tls_context(address, verify=verify_tls, ca_file=ca_file)
-            if address.scheme == "https"
-            else None
-        )
-        self._proxy = proxy_for(
-            address,
-            urllib.request.getproxies(),
-            bypassed=bool(urllib.request.proxy_bypass(address.host)),
-        )
-        self._faults = Faults(address, user=user, token=token, proxy=self._proxy)
+    def __init__(self) -> None:
         self._open = False
-        self._http: http.client.HTTPConnection | None = None
-        self._cookies: dict[str, str] = {}
         self._outgoing = BytesIO()
         self._answer = BytesIO()
 
-    def __repr__(self) -> str:
-        return f"HttpTransport({self._address.url})"
+    def _exchange(self, body: bytes) -> bytes:
+        """Send, and return the whole answer.
+
+        Raises:
+            LakehouseError: as ``flush``.
+        """
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        """Let go of the connection, if there is one."""
+        raise NotImplementedError
 
     # Thrift dictates the names below (TTransportBase: untyped, and with nothing to inherit).
 
@@ -112,24 +82,74 @@ class HttpTransport:
         self._outgoing.write(buf)
 
     def flush(self) -> None:
-        """One exchange: post what was written, keep the whole answer for reading.
+        """One exchange: send what was written, keep the whole answer for reading.
 
         Raises:
-            LakehouseUnavailable: refused, no such host, cut, timed out, or 429, 500, 502, 503, 504.
-            AccessDenied: 401 or 403.
-            NotALakehouse: any other status, a redirect, a page instead of Thrift, or no TLS that can be trusted.
+            LakehouseUnavailable: refused, no such host, cut, timed out, or (HTTP) 429, 500, 502, 503, 504.
+            AccessDenied: the token is refused.
+            NotALakehouse: something else than Thrift answers, or no TLS that can be trusted.
         """
         body = self._outgoing.getvalue()
         self._outgoing, self._answer = BytesIO(), BytesIO()
         if not self._open:
             raise TTransportException(TTransportException.NOT_OPEN, "the transport is closed")
-        connection = self._connected()
         try:
-            answer = self._exchange(connection, body)
+            answer = self._exchange(body)
         except BaseException:  # an interrupt leaves half an exchange behind as well
             self._drop()
             raise
         self._answer = BytesIO(answer)
+
+
+class HttpTransport(Transport):
+    """Over HTTP: an exchange is one POST.
+
+    Args:
+        address: of the lakehouse; HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed.
+        user: for the Basic header.
+        token: likewise; shown in no message and no repr.
+        verify_tls: False accepts any certificate, and says so in the log.
+        ca_file: PEM file of certificate authorities; None takes the system's.
+        connect_timeout_s: seconds to wait for a connection, TLS included.
+        read_timeout_s: seconds without a byte of the answer. The server holds a poll for about 5
+            (``hive.server2.long.polling.timeout``), so a smaller one breaks every slow statement.
+
+    Raises:
+        SettingsError: the CA file or a proxy variable cannot be used.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        user: str,
+        token: str,
+        verify_tls: bool,
+        ca_file: str | None,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+    ) -> None:
+        super().__init__()
+        self._address = address
+        self._authorization = _basic(f"{user}:{token}")
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
+        self._tls = (
+            _tls_context(address, verify=verify_tls, ca_file=ca_file)
+            if address.scheme == "https"
+            else None
+        )
+        self._proxy = proxy_for(
+            address,
+            urllib.request.getproxies(),
+            bypassed=bool(urllib.request.proxy_bypass(address.host)),
+        )
+        self._faults = Faults(address, user=user, token=token, proxy=self._proxy)
+        self._http: http.client.HTTPConnection | None = None
+        self._cookies: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"HttpTransport({self._address.url})"
 
     def _drop(self) -> None:
         if self._http is not None:
@@ -137,7 +157,7 @@ class HttpTransport:
             self._http = None
 
     def _connected(self) -> http.client.HTTPConnection:
-        if self._http is not None and _dropped(self._http.sock):
+        if self._http is not None and dropped(self._http.sock):
             self._drop()
         if self._http is None:
             connection = self._new_connection()
@@ -165,7 +185,8 @@ class HttpTransport:
             )
         return connection
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> bytes:
+    def _exchange(self, body: bytes) -> bytes:
+        connection = self._connected()
         try:
             connection.request("POST", self._target(), body=body, headers=self._headers())
             response = connection.getresponse()
@@ -247,7 +268,7 @@ def _proxy_headers(proxy: Proxy) -> dict[str, str]:
     return {} if proxy.credentials is None else {"Proxy-Authorization": _basic(proxy.credentials)}
 
 
-def _dropped(held: socket.socket | None) -> bool:
+def dropped(held: socket.socket | None) -> bool:
     """Whether an idle connection is gone: no answer is due, so anything readable is an end of file."""
     if held is None:
         return True

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -45,17 +45,31 @@ class Comparison:
 
 
 def compare(ours: Callable[[], float], bare: Callable[[], float], *, rounds: int) -> Comparison:
-    """Run both once unmeasured, then in turn; who goes first changes every round.
+    """``in_turn`` with two, by their medians."""
+    ours_s, bare_s = map(statistics.median, in_turn([ours, bare], rounds=rounds))
+    return Comparison(ours_s=ours_s, bare_s=bare_s)
+
+
+def in_turn(deeds: Sequence[Callable[[], float]], *, rounds: int) -> list[list[float]]:
+    """Run all once unmeasured, then in turn; the order is turned round every round.
 
     Args:
-        ours: one round of ours; returns its seconds, so that its preparations need not count.
-        bare: likewise.
+        deeds: one round of each; returns its seconds, so that its preparations need not count.
         rounds: measured ones, at least 1.
+
+    Returns:
+        Of each deed the seconds of every round.
     """
-    for deed in (ours, bare):
+    for deed in deeds:
         deed()
-    taken: dict[Callable[[], float], list[float]] = {ours: [], bare: []}
-    for order in islice(cycle([(ours, bare), (bare, ours)]), rounds):
-        for deed in order:
-            taken[deed].append(deed())
-    return Comparison(ours_s=statistics.median(taken[ours]), bare_s=statistics.median(taken[bare]))
+    taken: list[list[float]] = [[] for _ in deeds]
+    places = range(len(deeds))
+    for order in islice(cycle([places, places[::-1]]), rounds):
+        for place in order:
+            taken[place].append(deeds[place]())
+    return taken
+
+
+def ratio(ours: Sequence[float], bare: Sequence[float]) -> float:
+    """The median of the rounds' own ratios: a machine that is busy for a minute is busy for both."""
+    return statistics.median(one / other for one, other in zip(ours, bare, strict=True))

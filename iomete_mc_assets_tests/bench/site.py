@@ -25,16 +25,18 @@ class Site:
 
     Attributes:
         demo_home: of the demo, and of both servers.
+        scale_state: of the lakehouse with thousands of tables, which only its own benchmark starts.
     """
 
     def __init__(self, home: Path) -> None:
         """Nothing is touched yet."""
         self._home = home.absolute()
         self.demo_home = self._home / "demo"
+        self.scale_state = self._home / "scale" / "lakehouse"
 
     def __enter__(self) -> Self:
         # what a killed run left would be measured, and its servers would hold memory and processor
-        stop_servers(self.demo_home)
+        self._stop()
         shutil.rmtree(self._home, ignore_errors=True)
         self._home.mkdir(parents=True)
         return self
@@ -45,7 +47,11 @@ class Site:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         stop_servers(self.demo_home)
+        lakehouse.stop(self.scale_state)
 
     def folder(self, name: str) -> Path:
         """A folder for a benchmark, made when it is not there."""

@@ -7,9 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyhive import hive
+from TCLIService.ttypes import TOperationState
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, survey
-from iomete_mc_assets.warehouse.connection import SETTINGS, Lakehouse, LakehouseConfig
+from iomete_mc_assets.warehouse import statements
+from iomete_mc_assets.warehouse.connection import (
+    ROWS_PER_FETCH,
+    SETTINGS,
+    Lakehouse,
+    LakehouseConfig,
+)
 from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.warehouse.transport import HttpTransport
 from iomete_mc_assets_tests.bench.comparison import compare, seconds
@@ -17,6 +24,7 @@ from iomete_mc_assets_tests.bench.figures import Figure
 from iomete_mc_assets_tests.bench.site import Site
 
 ROUNDS = 9
+FINISHED = TOperationState.FINISHED_STATE
 CONFIG = CatalogConfig(catalogs=("spark_catalog",))
 
 
@@ -43,7 +51,7 @@ def survey_catalog(site: Site) -> Iterator[Figure]:
     yield Figure(name="survey_statements", value=len(recorded.statements), unit="statements")
 
 
-class Recording:
+class Recording(Warehouse):
     """A ``Warehouse`` that remembers what was asked.
 
     Attributes:
@@ -55,6 +63,10 @@ class Recording:
         self._warehouse = warehouse
         self.statements: list[str] = []
         self.rows = 0
+
+    def use(self, catalog: str) -> None:
+        self.statements.append(statements.use_catalog(catalog))
+        self._warehouse.use(catalog)
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         self.statements.append(statement)
@@ -95,8 +107,11 @@ class BareSession:
         """Ask them one after the other, fetch everything, and count it."""
         rows = 0
         for statement in statements:
-            cursor = self._session.cursor()
-            cursor.execute(statement)
+            cursor = self._session.cursor(arraysize=ROWS_PER_FETCH)
+            # as the product asks: another of the server's threads would open the embedded metastore anew
+            cursor.execute(statement, async_=True)
+            while cursor.poll(get_progress_update=False).operationState != FINISHED:
+                pass
             if cursor.description[0][0] != "Result":  # of USE: no rows, and PyHive trips over it
                 rows += len(cursor.fetchall())
             cursor.close()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.limits import Asker
 from iomete_mc_assets.collectors.observations import (
     CatalogInput,
     EarlierInput,
@@ -14,6 +15,7 @@ from iomete_mc_assets.collectors.observations import (
     collect,
     own_survey,
 )
+from iomete_mc_assets.collectors.row_counting import RowCounter
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, TableId
 from iomete_mc_assets.sandbox.seed_log import SeedLog
@@ -62,12 +64,13 @@ def gathered(
     windows: list[HourWindow],
     *,
     earlier: EarlierInput | None = None,
+    config: ObservationConfig | None = None,
 ) -> dict[HourWindow, Hour]:
     hours: dict[HourWindow, Hour] = {}
     for window, draft in collect(
         windows,
         lakehouse,
-        config=ObservationConfig(),
+        config=config or ObservationConfig(),
         catalog_for=lambda _: listing,
         earlier=earlier,
         own=lambda _: None,
@@ -148,6 +151,46 @@ def test_rows_equal_sparks_own_time_travel_without_row_level_deletes(
             number: seen.row_count for number, (seen, _) in enumerate(batch)
         }
     assert len(states) > 30
+
+
+def test_compacted_row_level_deletes_are_14_of_17_rows_unknown_or_counted_as_of_the_hour(
+    lakehouse: Lakehouse,
+    day: Mapping[HourWindow, Hour],
+    listing: CatalogInput,
+    shop_hour: HourWindow,
+) -> None:
+    returns = TableId("spark_catalog", ("raw",), "returns")
+    before = [window for window, hour in day.items() if _rows(hour, returns) == (20, 20, 0)]
+    deleted = [window for window, hour in day.items() if _rows(hour, returns) == (17, 20, 3)]
+    compacted = [window for window, hour in day.items() if _rows(hour, returns) == (None, 17, 3)]
+    assert before[-1] < deleted[0] <= deleted[-1] < compacted[0]
+    assert compacted[-1] == shop_hour
+    hours = [deleted[-1], *compacted]
+    counted = gathered(lakehouse, listing, hours, config=ObservationConfig(count_deadline_s=60))
+    assert [_rows(counted[window], returns) for window in hours] == [
+        (17, 20, 3),
+        *[(17, 17, 3)] * len(compacted),
+    ]
+    assert counted[shop_hour].verdict.counts["rows counted"] == 1
+    older = day[before[-1]].observed[returns].snapshot_id
+    assert older is not None
+    assert RowCounter(Asker(lakehouse), deadline_s=60).rows(returns, older) == 20
+
+
+def _rows(hour: Hour, table: TableId) -> tuple[int | None, int | None, int | None]:
+    """Rows beside the raw totals."""
+    seen = hour.observed[table]
+    return seen.row_count, seen.total_records, seen.position_deletes
+
+
+def test_views_and_tables_that_are_not_iceberg_are_counted_and_not_observed(
+    day: Mapping[HourWindow, Hour], listing: CatalogInput, shop_hour: HourWindow
+) -> None:
+    counts = day[shop_hour].verdict.counts
+    assert (counts["views skipped"], counts["other tables skipped"]) == (2, 1)
+    others = {entry.table for entry in listing.entries if entry.format == "other"}
+    assert len(others) == 3
+    assert others & day[shop_hour].observed.keys() == set()
 
 
 def test_a_second_look_at_an_unchanged_hour_reads_no_history(

@@ -1,8 +1,6 @@
 """Ledger rule 25: only records go, and only where nothing will ever ask for them."""
 
-import os
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -22,8 +20,8 @@ AGE = timedelta(days=45)
 
 
 @pytest.fixture
-def bench(gateway: Gateway, tmp_path: Path) -> Bench:
-    return Bench(gateway, str(tmp_path))
+def bench(gateway: Gateway, store_root: str) -> Bench:
+    return Bench(gateway, store_root)
 
 
 def found(bench: Bench) -> Prunable:
@@ -46,15 +44,11 @@ def pruned_hour(bench: Bench) -> str:
 
 
 def test_ledger_25_records_alone_go_and_header_receipts_and_outcome_stay(
-    bench: Bench, tmp_path: Path
+    bench: Bench,
 ) -> None:
     manifest_id = pruned_hour(bench)
-    folder = tmp_path / bench.store.folder("query_logs", HOUR, manifest_id)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "manifest.json",
-        "pruned.json",
-        "sent",
-    ]
+    folder = bench.store.folder("query_logs", HOUR, manifest_id)
+    assert bench.storage.names(folder) == ["manifest.json", "pruned.json", "sent"]
     assert bench.sent("query_logs", manifest_id).settled() is not None
     assert len(bench.sent("query_logs", manifest_id).generation(1).receipts()) == 1
     with pytest.raises(ManifestPruned):
@@ -142,33 +136,29 @@ def test_ledger_25_what_is_younger_than_45_days_is_never_touched(bench: Bench) -
         prunable(bench.store, older_than=timedelta(days=44), now=bench.clock.now())
 
 
-def test_ledger_25_a_folder_without_header_goes_after_two_days(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_ledger_25_a_folder_without_header_goes_after_two_days(bench: Bench) -> None:
     bench.collect("query_logs", queries(1))
-    for name in ("crashed", "at-work"):
-        bench.storage.write(f"query_logs/{HOUR.folder}/{name}/part-00000.jsonl.gz", b"x")
-    now = bench.clock.now()
-    for name, age in (("crashed", timedelta(days=2, minutes=1)), ("at-work", timedelta(days=1))):
-        instant = (now - age).timestamp()
-        part = tmp_path / "query_logs" / HOUR.folder / name / "part-00000.jsonl.gz"
-        os.utime(part, (instant, instant))
+    bench.storage.write(f"query_logs/{HOUR.folder}/crashed/part-00000.jsonl.gz", b"x")
+    written_at = clock.now()  # what the disk or the bucket says, not the bench's clock
+    bench.clock.instant = written_at + timedelta(days=1, hours=23, minutes=59)
+    assert found(bench).garbage == ()
+    bench.clock.advance(minutes=2)
     what = found(bench)
     assert [one.folder.rpartition("/")[2] for one in what.garbage] == ["crashed"]
-    prune(bench.store, what, now=now)
+    prune(bench.store, what, now=bench.clock.now())
     names = bench.storage.names(f"query_logs/{HOUR.folder}")
-    assert names == ["at-work", "current.json", "m001"]
+    assert names == ["current.json", "m001"]
 
 
 def test_the_command_asks_first_and_a_dry_run_removes_nothing(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.clock.instant = clock.now() - timedelta(days=91)
     old = HourWindow.newest_closed(bench.clock.now())
     bench.collect("query_logs", queries(5, window=old), window=old)
     bench.push_one("query_logs", window=old)
     bench.collect("query_logs", queries(1, first=900))
-    monkeypatch.setenv("IOMETE_MC_MANIFESTS", str(tmp_path))
+    monkeypatch.setenv("IOMETE_MC_MANIFESTS", bench.store.root)
 
     def told(*words: str, answer: str = "n\n") -> str:
         return CliRunner().invoke(main, ["prune", *words], input=answer).output

@@ -1,7 +1,6 @@
 """Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,8 @@ each_flow = pytest.mark.parametrize("flow", FLOWS)
 
 
 @pytest.fixture
-def bench(gateway: Gateway, tmp_path: Path) -> Bench:
-    return Bench(gateway, str(tmp_path))
+def bench(gateway: Gateway, store_root: str) -> Bench:
+    return Bench(gateway, store_root)
 
 
 def collected(bench: Bench, flow: Flow, count: int) -> str:

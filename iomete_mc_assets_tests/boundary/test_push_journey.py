@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +26,8 @@ from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, qu
 
 
 @pytest.fixture
-def bench(gateway: Gateway, tmp_path: Path) -> Bench:
-    return Bench(gateway, str(tmp_path))
+def bench(gateway: Gateway, store_root: str) -> Bench:
+    return Bench(gateway, store_root)
 
 
 def test_a_catalog_an_hour_of_observations_and_one_of_queries_arrive_with_their_ids(
@@ -491,14 +490,14 @@ def _with(record: object, **changes: object) -> Any:
 
 
 def test_rule_40_a_dry_run_tells_the_sizes_of_the_requests_and_sends_and_writes_nothing(
-    bench: Bench, tmp_path: Path
+    bench: Bench,
 ) -> None:
     bench.collect("catalog_snapshot", entries(4), window=HOUR.previous)
     bench.collect("catalog_snapshot", entries(25))
     bench.collect("query_logs", queries(12))
-    before = sorted(tmp_path.rglob("*"))
+    before = bench.files()
     previews = {flow: bench.dry_run(flow) for flow in PATHS}
-    assert sorted(tmp_path.rglob("*")) == before
+    assert bench.files() == before
     assert bench.gateway.requests == ()
     superseded, newest = (previews["catalog_snapshot"][w] for w in (HOUR.previous, HOUR))
     assert (superseded.requests, newest.counts) == ((), {"to_send": 25})
@@ -563,19 +562,20 @@ def test_ledger_20_when_events_are_built_otherwise_the_rest_is_planned_anew(benc
     assert sum(batch.events for batch in second.batches) == 50 - accepted
 
 
-def test_rule_36_no_file_and_no_error_holds_the_key(bench: Bench, tmp_path: Path) -> None:
+def test_rule_36_no_file_and_no_error_holds_the_key(bench: Bench) -> None:
     bench.collect("query_logs", queries(30))
     bench.gateway.script(faults.answers(500), faults.answers(400))
     answers = bench.push("query_logs")
     bench.collect("query_logs", queries(3, window=HOUR.next), window=HOUR.next)
     bench.gateway.rule(faults.answers(403, f'{{"error": "who is {bench.gateway.key_secret}"}}'))
     answers |= bench.push("query_logs", HOUR.next, run="run-2")
-    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    files = b"".join(bench.files().values())
     shown = files.decode("latin-1") + "".join(map(repr, answers.values()))
     for secret in spellings(bench.gateway.key_secret):
         assert secret not in shown
 
 
+@pytest.mark.parametrize("store_root", ["local"], indirect=True)  # 240 posts, the same anywhere
 def test_ledger_15_what_the_budget_does_not_isolate_is_refused_as_it_is(bench: Bench) -> None:
     older = HOUR.previous
     bench.collect("query_logs", queries(1))

@@ -244,6 +244,8 @@ def test_a_running_lakehouse_is_found_and_used_again(sandbox: RunningLakehouse) 
     assert (again.pid, again.url, again.reused) == (sandbox.pid, sandbox.url, True)
     with pytest.raises(SandboxError, match="already runs at"):
         lakehouse.start(sandbox.state, port=1)
+    with pytest.raises(SandboxError, match=r"already runs at http://.* in binary mode"):
+        lakehouse.start(sandbox.state, mode="binary")
 
 
 def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> None:

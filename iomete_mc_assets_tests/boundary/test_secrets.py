@@ -2,11 +2,10 @@
 
 import base64
 import logging
-import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import pytest
 
@@ -16,24 +15,15 @@ from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.secrets_search import secrets_in, shown
 
 KEY_ID = "fake-id/for+tests&only"
 KEY_SECRET = "fake secret/for+tests?only=1"
 SECRETS = (KEY_ID, KEY_SECRET)
 
 
-def forms(secret: str) -> Iterator[str]:
-    """How a secret may be written: plain, quoted for URLs, and in base64 behind any number of bytes."""
-    yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for before in range(3):
-            text = encode(b"\0" * before + secret.encode()).decode()
-            # the first and last characters hold bits of what stands beside
-            yield text[4 if before else 0 : len(text) - 4]
-
-
 def found(text: str) -> list[str]:
-    return [form for secret in SECRETS for form in forms(secret) if form in text]
+    return secrets_in(text, SECRETS)
 
 
 @pytest.fixture
@@ -70,25 +60,6 @@ def echoes() -> Iterator[faults.Fault]:
         yield faults.redirects(status, to=f"http://127.0.0.1:9/login?key={quote(KEY_SECRET)}")
     yield faults.reset
     yield faults.accept_then_cut
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what caused it and what it was raised beside, shown or not."""
-    if error is not None:
-        yield error
-        yield from chain(error.__cause__)
-        if error.__context__ is not error.__cause__:
-            yield from chain(error.__context__)
-
-
-def shown(outcome: object) -> str:
-    """Everything a log, a debugger or Dagster could show of an outcome or an error."""
-    text = f"{outcome} {outcome!r}"
-    for error in chain(outcome) if isinstance(outcome, BaseException) else ():
-        text += f" {error.args!r} {vars(error)!r}"
-        text += " ".join(repr(getattr(value, "__dict__", "")) for value in vars(error).values())
-        text += "".join(traceback.format_exception(error))
-    return text
 
 
 def test_rule_36_a_full_push_shows_no_secret_in_files_logs_errors_or_reprs(

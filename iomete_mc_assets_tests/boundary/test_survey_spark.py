@@ -1,5 +1,6 @@
 """The survey and DESCRIBE of a real Spark, about tables that were made to be misread."""
 
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from iomete_mc_assets.records import TableEntry, TableId
 from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 from iomete_mc_assets.warehouse.describe import read_description
+from iomete_mc_assets.warehouse.properties import MARKERS, REDACTED
 from iomete_mc_assets.warehouse.statements import literal
 from iomete_mc_assets.warehouse.survey import Surveyed, read_block
 
@@ -32,6 +34,20 @@ HOSTILE = {
     "m": 'b=c]\nTable Properties: [table_type=ICEBERG-VIEW, current-schema={"fields":[]}',
     "zz": "]\nStatistics: 5 bytes\nSchema: root\n |-- no: int (nullable = true)",
 }
+TEXTS = [
+    ", ".join(f"{marker}=7" for marker in MARKERS),
+    "]\n" + ", ".join(f"{marker}=x" for marker in reversed(MARKERS)),
+    'current-schema={"type":"struct","fields":[]}, current-snapshot-summary={"total-records":"9"}',
+    'x, current-schema={"type":"struct","fields":[{"id":1,"name":"no","required":false,"type":"int"}]',
+    "x\nOwner: eve\nType: VIEW\nTable Properties: [table_type=ICEBERG-VIEW, uuid=evil]",
+    "x\nTable Properties: [metadata_location=file:/no, snapshot-count=0, table_type=ICEBERG, uuid=no]",
+    "x\nStatistics: 5 bytes, 9 rows\nSchema: root\n |-- no: int (nullable = true)\n",
+    "View Text: SELECT 1\nView Original Text: SELECT 1",
+    '{"a": [1, {"b": "}]"}], "c": "\\""}, [[{{',
+    "'it''s' \"so\" `tick` \\ ${x} %s ü 😀",
+    REDACTED,
+]
+"""Each is a property, the table's comment and a column's comment of a table of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +68,16 @@ def lakehouse(lakehouse_config: LakehouseConfig) -> Iterator[Lakehouse]:
             "CREATE TEMPORARY VIEW passing AS SELECT 1 AS a",
         ):
             connected.ask(statement)
+        for number, text in enumerate(TEXTS):
+            said = literal(text)
+            connected.ask(
+                f"CREATE TABLE {DATABASE}.said_{number} (Id BIGINT NOT NULL COMMENT {said}, "
+                f"s STRUCT<City: STRING COMMENT {said}>) USING iceberg COMMENT {said} "
+                f"TBLPROPERTIES ('a' = {said}, 'm' = {said}, 'zz' = {said})"
+            )
+            connected.ask(
+                f"INSERT INTO {DATABASE}.said_{number} VALUES (1, named_struct('City', 'x'))"
+            )
         yield connected
         connected.ask(f"DROP DATABASE spark_catalog.{DATABASE} CASCADE")
 
@@ -72,7 +98,8 @@ def entries(survey: Survey) -> Mapping[str, TableEntry]:
 def test_every_table_is_there_once_and_what_opted_out_is_counted(
     survey: Survey, entries: Mapping[str, TableEntry]
 ) -> None:
-    assert sorted(entries) == ["hidden", "hostile", "parquet", "plain", "v"]
+    said = [f"said_{number}" for number in range(len(TEXTS))]
+    assert sorted(entries) == sorted(["hidden", "hostile", "parquet", "plain", *said, "v"])
     assert survey.omissions == ()
     assert survey.counts["excluded: opted out"] >= 1
     assert survey.counts["excluded: temporary view"] == 1
@@ -90,6 +117,49 @@ def test_hostile_properties_change_neither_columns_nor_state(
     assert (hostile.kind, hostile.format, hostile.state.snapshot_id) == ("table", "iceberg", None)
     assert dict(hostile.properties).items() >= HOSTILE.items()
     assert plain.comment == "two\nlines"
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_what_people_write_into_properties_and_comments_changes_nothing(
+    lakehouse: Lakehouse, entries: Mapping[str, TableEntry], number: int
+) -> None:
+    said = entries[f"said_{number}"]
+    assert [(one.name, one.type, one.comment) for one in said.columns] == [
+        ("Id", "BIGINT", TEXTS[number]),
+        ("s", "STRUCT<City: STRING>", None),
+    ]
+    assert (said.kind, said.format) == ("table", "iceberg")
+    assert said.comment == TEXTS[number]
+    assert dict(said.properties).items() >= dict.fromkeys(("a", "m", "zz"), TEXTS[number]).items()
+    [snapshot] = lakehouse.ask(
+        f"SELECT snapshot_id FROM spark_catalog.{DATABASE}.said_{number}.snapshots"
+    )
+    state = said.state
+    assert state is not None
+    assert state.snapshot_id == snapshot["snapshot_id"]
+    # DESCRIBE, where the block was not believed, tells no figures: None, but nobody's 9
+    assert state.total_records in (1, None)
+    assert state.snapshot_count in (1, None)
+    assert state.uuid is None or uuid.UUID(state.uuid)
+
+
+def test_patterns_bring_every_table_of_a_database(lakehouse: Lakehouse) -> None:
+    listed = {
+        str(row["tableName"])
+        for row in lakehouse.ask(statements.show_tables("spark_catalog", (DATABASE,)))
+        if not row["isTemporary"]
+    }
+    patterns = statements.name_patterns(listed, at_most=3)
+    assert len(patterns) > 4
+    brought = {
+        str(row["tableName"])
+        for pattern in patterns
+        for row in lakehouse.ask(
+            statements.show_table_extended("spark_catalog", (DATABASE,), pattern=pattern)
+        )
+        if not row["isTemporary"]
+    }
+    assert brought == listed
 
 
 def test_a_column_named_url_hides_the_schema_and_costs_one_describe(

@@ -11,7 +11,13 @@ import pytest
 
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.checks import newest_collected, overdue
-from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
+from iomete_mc_assets.defs.keys import (
+    FLOWS,
+    LAKEHOUSE_POOL,
+    PRIORITY_TAG,
+    collected_key,
+    pushed_key,
+)
 from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID, STATE
 from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
 from iomete_mc_assets.defs.schedules import gaps
@@ -67,11 +73,17 @@ def asked(
     instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime | None = None
 ) -> list[tuple[str, str]]:
     """First and last hour of each run that one look asks for, in the order they are asked for."""
+    return [bounds(request) for request in pushes(instance, cursor, now=now)]
+
+
+def pushes(
+    instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime | None = None
+) -> list[dg.RunRequest]:
+    """The runs that one look asks for, in the order they are asked for."""
     result = tick(
         instance, FLOW, cursor, now_s=(now or datetime.now(UTC)).timestamp(), again_s=AGAIN_S
     )
-    requests = (result.run_requests or []) if isinstance(result, dg.SensorResult) else []
-    return [bounds(request) for request in requests]
+    return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
 
 
 def bounds(request: dg.RunRequest) -> tuple[str, str]:
@@ -248,6 +260,48 @@ def test_fill_gaps_includes_the_newest_closed_hour_and_goes_newest_first(
         ("2026-11-20-14:00", "2026-11-21-13:00"),
         ("2026-11-19-14:00", "2026-11-20-13:00"),
     ]
+
+
+def test_the_hourly_run_and_its_push_go_before_all_that_a_backfill_of_720_hours_queues(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance
+) -> None:
+    """The queue takes the highest first. A backfill's runs have no priority, 24 hours at most, and one pool slot."""
+    hourly = repository.get_schedule_def("collect_metadata_hourly").evaluate_tick(
+        dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=datetime.fromisoformat("2026-11-21T14:05:00+00:00"),
+            repository_def=repository,
+        )
+    )
+    [hourly_run] = hourly.run_requests or []
+    with dg.instance_for_test() as on_disk:
+        filled = repository.get_schedule_def("fill_gaps_of_collect_metadata").evaluate_tick(
+            dg.build_schedule_context(
+                instance=on_disk,
+                scheduled_execution_time=datetime.fromisoformat("2026-11-21T14:50:00+00:00"),
+                repository_def=repository,
+            )
+        )
+    gap_run = (filled.run_requests or [])[0]
+    newest = HourWindow.from_key("2026-11-21-13:00")
+    for window in [*hours_from("2026-10-22-00:00", 720), newest]:
+        collected(instance, window)
+    first, *backfilled = pushes(instance, Cursor(), now=newest.end + timedelta(minutes=6))
+    assert bounds(first) == (newest.key, newest.key)
+    assert len(backfilled) == 30
+    priorities = [priority(one) for one in (first, *backfilled, hourly_run, gap_run)]
+    assert priorities[0] > max(priorities[1:])
+    assert min(priorities[:-2]) > priority(hourly_run) > priority(gap_run) > 0
+
+    for flow in FLOWS:
+        asset = repository.assets_defs_by_key[collected_key(flow)]
+        assert asset.backfill_policy == dg.BackfillPolicy.multi_run(24)
+        assert asset.op.pool == LAKEHOUSE_POOL
+    assert [job.name for job in repository.get_all_jobs() if PRIORITY_TAG in job.tags] == []
+
+
+def priority(request: dg.RunRequest) -> int:
+    return int(request.tags[PRIORITY_TAG])
 
 
 def test_a_silent_stop_is_seen(instance: dg.DagsterInstance) -> None:

@@ -1,12 +1,19 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 
 import pytest
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, collect
 from iomete_mc_assets.collectors.limits import too_many
-from iomete_mc_assets.errors import HourFailed, LakehouseUnavailable, StatementFailed
+from iomete_mc_assets.collectors.surveying import LISTED_AT_ONCE
+from iomete_mc_assets.errors import (
+    HourFailed,
+    LakehouseUnavailable,
+    StatementFailed,
+    StatementTimedOut,
+)
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import TableEntry, TableId
 from iomete_mc_assets.warehouse import statements
@@ -115,6 +122,7 @@ def test_a_session_catalog_costs_one_survey_statement_a_database() -> None:
         "other tables": 0,
         "columns": 2,
         "databases": 1,
+        "described one by one": 0,
         "statements": 5,
     }
 
@@ -241,6 +249,57 @@ def test_what_opted_out_or_matches_a_pattern_or_is_temporary_is_counted_and_left
         "excluded: system database": 2,
         "excluded: temporary view": 1,
     }
+
+
+def test_a_database_left_out_by_a_pattern_is_counted_and_asked_for_nothing() -> None:
+    answers = session_catalog("a")
+    answers[statements.show_namespaces(CATALOG)] = [{"namespace": "db"}, {"namespace": "shut"}]
+    entries, verdict = hour(answers, exclude=("*.shut.*",))
+    assert [entry.table.table for entry in entries] == ["a"]
+    assert (verdict.state, verdict.counts["excluded: database by pattern"]) == ("complete", 1)
+
+
+def test_a_large_database_is_surveyed_by_patterns_and_what_they_miss_is_described() -> None:
+    names = [f"{prefix}_{number:04}" for prefix in "abc" for number in range(800)]
+    patterns = statements.name_patterns(names, at_most=LISTED_AT_ONCE)
+    assert patterns == ["a*", "b*", "c*"]
+    answers = session_catalog(*names)
+    del answers[statements.show_table_extended(CATALOG, ("db",))]
+    for pattern in patterns:
+        matched = [name for name in names if fnmatchcase(name, pattern)]
+        # an underscore may match any character at the metastore, so a block may come twice
+        shown = [block(name) for name in [*matched, names[0]] if name != "b_0007"]
+        asked = statements.show_table_extended(CATALOG, ("db",), pattern=pattern)
+        answers[asked] = shown
+    answers[statements.describe_table(table("b_0007"))] = described()
+    entries, verdict = hour(answers)
+    assert [entry.table.table for entry in entries] == names
+    assert verdict.counts["described one by one"] == 1
+    assert verdict.state == "complete"
+
+
+def test_a_pattern_that_fails_costs_its_own_tables_a_describe_each() -> None:
+    names = [f"{prefix}_{number:04}" for prefix in "ab" for number in range(800)]
+    answers = session_catalog(*names)
+    del answers[statements.show_table_extended(CATALOG, ("db",))]
+    answers[statements.show_table_extended(CATALOG, ("db",), pattern="a*")] = StatementTimedOut("!")
+    answers[statements.show_table_extended(CATALOG, ("db",), pattern="b*")] = [
+        block(name) for name in names if name.startswith("b")
+    ]
+    answers |= {statements.describe_table(table(name)): described() for name in names[:800]}
+    answers[statements.describe_table(table("a_0003"))] = BROKEN
+    entries, verdict = hour(answers)
+    assert [entry.table.table for entry in entries] == [name for name in names if name != "a_0003"]
+    assert verdict.counts["described one by one"] == 800
+    assert [one.scope for one in verdict.omissions] == ["spark_catalog.db.a_0003"]
+
+
+def test_a_block_under_a_name_in_other_case_belongs_to_the_name_as_listed() -> None:
+    """SHOW TABLES may keep a case that the metastore folds: that is one table, not two."""
+    answers = session_catalog("Orders", blocks=[block("orders")])
+    entries, verdict = hour(answers)
+    assert [entry.table.table for entry in entries] == ["Orders"]
+    assert verdict.counts["described one by one"] == 0
 
 
 def test_a_v2_catalog_is_walked_by_namespace_and_described_table_by_table() -> None:

@@ -38,6 +38,7 @@ def observed(model: ModelTable, instant: datetime) -> Observation | None:
         snapshot_id=truth.snapshot_id,
         state_at=truth.at,
         total_records=truth.data,
+        byte_count=truth.data,
         position_deletes=0,
         equality_deletes=0,
         last_data_change=truth.changed_at,
@@ -202,8 +203,20 @@ def test_a_table_whose_first_metadata_file_is_later_did_not_exist() -> None:
 
 def test_a_table_that_existed_before_its_first_snapshot_ever_was_empty() -> None:
     row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
-    beginning = Beginning(first_row=row, log=[FIRST, entry(minutes(80), 1, 1)])
+    beginning = Beginning(
+        first_row=row, first_committed_at=row.at, log=[FIRST, entry(minutes(80), 1, 1)]
+    )
     assert without_rows(beginning, minutes(60)) == Existed()
+
+
+def test_a_rollback_to_the_first_snapshot_is_not_its_commit() -> None:
+    """Found by random histories: the rows between were expired, and the hours before were said to be empty."""
+    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
+    log = [FIRST, entry(minutes(20), None, None), entry(minutes(80), 1, 1)]
+    rolled_back = Beginning(
+        first_row=row, first_operation="append", first_committed_at=minutes(20), log=log
+    )
+    assert isinstance(without_rows(rolled_back, minutes(60)), Unknown)
 
 
 def test_after_an_expiry_a_log_entry_without_snapshot_is_no_proof_of_emptiness() -> None:
@@ -216,7 +229,15 @@ def test_after_an_expiry_a_log_entry_without_snapshot_is_no_proof_of_emptiness()
 def test_a_first_row_without_parent_may_be_a_replaced_table() -> None:
     row = HistoryRow(snapshot_id=3, parent_id=None, at=minutes(80))
     log = [FIRST, entry(minutes(20), None, None), entry(minutes(80), 3, 3)]
-    assert isinstance(without_rows(Beginning(first_row=row, log=log), minutes(60)), Unknown)
+    assert isinstance(
+        without_rows(
+            Beginning(
+                first_row=row, first_operation="overwrite", first_committed_at=row.at, log=log
+            ),
+            minutes(60),
+        ),
+        Unknown,
+    )
 
 
 def test_a_cut_log_leaves_the_metastores_creation_time_as_evidence() -> None:
@@ -245,12 +266,65 @@ def test_without_sequence_numbers_an_append_after_the_first_file_is_the_first_sn
     row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
     log = [FIRST, entry(minutes(80), 1, 0)]
     for operation, found in (("append", Existed()), ("overwrite", Unknown), (None, Unknown)):
-        beginning = Beginning(first_row=row, first_operation=operation, log=log)
+        beginning = Beginning(
+            first_row=row, first_operation=operation, first_committed_at=row.at, log=log
+        )
         answer = without_rows(beginning, minutes(60))
         assert answer == found or answer.__class__ is found
     replaced = Beginning(
         first_row=row,
         first_operation="append",
+        first_committed_at=row.at,
         log=[FIRST, entry(minutes(20), None, None), *log[1:]],
     )
     assert isinstance(without_rows(replaced, minutes(60)), Unknown)
+
+
+def rewritten(figures_before: tuple[int, int, int, int] | None) -> History:
+    """What the compaction job leaves: one rewrite, whose parent is gone."""
+    row = HistoryRow(snapshot_id=9, parent_id=8, at=minutes(90))
+    snapshot = Snapshot(
+        snapshot_id=9,
+        parent_id=8,
+        operation="replace",
+        total_records=17,
+        figures_before=figures_before,
+    )
+    return History(rows=[row], snapshots={9: snapshot})
+
+
+def test_a_rewrite_of_the_observed_state_carries_its_last_change() -> None:
+    earlier = Observation(
+        table=TABLE, snapshot_id=6, state_at=minutes(20), last_data_change=minutes(10),
+        total_records=20, byte_count=4_000, position_deletes=3, equality_deletes=0,
+    )  # fmt: skip
+    for figures, change in (
+        ((20, 4_000, 3, 0), minutes(10)),
+        ((20, 4_001, 3, 0), None),  # an update in between: as many rows, other bytes
+        ((17, 4_000, 3, 0), None),
+        ((20, 4_000, 0, 0), None),
+        ((20, 4_000, 3, 1), None),
+        (None, None),
+    ):
+        assert last_data_change(rewritten(figures), 0, earlier=earlier) == change
+    later = Observation(table=TABLE, snapshot_id=6, state_at=minutes(95))
+    assert last_data_change(rewritten((20, 4_000, 3, 0)), 0, earlier=later) is None
+
+
+def test_the_first_write_after_an_upgrade_from_version_1_is_not_the_first_ever() -> None:
+    """Sequence numbers begin with 1 there; what was written before may have been expired."""
+    row = HistoryRow(snapshot_id=3, parent_id=None, at=minutes(80))
+    log = [
+        FIRST,
+        entry(minutes(20), None, None),
+        entry(minutes(30), None, None),
+        entry(minutes(80), 3, 1),
+    ]
+    replaced = Beginning(
+        first_row=row, first_operation="overwrite", first_committed_at=row.at, log=log
+    )
+    assert isinstance(without_rows(replaced, minutes(60)), Unknown)
+    appended = Beginning(
+        first_row=row, first_operation="append", first_committed_at=row.at, log=log
+    )
+    assert without_rows(appended, minutes(60)) == Existed()

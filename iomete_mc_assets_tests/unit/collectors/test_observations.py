@@ -22,7 +22,8 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
+from iomete_mc_assets.warehouse.statements import SNAPSHOT_FIGURES
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow(datetime(2026, 11, 21, 9, tzinfo=UTC))
@@ -53,7 +54,7 @@ class Commit:
 
 
 @dataclass(slots=True)
-class HistoryWarehouse:
+class HistoryWarehouse(Warehouse):
     """Answers history statements from commits, honouring their bounds. A table can be broken or gone."""
 
     commits: Mapping[str, Sequence[Commit]]
@@ -61,6 +62,9 @@ class HistoryWarehouse:
     broken: Mapping[str, LakehouseError] = field(default_factory=dict[str, LakehouseError])
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
+
+    def use(self, catalog: str) -> None:
+        raise NotImplementedError
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
         self.asked.append(statement)
@@ -101,6 +105,7 @@ class HistoryWarehouse:
     def _row(self, commit: Commit, place: int) -> dict[str, object]:
         snapshot_id = commit.id or place
         return {
+            **dict.fromkeys(SNAPSHOT_FIGURES),
             "snapshot_id": snapshot_id,
             "parent_id": commit.parent if commit.parent is not None else (snapshot_id - 1 or None),
             "operation": commit.operation,
@@ -108,7 +113,6 @@ class HistoryWarehouse:
             "total_bytes": "1000",
             "position_deletes": str(commit.position),
             "equality_deletes": str(commit.equality),
-            "deleted_files": None,
         }
 
     def _log(self, name: str, number: int, rows: Sequence[Row]) -> list[Row]:
@@ -314,6 +318,28 @@ def test_a_range_reads_each_table_once_and_carries_the_last_change_upward() -> N
     assert changes == [None, at("07:10"), at("07:10"), at("09:30")]
     assert len(warehouse.asked) == 3  # bounded, whole, and how it began
     assert list(answers) == windows
+
+
+def test_a_range_that_is_read_from_a_rewrite_on_knows_its_last_change_in_every_hour() -> None:
+    """Found by random histories: from the second rewrite on the range forgot what was known before it."""
+    commits = [
+        Commit(at=at("05:10"), rows=100),
+        Commit(at=at("06:20"), operation="replace", rows=100),
+        Commit(at=at("07:20"), operation="replace", rows=100),
+    ]
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=2, state_at=at("06:20"),
+        last_data_change=at("05:10"),
+    )  # fmt: skip
+    windows = [HourWindow(at(f"0{hour}:00")) for hour in (7, 8, 9)]
+    answers = run(
+        HistoryWarehouse({"t": commits}),
+        catalog(listed("t", commits[-1], number=3)),
+        windows=windows,
+        before=earlier(before, window=windows[0].previous),
+    )
+    changes = [said(answers[window])[0]["t"].last_data_change for window in windows]
+    assert changes == [at("05:10")] * 3
 
 
 def test_hours_before_a_table_was_created_say_nothing_of_it() -> None:
@@ -678,6 +704,18 @@ def test_a_table_that_timed_out_alone_is_unreadable() -> None:
     assert [(one.kind, one.reason) for one in verdict.omissions] == [("unreadable", str(slow))]
 
 
+def test_a_table_that_hangs_costs_two_deadlines_whatever_the_size_of_its_batch() -> None:
+    names = [f"t{number}" for number in range(10)]
+    slow = StatementTimedOut("cancelled after 300 s.")
+    warehouse = HistoryWarehouse({name: [LOADED] for name in names}, broken={"t7": slow})
+    observed, _ = hour(
+        warehouse, catalog(*(listed(name, LOADED) for name in names)), batch_tables=10
+    )
+    assert sorted(observed) == [name for name in names if name != "t7"]
+    hung = [statement for statement in warehouse.asked if "`t7`" in statement]
+    assert len(hung) == 2
+
+
 def test_a_summary_without_totals_says_why_there_are_no_rows() -> None:
     commit = Commit(at=at("09:20"), rows=None)
     observed, verdict = hour(HistoryWarehouse({"t": [commit]}), catalog(listed("t", commit)))
@@ -756,3 +794,31 @@ def test_a_catalog_configured_since_is_said_to_be_missing_from_the_stored_listin
     (omission,) = verdict.omissions
     assert (omission.scope, omission.kind) == ("new_catalog", "unknowable")
     assert observed["n"].carried_from == "m"
+
+
+@pytest.mark.parametrize(("removed_bytes", "change"), [("4000", at("07:30")), ("4001", None)])
+def test_a_rewrite_whose_parent_is_gone_tells_what_it_began_from(
+    removed_bytes: str, change: datetime | None
+) -> None:
+    class Rewritten(HistoryWarehouse):
+        """Its one commit left 17 rows in 1,000 bytes of 20 rows with 3 position deletes."""
+
+        def _row(self, commit: Commit, place: int) -> dict[str, object]:
+            return {
+                **HistoryWarehouse._row(self, commit, place),
+                "added_records": "17",
+                "removed_records": "20",
+                "added_bytes": "1000",
+                "removed_bytes": removed_bytes,
+                "removed_position_deletes": "3",
+            }
+
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=17, parent=41, id=42)
+    before = Observation(
+        table=table("t"), uuid="uuid-t", snapshot_id=7, state_at=at("08:00"), total_records=20,
+        byte_count=4000, position_deletes=3, equality_deletes=0, last_data_change=at("07:30"),
+    )  # fmt: skip
+    observed, _ = hour(
+        Rewritten({"t": [rewrite]}), catalog(listed("t", rewrite)), before=earlier(before)
+    )
+    assert observed["t"].last_data_change == change

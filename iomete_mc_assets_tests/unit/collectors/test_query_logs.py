@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +13,7 @@ from iomete_mc_assets.collectors.query_log_source import (
     source_of,
 )
 from iomete_mc_assets.collectors.query_logs import STATUSES, UNFINISHED, collect, hashed_id, noise
+from iomete_mc_assets.collectors.query_text import UNMASKABLE, WITHHELD
 from iomete_mc_assets.errors import (
     HourFailed,
     IometeMcError,
@@ -22,7 +23,8 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import QueryRecord
-from iomete_mc_assets.warehouse.rows import Row
+from iomete_mc_assets.settings import QueryText
+from iomete_mc_assets.warehouse.rows import Row, Warehouse
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow.from_key("2026-11-21-05:00")
@@ -61,7 +63,7 @@ def row(**other: object) -> Row:
 
 
 @dataclass(slots=True)
-class Recording:
+class Recording(Warehouse):
     """A warehouse that answers from what a test wrote down, by the beginning of the statement."""
 
     columns: dict[str, str] = field(default_factory=lambda: COLUMNS)
@@ -70,6 +72,9 @@ class Recording:
     newest: datetime | None = LATER
     failure: IometeMcError | None = None
     asked: list[str] = field(default_factory=list[str])
+
+    def use(self, catalog: str) -> None:
+        raise NotImplementedError
 
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:  # noqa: ARG002 - the seam's
         self.asked.append(statement)
@@ -101,6 +106,36 @@ def failure_of(warehouse: Recording, config: QueryLogConfig = CONFIG) -> IometeM
     assert window == HOUR
     assert isinstance(error, IometeMcError)
     return error
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("whole", "SELECT 'ann@example.com' AS x"),
+        ("masked", "SELECT ? AS x"),
+        ("none", WITHHELD),
+    ],
+)
+def test_a_text_is_kept_as_the_setting_says_and_its_id_is_made_of_the_text_as_it_was(
+    how: QueryText, text: str
+) -> None:
+    logged = "SELECT 'ann@example.com' AS x"
+    told = row(id=None, text=logged, status="FAILED", error_code="42", error_text=f"in {logged}")
+    (record,), verdict = of([told], config=replace(CONFIG, query_text=how))
+    assert isinstance(record, QueryRecord)
+    assert (record.text, record.error_code) == (text, "42")
+    assert record.error_text == (f"in {logged}" if how == "whole" else None)
+    assert record.query_id == hashed_id(logged, "ann", record.started_at, record.ended_at)
+    assert "texts withheld: not maskable" not in verdict.counts
+
+
+def test_a_text_that_cannot_be_masked_is_withheld_and_counted() -> None:
+    (record,), verdict = of(
+        [row(text="SELECT 'ann@example.com")], config=replace(CONFIG, query_text="masked")
+    )
+    assert isinstance(record, QueryRecord)
+    assert record.text == UNMASKABLE
+    assert verdict.counts["texts withheld: not maskable"] == 1
 
 
 def test_a_row_becomes_a_record_with_all_that_its_source_says() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from iomete_mc_assets.errors import ManifestDamaged, UnknownSchemaVersion
 from iomete_mc_assets.manifests import codec
 from iomete_mc_assets.manifests.model import (
     SCHEMA_VERSION,
+    Changes,
     Collector,
     Flow,
     Header,
@@ -24,6 +25,8 @@ from iomete_mc_assets.manifests.model import (
     Source,
 )
 from iomete_mc_assets.records import (
+    Change,
+    ChangeKind,
     Column,
     Observation,
     QueryRecord,
@@ -90,6 +93,20 @@ def headers() -> st.SearchStrategy[Header]:
         content_digest=texts(),
         inputs=st.dictionaries(texts(), texts(), max_size=2),
         collector_state=st.dictionaries(texts(), json_values(), max_size=3),
+        changes=st.none() | changes(),
+    )
+
+
+def changes() -> st.SearchStrategy[Changes]:
+    kinds: tuple[ChangeKind, ...] = get_args(ChangeKind)
+    some = st.none() | texts()
+    sample = st.builds(Change, kind=st.sampled_from(kinds), scope=texts(), before=some, after=some)
+    return st.builds(
+        Changes,
+        since=st.none() | windows(),
+        reason=some,
+        counts=st.dictionaries(st.sampled_from(kinds), st.integers(0), max_size=3),
+        sample=st.lists(sample, max_size=3).map(tuple),
     )
 
 
@@ -109,6 +126,7 @@ HEADER = Header(
     content_digest="00",
     inputs={},
     collector_state={},
+    changes=None,
 )
 
 
@@ -322,11 +340,20 @@ def test_a_line_of_another_flow_is_refused(query: QueryRecord) -> None:
         codec.decode_record("observations", line, where="f")
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
+@pytest.mark.parametrize("version", [0, 3, 99])
 def test_an_unknown_schema_version_is_refused_before_anything_else_is_read(version: int) -> None:
     data = json.dumps({"schema_version": version, "of": "another world"}).encode()
-    with pytest.raises(UnknownSchemaVersion, match=f"schema_version {version}, .* knows 1"):
+    with pytest.raises(UnknownSchemaVersion, match=f"schema_version {version}, .* knows 2"):
         codec.HEADER.decode(data, where="f")
+
+
+def test_a_header_of_version_1_is_read_as_one_that_names_no_changes() -> None:
+    values: dict[str, Any] = json.loads(codec.HEADER.encode(HEADER))
+    del values["changes"]
+    data = json.dumps(values | {"schema_version": 1}).encode()
+    assert codec.HEADER.decode(data, where="f") == replace(HEADER, schema_version=1)
+    with pytest.raises(ManifestDamaged, match="without changes"):
+        codec.HEADER.decode(json.dumps(values).encode(), where="f")
 
 
 @pytest.mark.parametrize("version", ["1", None, [1]])

@@ -1,8 +1,9 @@
-"""One contract over local disk and memory, and what each filesystem gets wrong by itself."""
+"""One contract over local disk, S3 and memory, and what each filesystem gets wrong by itself."""
 
 import ast
 import errno
 import itertools
+import socket
 import stat
 import sys
 import threading
@@ -13,18 +14,22 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from s3fs import S3FileSystem
 
 import iomete_mc_assets
 from iomete_mc_assets.errors import SettingsError
 from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets_tests.object_store import ObjectStore
 
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "s3", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "local":
         yield Storage.open(str(tmp_path / "not" / "there" / "yet"))
+    elif request.param == "s3":
+        yield Storage.open(request.getfixturevalue("s3_root"))
     else:
         opened = Storage.open(f"memory://storage-{next(_numbers)}")
         yield opened
@@ -185,6 +190,68 @@ def test_a_create_that_failed_and_left_nothing_raises_the_first_error() -> None:
     storage = Storage(_LosingAnswers(OSError(errno.EIO, "503"), lose_body=True), base="b", root="b")
     with pytest.raises(OSError, match="503"):
         storage.create("a.json", b"mine")
+
+
+def test_ledger_24_a_bucket_is_asked_once_for_each_question(
+    object_store: ObjectStore, s3_root: str
+) -> None:
+    storage = Storage.open(s3_root)
+    storage.write("f/a.json", b"1")
+    del object_store.asked[:]
+    storage.write("f/a.json", b"2")
+    assert storage.create("f/b.json", b"3")
+    assert storage.read("f/a.json") == b"2"
+    with pytest.raises(FileNotFoundError):
+        storage.read("f/c.json")
+    assert storage.names("f") == ["a.json", "b.json"]
+    assert [method for method, _ in object_store.asked] == ["PUT", "PUT", "GET", "GET", "GET"]
+
+
+def test_ledger_24_a_denied_bucket_is_an_error_and_never_nothing_there(
+    object_store: ObjectStore, s3_root: str
+) -> None:
+    storage = Storage.open(s3_root)
+    storage.write("f/a.json", b"1")
+    object_store.denying = True
+    try:
+        for ask in (storage.read, storage.names, storage.remove, storage.last_written):
+            with pytest.raises(PermissionError):
+                ask("f/a.json")
+        with pytest.raises(PermissionError):
+            storage.create("f/b.json", b"")
+        with pytest.raises(PermissionError):
+            storage.write("f/b.json", b"")
+    finally:
+        object_store.denying = False
+    assert storage.names("f") == ["a.json"]
+
+
+def test_ledger_21_a_create_whose_answer_is_lost_is_ours_and_a_second_one_is_not(
+    object_store: ObjectStore, s3_root: str
+) -> None:
+    storage = Storage.open(s3_root)
+    object_store.losing.append("PUT")
+    del object_store.asked[:]
+    assert storage.create("log/000001.json", b"nonce 1")
+    puts = [method for method, _ in object_store.asked if method == "PUT"]
+    assert len(puts) == 2, "the client sent it again by itself, and was told that it exists"
+    assert not storage.create("log/000001.json", b"nonce 2")
+
+
+def test_a_bucket_that_cannot_be_reached_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore's own exceptions are none."""
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unheard.getsockname()[1]}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "tests")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        S3FileSystem.clear_instance_cache()
+        storage = Storage.open("s3://unreachable/prefix")
+        for ask in (storage.read, storage.names):
+            with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+                ask("f")
+        S3FileSystem.clear_instance_cache()
 
 
 def test_an_object_store_is_opened_without_a_listings_cache() -> None:

@@ -1,4 +1,4 @@
-"""What lies on disk after each write, each crash and each kind of damage, locally and in memory."""
+"""What lies on disk after each write, each crash and each kind of damage, locally, in a bucket and in memory."""
 
 import gzip
 import hashlib
@@ -48,9 +48,14 @@ def fresh_memory() -> Storage:
     return Storage.open(f"memory://store-{next(_roots)}")
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "s3", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    opened = Storage.open(str(tmp_path / "m")) if request.param == "local" else fresh_memory()
+    if request.param == "local":
+        opened = Storage.open(str(tmp_path / "m"))
+    elif request.param == "s3":
+        opened = Storage.open(request.getfixturevalue("s3_root"))
+    else:
+        opened = fresh_memory()
     yield opened
     for name in opened.names(""):
         opened.remove(name)
@@ -213,6 +218,12 @@ def test_a_damaged_store_file_is_refused_and_not_replaced(storage: Storage, data
     with pytest.raises(ManifestDamaged, match=r"store\.json"):
         ManifestStore.over(storage, source=SOURCE)
     assert storage.read("store.json") == data
+
+
+def test_a_bucket_that_does_not_exist_is_named_with_the_setting(s3_root: str) -> None:
+    del s3_root  # sets the address of the server
+    with pytest.raises(ManifestMissing, match=r"s3://nobodys-bucket/m.*IOMETE_MC_MANIFESTS"):
+        ManifestStore.open("s3://nobodys-bucket/m", source=SOURCE)
 
 
 # Writing and reading back
@@ -664,9 +675,9 @@ def test_a_cut_header_is_refused_by_name_and_never_overwritten(
 
 def test_a_header_of_a_newer_version_is_refused(damaged: tuple[ManifestStore, Header]) -> None:
     store, _ = damaged
-    data = store.storage.read(HEADER_FILE).replace(b'"schema_version": 1', b'"schema_version": 2')
+    data = store.storage.read(HEADER_FILE).replace(b'"schema_version": 2', b'"schema_version": 3')
     store.storage.write(HEADER_FILE, data)
-    with pytest.raises(UnknownSchemaVersion, match=f"{HEADER_FILE} has schema_version 2"):
+    with pytest.raises(UnknownSchemaVersion, match=f"{HEADER_FILE} has schema_version 3"):
         store.current("query_logs", HOUR)
 
 
@@ -773,6 +784,6 @@ def test_the_header_on_disk_has_exactly_the_documented_keys(store: ManifestStore
     assert set(on_disk) == {
         "schema_version", "flow", "window", "manifest_id", "state", "reason", "collected_at",
         "collector", "source", "counts", "omissions", "parts", "content_digest", "inputs",
-        "collector_state",
+        "collector_state", "changes",
     }  # fmt: skip
-    assert on_disk["schema_version"] == header.schema_version == 1
+    assert on_disk["schema_version"] == header.schema_version == 2

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iomete_mc_assets.defs.build import build_definitions
+from iomete_mc_assets.defs.resources import MonteCarloResource
 from iomete_mc_assets.errors import SettingsError
 from iomete_mc_assets.montecarlo.naming import Naming, Strategy
 from iomete_mc_assets.records import TableId
@@ -32,6 +34,54 @@ def test_several_catalogs_are_refused_where_the_catalog_is_dropped(strategy: Str
     with pytest.raises(SettingsError, match="MCD_NAMING=databricks"):
         Naming(strategy=strategy, catalogs=("a", "b"))
     assert Naming(strategy="databricks", catalogs=("a", "b"))
+
+
+@pytest.mark.parametrize("strategy", ["guide", "hive"])
+def test_several_catalogs_are_told_apart_by_a_prefix_for_all_but_one(strategy: Strategy) -> None:
+    naming = Naming(
+        strategy=strategy, catalogs=("spark_catalog", "lake"), prefixes={"lake": "Lake_"}
+    )
+    lake, session = naming.of(ORDERS), naming.of(TableId("spark_catalog", ("Sales",), "Orders"))
+    assert (lake.database, session.database) == ("Lake_Sales.EU", "Sales")
+    assert lake.key.startswith("lake_sales.eu:")
+    assert lake.schema == {"guide": "default", "hive": "Lake_Sales.EU"}[strategy]
+
+
+def test_a_prefixed_database_that_meets_another_is_a_collision_and_not_one_table() -> None:
+    naming = Naming(strategy="guide", catalogs=("s", "lake"), prefixes={"lake": "lake_"})
+    one, other = TableId("lake", ("crm",), "t"), TableId("s", ("lake_crm",), "T")
+    assert naming.holders([other, one]) == {naming.of(one).key: one}
+    assert naming.of(other).key == naming.of(one).key
+
+
+@pytest.mark.parametrize(
+    ("strategy", "prefixes", "says"),
+    [
+        ("guide", {"b": "x_"}, "give all of them but one a prefix"),
+        ("hive", {"b": "x_", "c": "X_"}, "give all of them but one a prefix"),
+        ("guide", {"b": "x_", "d": "y_"}, "names d, which IOMETE_CATALOGS does not"),
+        ("databricks", {"b": "x_"}, "keeps the catalog and takes no prefix"),
+    ],
+)
+def test_prefixes_that_tell_nothing_apart_are_refused(
+    strategy: Strategy, prefixes: dict[str, str], says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        Naming(strategy=strategy, catalogs=("a", "b", "c"), prefixes=prefixes)
+
+
+@pytest.mark.parametrize("wired", [False, True])
+def test_catalogs_that_would_share_names_are_refused_when_the_project_is_loaded(
+    wired: bool,
+) -> None:
+    several = {"IOMETE_CATALOGS": "spark_catalog,lake"}
+    monte_carlo = MonteCarloResource(
+        key_id="k", key_secret="s", resource_uuid="u", options=several if wired else {}
+    )
+    seen = {} if wired else several
+    with pytest.raises(SettingsError, match="MCD_CATALOG_PREFIXES"):
+        build_definitions(environment=seen, resources={"monte_carlo": monte_carlo})
+    build_definitions(environment={**several, "MCD_CATALOG_PREFIXES": "lake=lake_"})
 
 
 names = st.sampled_from(["a", "A", "b", "a.b", "ß", "ss"])

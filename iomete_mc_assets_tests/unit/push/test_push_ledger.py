@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -29,12 +28,12 @@ def an_opening(head: Head | None, run: str = "run-1") -> Entry:
     )
 
 
-def test_ledger_21_of_many_who_open_at_once_one_holds_the_ledger(tmp_path: Path) -> None:
+def test_ledger_21_of_many_who_open_at_once_one_holds_the_ledger(store_root: str) -> None:
     won: list[str] = []
     barrier = threading.Barrier(8)
 
     def open_it(run: str) -> None:
-        log = Log(Storage.open(str(tmp_path)), "flow/ledger/d")
+        log = Log(Storage.open(store_root), "flow/ledger/d")
         barrier.wait()
         try:
             log.append(None, an_opening(None, run))
@@ -47,15 +46,15 @@ def test_ledger_21_of_many_who_open_at_once_one_holds_the_ledger(tmp_path: Path)
         thread.start()
     for thread in threads:
         thread.join()
-    head = Log(Storage.open(str(tmp_path)), "flow/ledger/d").head()
+    head = Log(Storage.open(store_root), "flow/ledger/d").head()
     assert head is not None
     assert won == [head.entry.run_id]
 
 
 def test_the_state_is_that_of_the_newest_closed_entry_however_often_the_ledger_was_taken_over(
-    tmp_path: Path,
+    store_root: str,
 ) -> None:
-    log = Log(Storage.open(str(tmp_path)), "flow/ledger/d")
+    log = Log(Storage.open(store_root), "flow/ledger/d")
     assert log.state(log.head()) == {}
     head = log.append(None, an_opening(None))
     assert log.state(head) == {}
@@ -78,9 +77,9 @@ def test_the_state_is_that_of_the_newest_closed_entry_however_often_the_ledger_w
     ],
 )
 def test_ledger_21_who_may_take_over(
-    tmp_path: Path, owner: Owner, minutes: int, free: bool
+    store_root: str, owner: Owner, minutes: int, free: bool
 ) -> None:
-    log = Log(Storage.open(str(tmp_path)), "flow/ledger/d")
+    log = Log(Storage.open(store_root), "flow/ledger/d")
     head = log.append(None, an_opening(None))
     clock = Clock()
     clock.advance(minutes=minutes)
@@ -91,8 +90,8 @@ def test_ledger_21_who_may_take_over(
             refuse_if_held(head, owner, now=clock.now())
 
 
-def test_a_ledger_that_was_left_is_free(tmp_path: Path) -> None:
-    log = Log(Storage.open(str(tmp_path)), "flow/ledger/d")
+def test_a_ledger_that_was_left_is_free(store_root: str) -> None:
+    log = Log(Storage.open(store_root), "flow/ledger/d")
     head = log.append(None, an_opening(None))
     head = log.append(head, replace(head.entry, kind="left"))
     refuse_if_held(head, an_owner("run-2"), now=CLOCK.now())

@@ -7,6 +7,7 @@ every query sent, the newest catalog entry at the receiver at the end.
 
 import random
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import settings
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_world import FLOWS, TABLES, Luck, World
 
+FORCEABLE: tuple[Flow, ...] = ("catalog_snapshot", "query_logs")
+"""Forced observations are a second volume point in their clock hour, which no other deed may make."""
 flows = st.sampled_from(FLOWS)
 chances = st.integers(0, 2**64 - 1).map(random.Random)
 
@@ -56,6 +60,41 @@ class PushHistory(RuleBasedStateMachine):
         named = self.world.named(flow)
         asked = {window: named[window] for window in named if oldest <= window <= newest}
         self.world.push(flow, asked, Luck.of(chance), retry=chance.random() < 0.3)
+        self._time_passes(chance)
+
+    @rule(
+        flow=st.sampled_from(FORCEABLE),
+        force=st.sampled_from(get_args(Force)),
+        hours=st.integers(1, 4),
+        retry=st.booleans(),
+        chance=chances,
+    )
+    def somebody_forces_hours(
+        self, flow: Flow, force: Force, hours: int, retry: bool, chance: random.Random
+    ) -> None:
+        named = self.world.named(flow)
+        asked = {window: named[window] for window in sorted(named)[-hours:]}
+        self.world.push(flow, asked, Luck.of(chance), force=force)
+        if retry:
+            self.world.push(flow, asked, Luck.of(chance), force=force, retry=True)
+        self._time_passes(chance)
+
+    @rule(flow=flows, chance=chances)
+    def an_hour_is_materialised_again_while_it_is_pushed(
+        self, flow: Flow, chance: random.Random
+    ) -> None:
+        window = self.world.newest_closed
+        named = self.world.named(flow)
+        if window not in named:
+            return
+
+        def meanwhile() -> None:
+            self.world.lake.alter(chance.randrange(TABLES))
+            self.world.lake.ask(seen_after=timedelta())
+            self.world.collect(flow, window)
+
+        luck = Luck(seed=chance.getrandbits(32), trouble=0.2, interlude=meanwhile)
+        self.world.push(flow, {window: named[window]}, luck)
         self._time_passes(chance)
 
     @rule(on=st.booleans(), chance=chances)

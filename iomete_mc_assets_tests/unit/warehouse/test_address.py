@@ -25,11 +25,13 @@ from iomete_mc_assets.warehouse.address import Address, Proxy, parse, proxy_for
         ),
         ("http://Driver.example/cliservice/", "http://driver.example:10000/cliservice"),
         ("http://127.0.0.1:11999/cliservice", "http://127.0.0.1:11999/cliservice"),
+        ("thrift://Driver.example", "thrift://driver.example:10000"),
+        ("thrift://127.0.0.1:11999/", "thrift://127.0.0.1:11999"),
         ("https://[::1]/cliservice", "https://[::1]:443/cliservice"),
         (" HTTPS://lake.example/a%20b ", "https://lake.example:443/a%20b"),
     ],
 )
-def test_both_documented_forms_and_any_other_path_are_taken(url: str, expected: str) -> None:
+def test_all_documented_forms_and_any_other_path_are_taken(url: str, expected: str) -> None:
     assert parse(url).url == expected
 
 
@@ -42,12 +44,12 @@ def test_what_is_shown_is_host_port_and_path() -> None:
     [
         ("https://ann:hunter2@lake.example/cliservice", "IOMETE_USER and IOMETE_TOKEN"),
         ("https://hunter2@lake.example/cliservice", "IOMETE_USER and IOMETE_TOKEN"),
-        ("ann:hunter2@lake.example/cliservice", "neither https:// nor http://"),
+        ("ann:hunter2@lake.example/cliservice", "none of https://, http:// and thrift://"),
         ("https://lake.example/cliservice?token=hunter2", "query or fragment"),
         ("https://lake.example/cliservice#hunter2", "query or fragment"),
-        ("thrift://hunter2:10000", "not supported yet"),
-        ("jdbc:hive2://hunter2:10000/", "neither https:// nor http://"),
-        ("hunter2", "neither https:// nor http://"),
+        ("thrift://lake.example:10000/hunter2", "no use for the path"),
+        ("jdbc:hive2://hunter2:10000/", "none of https://, http:// and thrift://"),
+        ("hunter2", "none of https://, http:// and thrift://"),
         ("https://lake.example", "names no path"),
         ("https://lake.example/", "names no path"),
         ("https:///cliservice", "names no host"),

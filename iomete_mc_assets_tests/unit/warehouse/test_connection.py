@@ -13,7 +13,15 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 from iomete_mc_assets.warehouse.faults import explained, shortened
-from iomete_mc_assets_tests.thrift_http import Answer, HttpScript, Reply, SparkScript
+from iomete_mc_assets_tests.thrift_binary import BinaryScript
+from iomete_mc_assets_tests.thrift_http import (
+    Answer,
+    HttpScript,
+    Misbehaviour,
+    Reply,
+    Request,
+    SparkScript,
+)
 
 TOKEN = "s3cret"
 CATALOG = "SELECT current_catalog() AS catalog"
@@ -40,8 +48,16 @@ def spark() -> SparkScript:
     return SparkScript()
 
 
+@pytest.fixture(params=[HttpScript, BinaryScript])
+def server(request: pytest.FixtureRequest, spark: SparkScript) -> Iterator[HttpScript]:
+    """Both of the server's modes: what a session does must not depend on it."""
+    with request.param(spark) as serving:
+        yield serving
+
+
 @pytest.fixture
-def server(spark: SparkScript) -> Iterator[HttpScript]:
+def http_server(spark: SparkScript) -> Iterator[HttpScript]:
+    """Where statuses matter."""
     with HttpScript(spark) as serving:
         yield serving
 
@@ -152,11 +168,18 @@ def test_a_statement_in_error_state_is_an_error_and_not_an_empty_result(
         "TABLE_OR_VIEW_NOT_FOUND",
     )
     assert str(caught.value) == (
-        f"Lakehouse 127.0.0.1:{server.port}/cliservice failed the statement `SELECT * FROM a.b …` "
+        f"Lakehouse {server.shown} failed the statement `SELECT * FROM a.b …` "
         "[TABLE_OR_VIEW_NOT_FOUND, SQL state 42P01]: The table or view `a`.`b` cannot be found. You sent ********. "
         "It does not exist, or our user may not see it: check the name and the SELECT grants."
     )
     assert spark.open_operations == 0
+
+
+def test_a_long_message_is_masked_before_it_is_cut(server: HttpScript, spark: SparkScript) -> None:
+    spark.replies["SELECT 1"] = Reply(error=("x" * 297 + TOKEN, None))
+    with connect(server) as lakehouse, pytest.raises(StatementFailed, match=r"x\*\*…") as caught:
+        lakehouse.ask("SELECT 1")
+    assert TOKEN[:2] not in str(caught.value)
 
 
 @pytest.mark.parametrize("state", ["CANCELED_STATE", "CLOSED_STATE", "TIMEDOUT_STATE"])
@@ -169,6 +192,73 @@ def test_a_statement_that_others_ended_is_an_error(
         pytest.raises(StatementFailed, match="cancelled at the server"),
     ):
         lakehouse.ask("SELECT 1")
+
+
+def test_statements_asked_together_are_answered_in_order_with_each_failure_in_its_place(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {one: Reply(rows={"name": [one]}) for one in several}
+    spark.replies["DESCRIBE t7"] = Reply(error=("no such table", "42P01"))
+    with connect(server) as lakehouse:
+        answers = lakehouse.ask_each(several)
+        assert 1 < len(spark.sessions) <= 4
+    assert isinstance(answers[7], StatementFailed)
+    told = [one for one in several if one != "DESCRIBE t7"]
+    assert [answer for place, answer in enumerate(answers) if place != 7] == [
+        [{"name": one}] for one in told
+    ]
+    assert sorted(ours(spark)) == sorted(f"/* iomete_mc_assets */ {one}" for one in several)
+    assert spark.sessions == set()
+    assert spark.open_operations == 0
+
+
+def test_a_restart_under_statements_asked_together_costs_no_answer(spark: SparkScript) -> None:
+    """Each statement is cut once, and every second connection finds a server that is only starting."""
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {
+        one: [Reply(misbehaviour="cut"), Reply(rows={"name": [one]})] for one in several
+    }
+
+    def answering(request: Request) -> Answer | Misbehaviour:
+        starting = request.connection > 3 and request.connection % 2
+        return Answer(status=503, reason="Starting") if starting else spark(request)
+
+    with (
+        HttpScript(answering) as server,
+        connect(server, ticks=Ticks(), startup_window_s=3_600) as lakehouse,
+    ):
+        assert lakehouse.ask_each(several) == [[{"name": one}] for one in several]
+
+
+def test_a_driver_that_takes_no_further_session_is_asked_on_those_it_took(
+    spark: SparkScript, caplog: pytest.LogCaptureFixture
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies = {one: Reply(rows={"name": [one]}) for one in several}
+
+    def answering(request: Request) -> Answer | Misbehaviour:
+        full = request.connection > 0
+        return Answer(status=503, reason="Full") if full else spark(request)
+
+    ticks = Ticks()
+    with (
+        HttpScript(answering) as server,
+        connect(server, ticks=ticks, startup_window_s=3_600) as lakehouse,
+    ):
+        assert lakehouse.ask_each(several) == [[{"name": one}] for one in several]
+    assert "Going on with 1 sessions" in caplog.text
+    assert ticks.waits == []
+
+
+def test_a_lakehouse_that_goes_away_under_statements_asked_together_is_the_answer(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    several = [f"DESCRIBE t{number}" for number in range(50)]
+    spark.replies["DESCRIBE t7"] = Reply(misbehaviour="cut")
+    with connect(server) as lakehouse, pytest.raises(LakehouseUnavailable):
+        lakehouse.ask_each(several)
+    assert spark.sessions == set()
 
 
 def test_past_its_deadline_a_statement_is_cancelled_and_closed(
@@ -185,7 +275,7 @@ def test_past_its_deadline_a_statement_is_cancelled_and_closed(
 
 
 def test_a_starting_lakehouse_is_tried_again_with_growing_pauses(
-    server: HttpScript, spark: SparkScript, caplog: pytest.LogCaptureFixture
+    http_server: HttpScript, spark: SparkScript, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticks = Ticks()
     spark.before = [
@@ -198,7 +288,7 @@ def test_a_starting_lakehouse_is_tried_again_with_growing_pauses(
         "cut",
         Answer(),
     ]
-    connect(server, ticks=ticks, startup_window_s=120).close()
+    connect(http_server, ticks=ticks, startup_window_s=120).close()
     assert ticks.waits == [1, 2, 4, 8, 15, 15]
     assert "answered 503 Service Unavailable" in caplog.messages[0]
     assert "Trying again in 1 s, for 120 s more." in caplog.messages[0]
@@ -248,11 +338,11 @@ def test_a_restarted_server_costs_one_new_session_in_the_same_catalog(
 
 
 def test_a_server_that_is_down_in_mid_run_is_waited_for_within_the_start_up_window(
-    server: HttpScript, spark: SparkScript
+    http_server: HttpScript, spark: SparkScript
 ) -> None:
     ticks = Ticks()
     spark.replies["SELECT 1"] = Reply(rows={"a": ["x"]})
-    with connect(server, ticks=ticks, startup_window_s=60) as lakehouse:
+    with connect(http_server, ticks=ticks, startup_window_s=60) as lakehouse:
         spark.restart()
         spark.before = ["cut", *[Answer(status=503, reason="Service Unavailable")] * 3]
         assert lakehouse.ask("SELECT 1") == [{"a": "x"}]
@@ -284,30 +374,104 @@ def test_what_may_write_is_not_asked_again_once_spark_may_have_taken_it(
     assert ours(spark) == ["/* iomete_mc_assets */ INSERT INTO t VALUES (1)"]
 
 
-def test_a_stream_that_breaks_after_its_first_row_is_not_begun_again(
+def test_a_fetch_that_is_cut_costs_what_reads_nothing(
     server: HttpScript, spark: SparkScript
 ) -> None:
-    rows = {"n": [str(n) for n in range(10)]}
-    spark.replies["SELECT n"] = Reply(rows=rows, misbehaviour="cut", at="FetchResults")
+    rows = {"n": ["1", "2"]}
+    # the fetch after the last row brings none, and can be cut like any other
+    broken = Reply(rows=rows, misbehaviour="cut", at="FetchResults")
+    spark.replies["SELECT n"] = [broken, Reply(rows=rows)]
+    with connect(server) as lakehouse:
+        assert lakehouse.ask("SELECT n") == [{"n": "1"}, {"n": "2"}]
+    assert len(ours(spark)) == 2
+
+
+TEN = {"n": [str(n) for n in range(10)]}
+BROKEN_STREAM = Reply(rows=TEN, misbehaviour="cut", at="FetchResults")
+
+
+def test_a_stream_that_breaks_goes_on_behind_the_rows_it_gave(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    spark.replies["SELECT n"] = [BROKEN_STREAM, Reply(rows=TEN)]
+    with connect(server) as lakehouse:
+        rows = list(lakehouse.stream("SELECT n", rows_per_fetch=4))
+    assert [row["n"] for row in rows] == TEN["n"]
+    assert len(ours(spark)) == 2
+
+
+def test_a_stream_whose_server_restarts_in_the_middle_goes_on_in_a_new_session(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    spark.replies["SELECT n"] = Reply(rows=TEN)
+    with connect(server) as lakehouse:
+        stream = lakehouse.stream("SELECT n", rows_per_fetch=4)
+        given = [next(stream)["n"] for _ in range(4)]
+        spark.restart()
+        assert given + [row["n"] for row in stream] == TEN["n"]
+    assert len(spark.configurations) == 2
+
+
+@pytest.mark.parametrize(
+    "second", [["0", "1", "new", "2", "3", "4"], ["0", "1", "2"], ["1", "0", "2", "3", "4"]]
+)
+def test_a_stream_whose_second_answer_begins_otherwise_gives_none_of_it(
+    server: HttpScript, spark: SparkScript, second: list[str]
+) -> None:
+    spark.replies["SELECT n"] = [BROKEN_STREAM, Reply(rows={"n": second})]
     with connect(server) as lakehouse:
         stream = lakehouse.stream("SELECT n", rows_per_fetch=4)
         assert [next(stream)["n"] for _ in range(4)] == ["0", "1", "2", "3"]
-        with pytest.raises(LakehouseUnavailable):
+        with pytest.raises(
+            LakehouseUnavailable, match="after 4 rows and then answered with others"
+        ):
             next(stream)
-    assert len(ours(spark)) == 1
+    assert spark.open_operations == 0
 
 
-def test_a_stream_whose_server_restarts_in_the_middle_says_what_was_lost(
+def test_a_stream_that_breaks_twice_is_given_up(server: HttpScript, spark: SparkScript) -> None:
+    spark.replies["SELECT n"] = BROKEN_STREAM
+    with (
+        connect(server) as lakehouse,
+        pytest.raises(LakehouseUnavailable, match="cut the connection"),
+    ):
+        list(lakehouse.stream("SELECT n", rows_per_fetch=4))
+    assert len(ours(spark)) == 2
+
+
+def test_a_catalog_is_taken_up_also_when_the_session_is_lost_over_it(
     server: HttpScript, spark: SparkScript
 ) -> None:
-    spark.replies["SELECT n"] = Reply(rows={"n": [str(n) for n in range(10)]})
+    spark.replies["USE `lake`"] = [Reply(misbehaviour="cut"), Reply(), Reply()]
+    spark.replies[CATALOG] = [
+        Reply(misbehaviour="cut", rows={}),
+        Reply(rows={"catalog": ["lake"]}),
+    ]
     with connect(server) as lakehouse:
-        stream = lakehouse.stream("SELECT n", rows_per_fetch=4)
-        for _ in range(4):
-            next(stream)
-        spark.restart()
-        with pytest.raises(LakehouseUnavailable, match="no longer knows the statement `SELECT n`"):
-            next(stream)
+        lakehouse.use("lake")
+    use, current = "/* iomete_mc_assets */ USE `lake`", f"/* iomete_mc_assets */ {CATALOG}"
+    assert ours(spark) == [use, use, current, use, current]
+
+
+def test_who_waited_a_whole_window_in_vain_tries_once_from_then_on(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    ticks = Ticks()
+    unavailable = Answer(status=503, reason="Service Unavailable")
+    spark.replies["SELECT 1"] = Reply(rows={"a": ["x"]})
+    with connect(server, ticks=ticks, startup_window_s=3) as lakehouse:
+        spark.before = [unavailable] * 5
+        with pytest.raises(LakehouseUnavailable, match="It was tried again for 3 s"):
+            lakehouse.ask("SELECT 1")
+        assert (len(ticks.waits), spark.before) == (2, [unavailable])
+        spark.before = [unavailable] * 2
+        with pytest.raises(LakehouseUnavailable):
+            lakehouse.ask("SELECT 1")
+        assert (len(ticks.waits), spark.before) == (2, [])
+        assert lakehouse.ask("SELECT 1") == [{"a": "x"}]
+        spark.before = [unavailable] * 2
+        assert lakehouse.ask("SELECT 1") == [{"a": "x"}]
+    assert len(ticks.waits) == 3
 
 
 def test_a_database_is_not_taken_for_a_catalog(server: HttpScript, spark: SparkScript) -> None:
@@ -389,6 +553,14 @@ SYNTAX_ERROR = (
             (None, "Failed to open"),
         ),
         (f"{'x' * 500}\nat org.apache", (None, "x" * 299 + "…")),
+        (
+            "org.apache.AccessControlException: Permission denied: user [ann] does not have [SELECT] privilege",
+            (None, "Permission denied: user [ann] does not have [SELECT] privilege"),
+        ),
+        (
+            "Error running query: Job aborted: org.apache.spark.SparkException: [DIVIDE_BY_ZERO] Division by zero.",
+            ("DIVIDE_BY_ZERO", "Division by zero."),
+        ),
     ],
 )
 def test_sparks_message_is_one_line_without_java_and_without_the_statement(

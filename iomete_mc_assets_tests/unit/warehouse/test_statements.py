@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,14 @@ from hypothesis import strategies as st
 
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.warehouse import statements
-from iomete_mc_assets.warehouse.statements import TAG, HistoryRead, literal, quoted, tagged
+from iomete_mc_assets.warehouse.statements import (
+    TAG,
+    HistoryRead,
+    literal,
+    name_patterns,
+    quoted,
+    tagged,
+)
 from iomete_mc_assets_tests.strategies import identifiers, table_ids
 
 
@@ -102,3 +110,20 @@ def test_a_history_read_bounds_both_tables_and_names_them_by_number(table: Table
             f"FROM {name}.`{metadata_table}` WHERE {column} < timestamp_millis(1795240800000) "
             f"AND {column} >= timestamp_millis(1795237200000)"
         ) in text
+
+
+table_names = st.text(alphabet="ab_1", min_size=1, max_size=5)
+
+
+@given(names=st.sets(table_names, max_size=40), at_most=st.integers(1, 8))
+def test_patterns_match_every_name_once_and_few_enough_at_a_time(
+    names: set[str], at_most: int
+) -> None:
+    patterns = name_patterns(names, at_most=at_most)
+    matched = [
+        [name for name in names if any(fnmatchcase(name, one) for one in pattern.split("|"))]
+        for pattern in patterns
+    ]
+    assert sorted(name for some in matched for name in some) == sorted(names)
+    assert all(len(some) <= at_most for some in matched)
+    assert len(names) > at_most or patterns == ["*"]

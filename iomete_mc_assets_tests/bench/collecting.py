@@ -1,0 +1,44 @@
+"""One run of the product's own metadata job in a process of its own, to see how large that process becomes.
+
+``python -m iomete_mc_assets_tests.bench.collecting`` reads the product's settings from the environment and prints
+one line of JSON. What is made of it lives in ``scale``.
+"""
+
+# Dagster types its ephemeral instance in part only.
+# pyright: reportUnknownMemberType=false
+
+import json
+import resource
+import sys
+import time
+
+import dagster as dg
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.defs.build import build_definitions
+from iomete_mc_assets.defs.keys import COLLECT_METADATA
+from iomete_mc_assets.windows import HourWindow
+
+KIB = 1024 if sys.platform != "darwin" else 1
+"""Bytes of a unit of ``ru_maxrss``."""
+
+
+def peak_bytes() -> int:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+
+
+def main() -> None:
+    """Collect the newest closed hour."""
+    definitions = build_definitions()
+    job = definitions.get_repository_def().get_job(COLLECT_METADATA)
+    with dg.DagsterInstance.ephemeral() as instance:
+        window = HourWindow.newest_closed(clock.now())
+        begun = time.perf_counter()
+        job.execute_in_process(instance=instance, partition_key=window.key)
+        taken = time.perf_counter() - begun
+    sys.stdout.write(json.dumps({"peak": peak_bytes(), "seconds": taken}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,452 @@
+"""What an hour costs on hundreds and on thousands of tables: time, memory, statements, and rows on the wire.
+
+The tables are made by ``many_tables``. Hours follow each other by their number, without waiting: the collectors
+take their instant as an argument, and every table was written before the first of them.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.collectors import catalog_snapshot, observations
+from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.observations import CatalogInput, EarlierInput, ObservationConfig
+from iomete_mc_assets.defs.stored_inputs import StoredInputs
+from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.model import Draft, Header, Source, Verdict
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.records import Observation, SurveyedState, TableEntry, TableId
+from iomete_mc_assets.sandbox import lakehouse
+from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.warehouse.connection import Lakehouse
+from iomete_mc_assets.warehouse.rows import Warehouse
+from iomete_mc_assets.warehouse.statements import (
+    describe_table,
+    literal,
+    quoted,
+    show_table_extended,
+)
+from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.bench import many_tables
+from iomete_mc_assets_tests.bench.comparison import in_turn, ratio, seconds
+from iomete_mc_assets_tests.bench.figures import Figure, at_least, at_most
+from iomete_mc_assets_tests.bench.many_tables import Planned
+from iomete_mc_assets_tests.bench.site import Site
+from iomete_mc_assets_tests.bench.survey import BareSession, Recording
+
+SESSION = "spark_catalog"
+FEW = (5, 60)
+MANY = (30, 100)
+"""Databases, and tables in each. The few are the first of the many."""
+FEW_ROUNDS, MANY_ROUNDS = 7, 3
+USUAL_SHARE = 60
+"""Tables read in the usual way between two surveys: a machine that is busy for a minute is busy for both."""
+STAGED = FEW_ROUNDS + 1 + MANY_ROUNDS + 1
+"""Changes of one table: one a round, the unmeasured ones too."""
+DAY_HOURS = 24
+LONG_SNAPSHOTS = 20_000
+LONG = TableId(SESSION, ("long",), "history")
+MEMORY_BYTES = 400_000_000
+CATALOG = CatalogConfig(catalogs=(SESSION,))
+FOUND_AFTER = timedelta(minutes=5)
+"""From an hour's end to its collection."""
+
+
+def scale(site: Site) -> Iterator[Figure]:
+    """300 tables, then 3,000 and 300 in a v2 catalog, on a server of their own."""
+    running = lakehouse.start(site.scale_state, heap_gb=3)
+    staged = iter(range(STAGED))
+    try:
+        many_tables.make(running, _planned(SESSION, *FEW))
+        yield from _hours(running, site, "300", FEW, rounds=FEW_ROUNDS, staged=staged)
+        yield from _usual_way(running, FEW)
+        yield from _older_hours(running)
+        few, *figures = _memory(running, site, "300", catalogs=SESSION)
+        yield from figures
+        made = {one.table for one in _planned(SESSION, *FEW)}
+        more = [one for one in _planned(SESSION, *MANY) if one.table not in made]
+        took = seconds(lambda: many_tables.make(running, [*more, *_planned("lake", *FEW)]))
+        yield Figure(name="scale_tables_making", value=took, unit="s")
+        yield from _hours(running, site, "3000", MANY, rounds=MANY_ROUNDS, staged=staged)
+        yield from _sessions(running)
+        many, *figures = _memory(running, site, "3300", catalogs=f"{SESSION},lake")
+        yield from figures
+        growth = (many - few) / (MANY[0] * MANY[1])
+        yield Figure(name="scale_memory_a_table", value=growth, unit="bytes")
+        yield from _long_history(running)
+    finally:
+        lakehouse.stop(site.scale_state)
+
+
+def _planned(catalog: str, databases: int, tables: int) -> list[Planned]:
+    """Written 2 to 51 hours ago, so that some hours of the last day change some tables."""
+    now = clock.now()
+    later = now + timedelta(hours=1)
+    staged = tuple(later + timedelta(minutes=number) for number in range(STAGED))
+    return [
+        Planned(
+            table=TableId(catalog, (_database(database),), f"table_{table:03}"),
+            newest=now - timedelta(hours=2 + (database + table) % 50),
+            staged=staged if table == 0 else (),
+        )
+        for database in range(databases)
+        for table in range(tables)
+    ]
+
+
+def _database(number: int) -> str:
+    return f"bench_{number:02}"
+
+
+class Hours:
+    """Hours that follow each other, collected into a store through the product's own parts.
+
+    Attributes:
+        headers: of the newest hour's two manifests.
+        cpu_s: processor seconds of this process for the newest hour.
+    """
+
+    def __init__(self, warehouse: Warehouse, running: RunningLakehouse, root: Path) -> None:
+        """Begin two hours from now, so that whatever is committed meanwhile lies before every hour's end."""
+        self._warehouse = warehouse
+        source = Source(host=running.url, catalogs=(SESSION,))
+        self._store = ManifestStore.open(str(root), source=source)
+        self._window = HourWindow.holding(clock.now() + timedelta(hours=2))
+        self.headers: list[Header] = []
+        self.cpu_s = 0.0
+
+    def collect(self) -> float:
+        """The next hour of both flows, from the first statement to the second manifest; its seconds."""
+        self._window = self._window.next
+        self.headers = []
+        begun = time.process_time()
+        taken = seconds(self._both)
+        self.cpu_s = time.process_time() - begun
+        return taken
+
+    def begin(self) -> None:
+        """An hour that was observed before the others; its observations are the plan's, and nothing is read."""
+        window, now = self._window, self._window.end + FOUND_AFTER
+        self._write(
+            catalog_snapshot.collect(
+                [window], self._warehouse, config=CATALOG, newest_known=None, now=now
+            )
+        )
+        catalog = StoredInputs(self._store).catalog_for(window)
+        observed = Verdict(state="complete")
+        draft = Draft(
+            flow="observations",
+            window=window,
+            collected_at=now,
+            collector=observations.COLLECTOR,
+            records=[_as_planned(entry) for entry in catalog.entries if entry.state]
+            if catalog
+            else [],
+            verdict=lambda: observed,
+        )
+        self._write([(window, draft)])
+
+    def _both(self) -> None:
+        window, now = self._window, self._window.end + FOUND_AFTER
+        stored = StoredInputs(self._store)
+        self._write(
+            catalog_snapshot.collect(
+                [window],
+                self._warehouse,
+                config=CATALOG,
+                newest_known=stored.newest_catalog_window(),
+                before=stored.catalog_before,
+                now=now,
+            )
+        )
+        self._write(
+            observations.collect(
+                [window],
+                self._warehouse,
+                config=ObservationConfig(),
+                catalog_for=stored.catalog_for,
+                earlier=stored.observations_before(window),
+                own=stored.observations_of,
+                survey=_no_survey,
+                now=now,
+            )
+        )
+
+    def _write(self, answers: Iterable[tuple[HourWindow, Draft | IometeMcError]]) -> None:
+        for window, answer in answers:
+            if isinstance(answer, IometeMcError):
+                raise answer
+            name = f"{answer.flow}-{window.folder}"
+            self.headers.append(self._store.write(answer, manifest_id=name).header)
+
+
+def _as_planned(entry: TableEntry) -> Observation:
+    """What reading the history of a table of appends would have said."""
+    state = entry.state or SurveyedState()
+    return Observation(
+        table=entry.table,
+        uuid=state.uuid,
+        snapshot_id=state.snapshot_id,
+        state_at=state.snapshot_at,
+        row_count=state.total_records,
+        byte_count=state.total_bytes,
+        total_records=state.total_records,
+        position_deletes=0,
+        equality_deletes=0,
+        last_data_change=state.snapshot_at,
+        exact_deletes=True,
+        surveyed_snapshot_id=state.snapshot_id,
+        metadata_location=state.metadata_location,
+    )
+
+
+def _no_survey() -> CatalogInput:
+    msg = "the hour's catalog was to be used, and it was not found"
+    raise RuntimeError(msg)
+
+
+def _hours(
+    running: RunningLakehouse,
+    site: Site,
+    name: str,
+    shape: tuple[int, int],
+    *,
+    rounds: int,
+    staged: Iterator[int],
+) -> Iterator[Figure]:
+    """An unchanged hour and one with a changed table in a hundred, against the bare listings."""
+    databases, tables = shape
+    listings = [show_table_extended(SESSION, (_database(number),)) for number in range(databases)]
+    changed = [one for one in _planned(SESSION, *shape) if one.staged][: databases * tables // 100]
+    with Lakehouse.connect(running.config) as warehouse:
+        hours = Hours(warehouse, running, site.folder("scale") / f"manifests_{name}")
+        hours.begin()
+        bare = BareSession(running.config)
+        spent: dict[str, list[float]] = {"listings": [], "unchanged": []}
+
+        def listed() -> float:
+            before = _cpu_s(running)
+            taken = seconds(lambda: bare.rows_of(listings))
+            spent["listings"].append(_cpu_s(running) - before)
+            return taken
+
+        def unchanged() -> float:
+            before = _cpu_s(running)
+            taken = hours.collect()
+            spent["unchanged"].append(_cpu_s(running) - before)
+            _must(hours, tables=databases * tables, read=0)
+            return taken
+
+        def with_changes() -> float:
+            number = next(staged)
+            for one in changed:
+                _set_current(warehouse, one, one.snapshots + number)
+            taken = hours.collect()
+            _must(hours, tables=databases * tables, read=len(changed))
+            return taken
+
+        try:
+            bare_s, same_s, new_s = in_turn([listed, unchanged, with_changes], rounds=rounds)
+        finally:
+            bare.close()
+    for said, taken, bar in (("unchanged", same_s, 1.4), ("changed", new_s, 1.7)):
+        yield Figure(
+            name=f"scale_{name}_{said}_vs_listings",
+            value=ratio(taken, bare_s),
+            unit="ratio",
+            bar=at_most(bar),
+        )
+        yield Figure(name=f"scale_{name}_{said}", value=statistics.median(taken), unit="s")
+    yield Figure(name=f"scale_{name}_listings", value=statistics.median(bare_s), unit="s")
+    yield Figure(
+        name=f"scale_{name}_cpu_vs_listings",
+        value=ratio(spent["unchanged"], spent["listings"]),
+        unit="ratio",
+    )
+    yield Figure(name=f"scale_{name}_own_cpu", value=hours.cpu_s, unit="s")
+
+
+def _cpu_s(running: RunningLakehouse) -> float:
+    """Processor seconds of this process and of the server: what a busy machine does not change."""
+    ours = time.process_time()
+    stat = Path(f"/proc/{running.pid}/stat")
+    if not stat.exists():  # no Linux
+        return ours
+    after_name = stat.read_text().rpartition(")")[2].split()
+    return ours + sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def _set_current(warehouse: Warehouse, planned: Planned, number: int) -> None:
+    """A change of the table's data that is one metadata file and nothing else."""
+    name = literal(f"{planned.table.namespace[0]}.{planned.table.table}")
+    warehouse.ask(
+        f"CALL {SESSION}.system.set_current_snapshot(table => {name}, "
+        f"snapshot_id => {planned.snapshot_id(number)})"
+    )
+
+
+def _must(hours: Hours, *, tables: int, read: int) -> None:
+    """A figure of an hour that did something else would be worse than none."""
+    catalog, observed = hours.headers
+    found = (catalog.state, catalog.counts["tables"], observed.state, observed.counts["read"])
+    if found != ("complete", tables, "complete", read):
+        msg = (
+            f"the hour says {found}, not {tables} tables and {read} of them read: "
+            f"{catalog.reason} {observed.reason}"
+        )
+        raise RuntimeError(msg)
+
+
+def _usual_way(running: RunningLakehouse, shape: tuple[int, int]) -> Iterator[Figure]:
+    """Every table described and its snapshots read, one after the other; a survey before each share of them."""
+    planned = _planned(SESSION, *shape)
+    ours: list[float] = []
+    ours_cpu: list[float] = []
+    usual_s = usual_cpu = 0.0
+    with Lakehouse.connect(running.config) as warehouse:
+
+        def each(share: Sequence[Planned]) -> None:
+            for one in share:
+                warehouse.ask(describe_table(one.table))
+                name = quoted(SESSION, *one.table.namespace, one.table.table, "snapshots")
+                warehouse.ask(f"SELECT * FROM {name}")
+
+        for start in range(0, len(planned), USUAL_SHARE):
+            begun = _cpu_s(running)
+            ours.append(seconds(lambda: catalog_snapshot.survey(warehouse, CATALOG)))
+            surveyed = _cpu_s(running)
+            usual_s += seconds(partial(each, planned[start : start + USUAL_SHARE]))
+            ours_cpu.append(surveyed - begun)
+            usual_cpu += _cpu_s(running) - surveyed
+    times = usual_s / statistics.fmean(ours)
+    yield Figure(name="scale_usual_way_vs_survey", value=times, unit="ratio", bar=at_least(10))
+    times = usual_cpu / statistics.fmean(ours_cpu)
+    yield Figure(name="scale_usual_way_cpu_vs_survey", value=times, unit="ratio")
+    yield Figure(name="scale_usual_way", value=usual_s, unit="s")
+
+
+def _sessions(running: RunningLakehouse) -> Iterator[Figure]:
+    """What several sessions save in a v2 catalog, where every table is described."""
+    catalog = CatalogConfig(catalogs=("lake",))
+    one = replace(running.config, sessions=1)
+    with Lakehouse.connect(one) as alone, Lakehouse.connect(running.config) as several:
+        alone_s, several_s = in_turn(
+            [
+                lambda: seconds(lambda: catalog_snapshot.survey(alone, catalog)),
+                lambda: seconds(lambda: catalog_snapshot.survey(several, catalog)),
+            ],
+            rounds=MANY_ROUNDS,
+        )
+    yield Figure(
+        name="scale_v2_sessions_vs_one",
+        value=ratio(several_s, alone_s),
+        unit="ratio",
+        bar=at_most(1),
+    )
+    yield Figure(name="scale_v2_300", value=statistics.median(several_s), unit="s")
+
+
+def _older_hours(running: RunningLakehouse) -> Iterator[Figure]:
+    """A day of older observation hours against one of them, by what they ask."""
+    now = clock.now()
+    newest = HourWindow.newest_closed(now).previous
+    day = [newest]
+    while len(day) < DAY_HOURS:
+        day.append(day[-1].previous)
+    with Lakehouse.connect(running.config) as warehouse:
+        catalog = observations.own_survey(warehouse, config=CATALOG, now=now)
+        one = _asked_by(warehouse, catalog, [newest], earlier=None)[0].statements
+        many = _asked_by(warehouse, catalog, day, earlier=None)[0].statements
+    yield Figure(
+        name="scale_day_vs_hour", value=len(many) / len(one), unit="ratio", bar=at_most(1.5)
+    )
+    yield Figure(name="scale_day_statements", value=len(many), unit="statements")
+    yield Figure(name="scale_hour_statements", value=len(one), unit="statements")
+
+
+def _asked_by(
+    warehouse: Warehouse,
+    catalog: CatalogInput,
+    windows: Sequence[HourWindow],
+    *,
+    earlier: EarlierInput | None,
+) -> tuple[Recording, tuple[Observation, ...]]:
+    """What older hours ask, and what the last of them says."""
+    recorded = Recording(warehouse)
+    said: tuple[Observation, ...] = ()
+    for window, answer in observations.collect(
+        windows,
+        recorded,
+        config=ObservationConfig(),
+        catalog_for=lambda _: catalog,
+        earlier=earlier,
+        own=lambda _: None,
+        survey=_no_survey,
+        now=clock.now(),
+    ):
+        if isinstance(answer, IometeMcError):
+            raise answer
+        said = tuple(one for one in answer.records if isinstance(one, Observation))
+        if not said:
+            msg = f"the hour {window.key} observed nothing: {answer.verdict().reason}"
+            raise RuntimeError(msg)
+    return recorded, said
+
+
+def _long_history(running: RunningLakehouse) -> Iterator[Figure]:
+    """A table that is written every minute: an hour whose predecessor is known, and one without."""
+    now = clock.now()
+    written = Planned(table=LONG, newest=now, snapshots=LONG_SNAPSHOTS, every=timedelta(minutes=1))
+    many_tables.make(running, [written])
+    with Lakehouse.connect(running.config) as warehouse:
+        whole = observations.own_survey(warehouse, config=CATALOG, now=now)
+        entries = tuple(entry for entry in whole.entries if entry.table == LONG)
+        catalog = replace(whole, entries=entries)
+        hour = HourWindow.newest_closed(now)
+        first, said = _asked_by(warehouse, catalog, [hour.previous], earlier=None)
+        known = EarlierInput(manifest_id="before", window=hour.previous, observations=said)
+        begun = time.perf_counter()
+        then, _ = _asked_by(warehouse, catalog, [hour], earlier=known)
+        taken = time.perf_counter() - begun
+    # the hour's 60 commits, and the state it begins with, in each of the two tables
+    yield Figure(name="scale_long_rows", value=then.rows, unit="rows", bar=at_most(2 * 61))
+    yield Figure(name="scale_long_first_rows", value=first.rows, unit="rows")
+    yield Figure(name="scale_long_hour", value=taken, unit="s")
+
+
+def _memory(
+    running: RunningLakehouse, site: Site, name: str, *, catalogs: str
+) -> tuple[int, Figure, Figure]:
+    """The largest size of a process that collects an hour for the first time, Dagster included."""
+    environment = {
+        **site.environment(),
+        "IOMETE_URL": running.url,
+        "IOMETE_USER": running.user,
+        "IOMETE_TOKEN": running.token,
+        "IOMETE_CATALOGS": catalogs,
+        "MCD_NAMING": "databricks",  # takes several catalogs
+        "IOMETE_MC_MANIFESTS": str(site.folder("scale") / f"memory_{name}"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "iomete_mc_assets_tests.bench.collecting"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    said = json.loads(ran.stdout)
+    peak = int(said["peak"])
+    return (
+        peak,
+        Figure(name=f"scale_{name}_memory", value=peak, unit="bytes", bar=at_most(MEMORY_BYTES)),
+        Figure(name=f"scale_{name}_first_hour", value=float(said["seconds"]), unit="s"),
+    )

@@ -1,0 +1,150 @@
+"""`iomete-mc push` against a real gateway: what goes, what is said, and what Dagster hears of it."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from iomete_mc_assets.cli.main import main
+from iomete_mc_assets.defs.keys import collected_key, pushed_key
+from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
+from iomete_mc_assets.sandbox import gateway_faults as faults
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
+
+
+@pytest.fixture
+def bench(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench(gateway, str(tmp_path / "manifests"))
+    for name, text in {
+        "IOMETE_MC_MANIFESTS": bench.store.root,
+        "IOMETE_MC_MAX_QUERIES": "10",
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        "COLUMNS": "250",
+    }.items():
+        monkeypatch.setenv(name, text)
+    return bench
+
+
+def pushed(*words: str) -> Result:
+    return CliRunner().invoke(main, ["push", *words])
+
+
+def test_hours_go_newest_first_and_each_is_told_with_its_invocation_ids(bench: Bench) -> None:
+    for window, first in ((HOUR.previous, 100), (HOUR, 0)):
+        bench.collect("query_logs", queries(25, first=first, window=window), window=window)
+    told = pushed("query_logs", HOUR.previous.key, HOUR.key)
+    assert told.exit_code == 0, told.output
+    assert sorted(bench.accepted_keys()) == [f"q{n:04d}" for n in [*range(25), *range(100, 125)]]
+    newest, older = told.output.index(HOUR.key), told.output.index(HOUR.previous.key)
+    assert newest < older
+    assert told.output.count("pushed: 25 accepted; 3 batches") == 2
+    settled = bench.sent("query_logs", "m002").settled()
+    assert settled is not None
+    for invocation_id in settled.invocation_ids:
+        assert newest < told.output.index(invocation_id) < older
+    story = CliRunner().invoke(main, ["receipts", HOUR.key]).output
+    assert settled.run_id in story
+    assert settled.invocation_ids[0] in story
+    again = pushed("query_logs", HOUR.key)
+    assert (again.exit_code, "settled before" in again.output) == (0, True)
+    assert len(bench.gateway.requests) == 6
+
+
+def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(bench: Bench) -> None:
+    bench.collect("query_logs", queries(25))
+    before = bench.files()
+    told = pushed("query_logs", HOUR.key, "--dry-run")
+    assert told.exit_code == 0, told.output
+    assert bench.files() == before
+    assert bench.gateway.requests == ()
+    assert "3 requests of " in told.output
+    assert "25 to_send" in told.output
+    pushed("query_logs", HOUR.key)
+    sizes = sum(request.body_bytes for request in bench.gateway.requests)
+    assert f"3 requests of {sizes} bytes" in told.output
+    assert "nothing would be sent" in pushed("query_logs", HOUR.key, "--dry-run").output
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_force_sends_a_settled_hour_once_more_and_its_dry_run_says_so(
+    bench: Bench, flow: str
+) -> None:
+    bench.collect("catalog_snapshot", entries(12))
+    bench.collect("query_logs", queries(12))
+    pushed(flow, HOUR.key)
+    before, requests = bench.files(), len(bench.gateway.requests)
+    dry = pushed(flow, HOUR.key, "--force", "all", "--dry-run")
+    assert "12 to_send" in dry.output
+    assert (bench.files(), len(bench.gateway.requests)) == (before, requests)
+    told = pushed(flow, HOUR.key, "--force", "all")
+    assert (told.exit_code, "12 accepted" in told.output) == (0, True)
+    assert len(bench.gateway.requests) == 2 * requests
+    assert len(bench.accepted_keys()) == 24
+
+
+def test_only_what_was_refused_goes_when_only_that_is_forced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IOMETE_MC_MAX_QUERIES", "1")
+    bench.collect("query_logs", queries(3))
+    bench.gateway.rule(faults.answers(400), nth=1)
+    first = pushed("query_logs", HOUR.key)
+    assert (first.exit_code, "partly_refused" in first.output) == (0, True)
+    bench.gateway.clear()
+    told = pushed("query_logs", HOUR.key, "--force", "refused")
+    assert (told.exit_code, "3 accepted" in told.output) == (0, True)
+    assert sorted(bench.accepted_keys()) == ["q0000", "q0001", "q0002"]
+    assert len(bench.gateway.requests) == 4
+
+
+def test_what_is_not_settled_is_told_with_its_reason_and_exit_code_1_and_goes_on_later(
+    bench: Bench,
+) -> None:
+    bench.collect("query_logs", queries(5))
+    bench.gateway.rule(faults.answers(401))
+    told = pushed("query_logs", HOUR.key, HOUR.next.key)
+    assert told.exit_code == 1
+    assert "HTTP 401" in told.output
+    assert f"{HOUR.next.key}: never collected" in told.output
+    assert "2 of 2 hours of query_logs are not settled" in told.output
+    assert bench.gateway.key_secret not in told.output
+    bench.gateway.clear()
+    again = pushed("query_logs", HOUR.key)
+    assert (again.exit_code, "5 accepted" in again.output) == (0, True)
+
+
+def test_an_hour_that_a_newer_one_superseded_says_by_which(bench: Bench) -> None:
+    for window in (HOUR.previous, HOUR):
+        bench.collect("catalog_snapshot", entries(3), window=window)
+    told = pushed("catalog_snapshot", HOUR.previous.key)
+    assert (told.exit_code, "superseded" in told.output) == (0, True)
+    assert HOUR.key in told.output
+    assert bench.gateway.requests == ()
+
+
+def test_a_dagster_instance_hears_of_the_push_so_that_no_sensor_asks_again(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.collect("query_logs", queries(5))
+    home = tmp_path / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    told = pushed("query_logs", HOUR.key)
+    assert told.exit_code == 0, told.output
+    settled = bench.sent("query_logs", "m001").settled()
+    assert settled is not None
+    with dg.DagsterInstance.get() as instance:
+        (record,) = newest_by_hour(instance, pushed_key("query_logs")).values()
+        assert (record.partition_key, manifest_id(record)) == (HOUR.key, "m001")
+        materialization = record.asset_materialization
+        assert materialization is not None
+        shown = materialization.metadata["monte_carlo/invocation_ids"].value
+        assert shown == list(settled.invocation_ids)
+        observed = instance.fetch_observations(collected_key("query_logs"), limit=5).records
+        assert [one.partition_key for one in observed] == [HOUR.key]
