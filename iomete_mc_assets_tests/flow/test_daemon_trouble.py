@@ -203,7 +203,10 @@ def test_two_flows_backfilled_at_once_arrive_whole_and_once(
     daemon: Trouble, newest: HourWindow, count: int
 ) -> None:
     """All of these hours of query logs, and a day of catalogs beside them."""
-    backfilled = {QUERIES: hours_before(newest, count), CATALOG: hours_before(newest, A_DAY)}
+    backfilled: dict[Flow, list[HourWindow]] = {
+        QUERIES: hours_before(newest, count),
+        CATALOG: hours_before(newest, A_DAY),
+    }
     known = {flow: len(daemon.finished_pushes(flow)) for flow in backfilled}
     for flow, hours in backfilled.items():
         daemon.dagster.backfill(collected_key(flow), [window.key for window in hours])
