@@ -14,10 +14,11 @@ help: ## list the verbs
 $(VENV)/.ready: requirements/setup.txt requirements/test.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on PATH; install Python 3.11 or newer, or say PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V); this project needs 3.11 or newer, say PYTHON=..."; exit 1; }
-	@echo "making $(VENV) from requirements/test.txt (once)"
+	@echo "making $(VENV): $$(grep -c '==' requirements/test.txt) packages of requirements/test.txt (once; a minute or more, by your network)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/test.txt
+	@echo "installing the project into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -2,11 +2,13 @@
 
 import base64
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 MASK = "********"
 
 
+@lru_cache(maxsize=16)
 def spellings(secret: str) -> tuple[str, ...]:
     """The forms a secret takes on its way: plain, URL-quoted as paths and queries are, base64."""
     plain = secret.encode()

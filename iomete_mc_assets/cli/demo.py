@@ -97,11 +97,9 @@ def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
             journey.collect()
         with steps.step("push", "sensors evaluated, their runs pushed"):
             journey.push()
-        console.print(journey.table())
-        for line in journey.invocations():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        journey.show(console)
         console.print(
-            f"They also stand in settled.json beside each manifest below {home / 'manifests'}\n",
+            f"The invocation ids also stand in settled.json beside each manifest below {home / 'manifests'}\n",
             soft_wrap=True,
         )
         _say_what_was_sent(console, before, gateway.counts(), settled, journey.settled())
@@ -134,6 +132,10 @@ def _last_hours(now: datetime, hours: int) -> list[HourWindow]:
     while len(windows) < hours:
         windows.insert(0, windows[0].previous)
     return windows
+
+
+TABLE_WIDTH = 104
+"""Columns that the table takes with whole invocation ids."""
 
 
 class Journey:
@@ -205,8 +207,16 @@ class Journey:
             ).values()
         }
 
-    def table(self) -> Table:
-        """What the Dagster UI shows of these hours, as one table."""
+    def show(self, console: Console) -> None:
+        """Print what the Dagster UI shows of these hours; ids stand below the table where it is too narrow."""
+        wide = not console.is_terminal or console.width >= TABLE_WIDTH
+        console.print(self.table(with_ids=wide), width=TABLE_WIDTH if wide else None, crop=False)
+        if not wide:
+            for line in self.invocations():
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, *, with_ids: bool) -> Table:
+        """These hours as one table; with ids it takes ``TABLE_WIDTH`` columns, else 80."""
         table = Table(
             title="What was collected, and what Monte Carlo took",
             box=box.SIMPLE_HEAD,
@@ -218,12 +228,16 @@ class Journey:
             table.add_column(name, justify="right")
         table.add_column("push", no_wrap=True)
         table.add_column("batches", justify="right")
+        if with_ids:
+            table.add_column("invocation ids", no_wrap=True)
         for flow in FLOWS:
             collected = newest_by_hour(self._instance, collected_key(flow), hours=self._windows)
             pushed = newest_by_hour(self._instance, pushed_key(flow), hours=self._windows)
             table.add_row(f"[bold]{flow}[/bold]")
             for window in self._windows:
-                table.add_row(window.key, *_cells(collected.get(window), pushed.get(window)))
+                cells = _cells(collected.get(window), pushed.get(window))
+                ids = ("\n".join(_ids(pushed.get(window))),) if with_ids else ()
+                table.add_row(window.key, *cells, *ids)
             table.add_section()
         return table
 
@@ -233,8 +247,12 @@ class Journey:
         for flow in FLOWS:
             pushed = newest_by_hour(self._instance, pushed_key(flow), hours=self._windows)
             for window, record in sorted(pushed.items()):
-                for invocation_id in json_list(record, INVOCATION_IDS):
+                for invocation_id in _ids(record):
                     yield f"  {flow:<17}{window.key}  {invocation_id}"
+
+
+def _ids(pushed: dg.EventLogRecord | None) -> list[str]:
+    return [] if pushed is None else [str(one) for one in json_list(pushed, INVOCATION_IDS)]
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

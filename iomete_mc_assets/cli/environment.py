@@ -80,7 +80,7 @@ def gateway_state(home: Path) -> Path:
 
 
 def start_servers(home: Path, steps: Steps, *, port: int | None = None) -> Servers:
-    """Both servers; what runs already is used as it is.
+    """Both servers; what runs already is used as it is, and a gateway alone does not stay.
 
     Args:
         home: the demo's folder.
@@ -90,10 +90,16 @@ def start_servers(home: Path, steps: Steps, *, port: int | None = None) -> Serve
     Raises:
         SandboxError: something is missing or taken; the message says what to install or free.
     """
+    ran_before = gateway_process.status(gateway_state(home)) is not None
     with steps.step("gateway", "Monte Carlo gateway"):
         gateway = gateway_process.start(gateway_state(home))
-    with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
-        running = lakehouse.start(lakehouse_state(home), port=port)
+    try:
+        with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
+            running = lakehouse.start(lakehouse_state(home), port=port)
+    except BaseException:
+        if not ran_before:
+            gateway_process.stop(gateway_state(home))
+        raise
     # its former port may be taken by now; the folder says that it is the same lakehouse
     ManifestStore.moved(str(home / "manifests"), host=address.parse(running.url).shown)
     return Servers(lakehouse=running, gateway=gateway)

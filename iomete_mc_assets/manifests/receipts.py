@@ -5,7 +5,7 @@ Files only ever appear (but a run's own doubts grow, and a new outcome replaces 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -82,8 +82,10 @@ class Ordinals:
         """First and last position, as files are named: pieces of one plan never overlap, and sort."""
         return f"{self.runs[0][0]:09d}-{self.runs[-1][1]:09d}"
 
-    def without(self, others: Iterable["Ordinals"]) -> "Ordinals":
+    def without(self, others: Sequence["Ordinals"]) -> "Ordinals":
         """What is left when others are taken away."""
+        if self in others:  # as nearly always: a batch and its receipt
+            return Ordinals(runs=())
         gone = {ordinal for other in others for ordinal in other}
         if not gone:
             return self

@@ -48,6 +48,9 @@ _MANIFEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _GZIP_WBITS = 31
 """zlib's code for a gzip container; it writes no file name and time 0, so equal lines are equal bytes."""
 
+Line = tuple[bytes, str]
+"""A record's line as it stands on disk, and its file for messages."""
+
 
 class ManifestStore:
     """All manifests of one lakehouse under one root.
@@ -378,7 +381,16 @@ class ManifestStore:
     def records(self, header: Header) -> Iterator[Record]:
         """All records in the order they were written, one part in memory at a time.
 
-        Each part is compared with its digest before its first record comes out.
+        Raises:
+            ManifestPruned, ManifestDamaged: as ``lines``, or a line is no record.
+        """
+        for line, where in self.lines(header):
+            yield codec.decode_record(header.flow, line, where=where)
+
+    def lines(self, header: Header) -> Iterator[Line]:
+        """All records as they stand on disk, in the order they were written, one part in memory at a time.
+
+        Each part is compared with its digest before its first line comes out.
 
         Raises:
             ManifestPruned: they were removed on purpose.
@@ -391,7 +403,9 @@ class ManifestStore:
                 data = self.storage.read(f"{folder}/{part.file}")
             except FileNotFoundError:
                 raise self._missing(header, part) from None
-            yield from self._part(header.flow, f"{self.root}/{folder}/{part.file}", part, data)
+            where = f"{self.root}/{folder}/{part.file}"
+            for line in _lines_of(part, data, where=where):
+                yield line, where
 
     def _missing(self, header: Header, part: Part) -> ManifestError:
         if not self.pruned(header):
@@ -402,22 +416,6 @@ class ManifestStore:
             f"The records of {header.flow}, hour {header.window.key}, manifest {header.manifest_id} were "
             f"pruned from {self.root}. `iomete-mc receipts {header.window.key}` tells what was sent of them."
         )
-
-    def _part(self, flow: Flow, where: str, part: Part, data: bytes) -> Iterator[Record]:
-        if hashlib.sha256(data).hexdigest() != part.sha256:
-            says = f"its {len(data)} bytes are not those the header has the digest of"
-            raise codec.damaged(where, says)
-        try:
-            lines = io.BytesIO(gzip.decompress(data))
-        except (OSError, EOFError, zlib.error) as error:
-            raise codec.damaged(where, f"it cannot be unpacked ({error})") from error
-        count = 0
-        for line in lines:
-            yield codec.decode_record(flow, line, where=where)
-            count += 1
-        if count != part.records:
-            says = f"it holds {count} records, and the header says {part.records}"
-            raise codec.damaged(where, says)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -480,6 +478,24 @@ class _Packed:
     def named(self, file: str) -> Part:
         """The part as the header lists it."""
         return Part(file=file, records=self.records, sha256=hashlib.sha256(self.data).hexdigest())
+
+
+def _lines_of(part: Part, data: bytes, *, where: str) -> Iterator[bytes]:
+    """The lines of a part's file, if it is the one that was written."""
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        says = f"its {len(data)} bytes are not those the header has the digest of"
+        raise codec.damaged(where, says)
+    try:
+        lines = io.BytesIO(gzip.decompress(data))
+    except (OSError, EOFError, zlib.error) as error:
+        raise codec.damaged(where, f"it cannot be unpacked ({error})") from error
+    count = 0
+    for line in lines:
+        yield line
+        count += 1
+    if count != part.records:
+        says = f"it holds {count} records, and the header says {part.records}"
+        raise codec.damaged(where, says)
 
 
 def _packed(flow: Flow, records: Iterable[Record]) -> Iterator[_Packed]:

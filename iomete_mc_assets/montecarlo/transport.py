@@ -34,7 +34,7 @@ class Unanswered(Exception):
 
 
 class Posts:
-    """Posts to one endpoint, a connection per thread.
+    """Posts to one endpoint, over as many kept-alive connections as there are posts at once.
 
     Redirects are not followed, cookies not kept, ``.netrc`` not read; the environment's proxies and
     certificate authorities hold.
@@ -48,7 +48,7 @@ class Posts:
     def __init__(self, *, connect_s: float, read_s: float, total_s: float) -> None:
         self._timeout = (connect_s, read_s)
         self._deadlines = _Deadlines(total_s)
-        self._own = threading.local()
+        self._idle: list[_Line] = []
 
     def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send once.
@@ -62,24 +62,27 @@ class Posts:
         line = self._line(url)
         with self._deadlines.watched() as watch:
             try:
-                return _answer(line.post(url, body=body, headers=headers, timeout=self._timeout))
+                answer = _answer(line.post(url, body=body, headers=headers, timeout=self._timeout))
             except requests.RequestException as error:
                 # the error holds the request and so the key: it must not become a cause
                 untrusted = not watch.sent and "certificate verify failed" in str(error)
                 reason = "it took too long" if watch.late else _reason(error)
-            self._own.line = None
+            else:
+                self._idle.append(line)
+                return answer
             line.close()
         raise Unanswered(reason, sent=watch.sent, untrusted=untrusted)
 
     def _line(self, url: str) -> "_Line":
-        line: _Line | None = getattr(self._own, "line", None)
-        if line is None:
-            line = self._own.line = _Line(url)
-        return line
+        # an hour's threads end with it, and a TLS connection costs as much as twenty posts
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Line(url)
 
 
 class _Line:
-    """One thread's connection, and all of its requests that does not change from one to the next.
+    """A connection, and all of its requests that does not change from one to the next.
 
     Below ``requests.Session``, which would follow redirects, keep cookies and read ``.netrc``.
     """

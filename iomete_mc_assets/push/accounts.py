@@ -19,7 +19,7 @@ from iomete_mc_assets.manifests.receipts import (
     Superseding,
 )
 from iomete_mc_assets.push.candidates import Sent
-from iomete_mc_assets.push.delivery import Pending, pending_of
+from iomete_mc_assets.push.delivery import Pending, pending_after
 from iomete_mc_assets.push.outcome import word_of
 
 SHOWN_REFUSALS = 20
@@ -62,10 +62,12 @@ class Account:
     @classmethod
     def of(cls, generation: Generation, plan: Plan) -> "Account":
         """Read it."""
-        pending = tuple(pending_of(generation, plan))
+        receipts, refusals = tuple(generation.receipts()), tuple(generation.refusals())
+        doubts = generation.doubts()
+        pending = tuple(pending_after(plan, receipts, refusals, doubts))
         doubtful = {ordinal for piece in pending if piece.sends for ordinal in piece.ordinals}
         last: dict[int, datetime] = {}
-        for run in generation.doubts() if doubtful else ():
+        for run in doubts:
             for doubt in run.pieces:
                 for ordinal in doubt.ordinals:
                     if ordinal in doubtful:
@@ -73,8 +75,8 @@ class Account:
         return cls(
             plan=plan,
             forced_by=generation.forced_by,
-            receipts=tuple(generation.receipts()),
-            refusals=tuple(generation.refusals()),
+            receipts=receipts,
+            refusals=refusals,
             pending=pending,
             doubtful_at=last,
         )

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from iomete_mc_assets.errors import (
     BudgetSpent,
@@ -40,7 +40,9 @@ from iomete_mc_assets.montecarlo.events.event import Envelope, Event
 from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
 from iomete_mc_assets.push.batches import digest_of
 from iomete_mc_assets.push.policy import IN_FLIGHT, RunPolicy
-from iomete_mc_assets.records import Record
+
+Stored = TypeVar("Stored")
+"""A record, or its line."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +76,13 @@ class KeptEvents:
         return {ordinal: self._events[ordinal] for ordinal in ordinals}
 
 
-class EventsReadAgain:
-    """Events built anew from a manifest's records, one batch in memory at a time."""
+class EventsReadAgain(Generic[Stored]):
+    """Events built anew from what a manifest holds, one batch in memory at a time."""
 
     def __init__(
         self,
-        records: Iterable[tuple[int, Record]],
-        event: Callable[[Record], Event | None],
+        records: Iterable[tuple[int, Stored]],
+        event: Callable[[Stored], Event | None],
     ) -> None:
         self._records = iter(records)
         self._event = event
@@ -119,11 +121,17 @@ class Pending:
 
 def pending_of(generation: Generation, plan: Plan) -> list[Pending]:
     """The plan less receipts and refusals, in plan order."""
-    refusals = generation.refusals()
-    ends = [receipt.ordinals for receipt in generation.receipts()]
+    return pending_after(plan, generation.receipts(), generation.refusals(), generation.doubts())
+
+
+def pending_after(
+    plan: Plan, receipts: Iterable[Receipt], refusals: Sequence[Refusal], doubts: Iterable[Doubts]
+) -> list[Pending]:
+    """As ``pending_of``, of what has been read."""
+    ends = [receipt.ordinals for receipt in receipts]
     ends += [refusal.ordinals for refusal in refusals if len(refusal.ordinals) == 1]
     halved = {refusal.ordinals.hull for refusal in refusals if len(refusal.ordinals) > 1}
-    sends = _sends(generation.doubts())
+    sends = _sends(doubts)
     by_place = _by_place(plan.batches, ends)
     return [
         Pending(place=place, ordinals=alike, part=part, sends=times)

@@ -2,15 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from iomete_mc_assets.errors import LedgerBusy
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Force, Generation, Plan, SentFolder, Settled
-from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.montecarlo.events.event import Event
+from iomete_mc_assets.manifests.store import Line, ManifestStore
 from iomete_mc_assets.montecarlo.ingest import Ingest
 from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
 from iomete_mc_assets.push.candidates import Numbered
@@ -18,8 +17,6 @@ from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.delivery import (
     Delivery,
     EventSource,
-    EventsReadAgain,
-    KeptEvents,
     book_crash,
     pending_of,
 )
@@ -27,7 +24,6 @@ from iomete_mc_assets.push.forcing import Past, past_of
 from iomete_mc_assets.push.ledger import Entry, Head, Log, Owner, opened
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.policy import RunPolicy
-from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
 
 logger = logging.getLogger(__name__)
@@ -101,6 +97,10 @@ class Desk:
         """A manifest's records with their ordinals, read anew."""
         return enumerate(self.store.records(header))
 
+    def lines(self, header: Header) -> Iterable[tuple[int, Line]]:
+        """The same as they stand on disk."""
+        return enumerate(self.store.lines(header))
+
     def opened(self, log: Log, head: Head | None, header: Header, *, generation: int) -> Head:
         """Take the ledger for a manifest's plan; LedgerBusy when another was quicker."""
         entry = opened(
@@ -132,10 +132,9 @@ class Desk:
         header: Header,
         generation: Generation,
         plan: Plan,
-        event: Callable[[Record], Event | None],
+        events: EventSource,
         *,
         max_sends: int,
-        kept: Mapping[int, Event] | None = None,
     ) -> None:
         """Send what the plan still has to send; see ``Delivery.deliver`` for what it raises.
 
@@ -143,13 +142,9 @@ class Desk:
             header: whose records.
             generation: where receipts go.
             plan: what to send.
-            event: how a record's event is built, when it is read again.
+            events: of its batches.
             max_sends: of a piece without an answer.
-            kept: events held since the plan was made; None reads the records.
         """
-        events: EventSource = EventsReadAgain(self.records(header), event)
-        if kept is not None:
-            events = KeptEvents(kept)
         envelope = self.config.envelope(
             header.flow, resource_type=plan.resource_type, log_type=plan.log_type
         )

@@ -33,6 +33,11 @@ class Past:
 
     def judged(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """Candidates as the rules see them, less what keeps its earlier end."""
+        if not (self.refused or self.doubtful or self.accepted):
+            return iter(candidates)
+        return self._judged(candidates)
+
+    def _judged(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         for candidate in candidates:
             if candidate.ordinal in self.refused:
                 reason = "refused before; this push was not asked to send it again"

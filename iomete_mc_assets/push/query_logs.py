@@ -1,13 +1,16 @@
 """Which queries go: each once, whatever manifests of its hour hold it. Rules 14 and 15 of ledger.md."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from iomete_mc_assets.manifests import codec
+from iomete_mc_assets.manifests.store import Line
 from iomete_mc_assets.montecarlo.events import query_logs
 from iomete_mc_assets.montecarlo.events.event import Event
-from iomete_mc_assets.push.candidates import Candidate, Numbered, reason_too_large
-from iomete_mc_assets.records import QueryRecord, Record
+from iomete_mc_assets.push import query_lines
+from iomete_mc_assets.push.candidates import Candidate, reason_too_large
+from iomete_mc_assets.records import QueryRecord
 
 KEY_BYTES = 12
 """Of a query id's hash, as remembered while a push decides: 12 bytes collide once in 10**14 hours."""
@@ -39,18 +42,29 @@ class QueryRules:
 
     max_event_bytes: int
 
-    def event(self, record: Record) -> Event:
-        """The event exactly as sent. The same at every call."""
+    def event(self, line: Line) -> Event:
+        """The event exactly as sent, of a manifest's line. The same at every call.
+
+        Raises:
+            ManifestDamaged: the line is no query.
+        """
+        text, where = line
+        event = query_lines.event(text, max_bytes=self.max_event_bytes)
+        if event is not None:
+            return event
+        record = codec.decode_record("query_logs", text, where=where)
         if not isinstance(record, QueryRecord):
             msg = f"query logs hold queries, not {type(record).__name__}"
             raise TypeError(msg)
         return query_logs.event(record, max_bytes=self.max_event_bytes)
 
-    def candidates(self, records: Numbered, earlier: HourKeys) -> Iterator[Candidate]:
+    def candidates(
+        self, lines: Iterable[tuple[int, Line]], earlier: HourKeys
+    ) -> Iterator[Candidate]:
         """What becomes of each record; of several with one id the first goes."""
         seen: set[bytes] = set()
-        for ordinal, record in records:
-            event = self.event(record)
+        for ordinal, line in lines:
+            event = self.event(line)
             key = _short(event.key.encode("utf-8", "surrogatepass"))
             if key in earlier.accepted:
                 yield Candidate(ordinal=ordinal, about=event.key, status="accepted_before")
@@ -63,14 +77,8 @@ class QueryRules:
                 reason = "refused before with the same content"
                 yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
             else:
-                yield Candidate(
-                    ordinal=ordinal,
-                    about=event.key,
-                    size=len(event.body),
-                    digest=event.digest,
-                    notes=event.notes,
-                    event=event,
-                )
+                name, body, digest, notes = event
+                yield Candidate(ordinal, name, None, "", len(body), digest, notes, event)
             seen.add(key)
 
 

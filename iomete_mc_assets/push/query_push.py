@@ -6,7 +6,12 @@ from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
-from iomete_mc_assets.push.delivery import PlanOutdated
+from iomete_mc_assets.push.delivery import (
+    EventSource,
+    EventsReadAgain,
+    KeptEvents,
+    PlanOutdated,
+)
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
@@ -146,14 +151,10 @@ class QueryPush:
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
-        self._desk.deliver(
-            header,
-            generation,
-            plan,
-            rules.event,
-            max_sends=MAX_SENDS_IN_DOUBT,
-            kept=made.events,
-        )
+        events: EventSource = EventsReadAgain(self._desk.lines(header), rules.event)
+        if made.events is not None:
+            events = KeptEvents(made.events)
+        self._desk.deliver(header, generation, plan, events, max_sends=MAX_SENDS_IN_DOUBT)
 
     def _rules(self, max_body_bytes: int, resource_type: str, log_type: str) -> QueryRules:
         envelope = self._desk.config.envelope(FLOW, resource_type=resource_type, log_type=log_type)
@@ -169,9 +170,11 @@ class QueryPush:
         config = self._desk.config
         rules = self._rules(config.max_body_bytes, config.resource_type, config.log_type)
         past = self._desk.past(sent)
-        records = ((o, record) for o, record in self._desk.records(header) if o not in past.done)
+        lines = self._desk.lines(header)
+        if past.done:
+            lines = ((ordinal, line) for ordinal, line in lines if ordinal not in past.done)
         return planned(
-            past.judged(rules.candidates(records, self._earlier_keys(header))),
+            past.judged(rules.candidates(lines, self._earlier_keys(header))),
             header=header,
             generation=generation.number,
             config=config,
@@ -199,8 +202,8 @@ class QueryPush:
             return
         plan = account.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
-        for ordinal, record in self._desk.records(header):
+        for ordinal, line in self._desk.lines(header):
             if ordinal in accepted:
-                keys.accept(rules.event(record))
+                keys.accept(rules.event(line))
             elif ordinal in refused:
-                keys.refuse(rules.event(record))
+                keys.refuse(rules.event(line))

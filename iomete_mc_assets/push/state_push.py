@@ -12,7 +12,7 @@ from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
 from iomete_mc_assets.push.candidates import Sent, StateRules
 from iomete_mc_assets.push.catalog_snapshot import CatalogRules
-from iomete_mc_assets.push.delivery import PlanOutdated
+from iomete_mc_assets.push.delivery import EventsReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
 from iomete_mc_assets.push.observations import ObservationRules
@@ -232,7 +232,8 @@ class StatePush:
         while True:
             rules = self._rules(header, plan, state)
             try:
-                self._desk.deliver(header, generation, plan, rules.event, max_sends=self._max_sends)
+                events = EventsReadAgain(self._desk.records(header), rules.event)
+                self._desk.deliver(header, generation, plan, events, max_sends=self._max_sends)
             except PlanOutdated:
                 generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
                 plan, _ = self._plan(header, sent, state, generation)

@@ -12,7 +12,7 @@ from iomete_mc_assets_tests.bench.demo import demo
 from iomete_mc_assets_tests.bench.figures import Benchmark, run
 from iomete_mc_assets_tests.bench.idle import look_of_sensors, push_unchanged
 from iomete_mc_assets_tests.bench.memory import memory_of_push
-from iomete_mc_assets_tests.bench.push import push_queries
+from iomete_mc_assets_tests.bench.push import push_queries, push_queries_over_tls
 from iomete_mc_assets_tests.bench.scale import scale
 from iomete_mc_assets_tests.bench.site import Site
 from iomete_mc_assets_tests.bench.survey import survey_catalog
@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, Benchmark[Site]] = {
     "demo": demo,  # first: it starts from nothing, and its servers stay for the others
     "survey": survey_catalog,
     "push": push_queries,
+    "push_tls": push_queries_over_tls,
     "unchanged": push_unchanged,
     "sensors": look_of_sensors,
     "memory": memory_of_push,

@@ -1,9 +1,12 @@
 """What a push costs beside the posts that it makes."""
 
 import itertools
+import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Self
 
 import requests
@@ -19,12 +22,14 @@ from iomete_mc_assets.montecarlo.ingest import Ingest, IngestConfig, Outgoing, P
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.push.config import Destination, PushConfig
 from iomete_mc_assets.push.ledger import Owner
+from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.records import QueryRecord
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.bench import tls_gateway
 from iomete_mc_assets_tests.bench.comparison import compare, processor_seconds, seconds
-from iomete_mc_assets_tests.bench.figures import Figure
+from iomete_mc_assets_tests.bench.figures import Figure, at_most
 from iomete_mc_assets_tests.bench.site import Site
 
 ROUNDS = 5
@@ -33,6 +38,9 @@ QUERIES = 10_000
 REFERENCE_BATCH = 100
 REFERENCE_QUERIES = 5_000
 """Sent as pycarlo's documentation does it; what they cost is scaled to as many as ours."""
+TLS_QUERIES = 100_000
+TLS_REFERENCE_QUERIES = 5_000
+"""Sent as the documentation does it, a request after another; both its times are scaled to as many as ours."""
 TEXT_BYTES = 1_000
 LOG_TYPE = "databricks-metastore-sql-warehouse"
 SOURCE = Source(host="bench.example:443/cliservice", catalogs=("spark_catalog",))
@@ -54,9 +62,9 @@ def push_queries(site: Site) -> Iterator[Figure]:
 
     def ours() -> float:
         store = filled()
-        return seconds(lambda: push_all(store, hour, ingest, site.gateway))
+        return seconds(lambda: push_all(store, hour, ingest, site.gateway, count=QUERIES))
 
-    push_all(filled(), hour, recording, site.gateway)
+    push_all(filled(), hour, recording, site.gateway, count=QUERIES)
     with posts:
         comparison = compare(
             ours, lambda: seconds(lambda: posts.send(recording.bodies)), rounds=ROUNDS
@@ -68,7 +76,7 @@ def push_queries(site: Site) -> Iterator[Figure]:
 
     def ours_cpu() -> float:
         store = filled()
-        return processor_seconds(lambda: push_all(store, hour, ingest, site.gateway))
+        return processor_seconds(lambda: push_all(store, hour, ingest, site.gateway, count=QUERIES))
 
     reference = Reference(site.gateway)
 
@@ -83,7 +91,55 @@ def push_queries(site: Site) -> Iterator[Figure]:
     yield Figure(name="push_10k_queries_cpu_reference", value=cpu.bare_s, unit="s")
 
 
-def draft(hour: HourWindow, records: Sequence[QueryRecord]) -> Draft:
+def push_queries_over_tls(site: Site) -> Iterator[Figure]:
+    """100,000 queries of 1 kB in one hour, to a gateway over TLS that answers 50 ms after a request."""
+    folder = site.folder("push_tls")
+    hour = HourWindow.newest_closed(clock.now())
+    store = ManifestStore.open(str(folder / "store"), source=SOURCE)
+    store.write(draft(hour, (query(n, hour) for n in range(TLS_QUERIES))), manifest_id="m1")
+    some = [query(n, hour) for n in range(TLS_REFERENCE_QUERIES)]
+    scale = TLS_QUERIES / TLS_REFERENCE_QUERIES
+    requests_made = TLS_QUERIES / REFERENCE_BATCH
+    with tls_gateway.running(folder) as gateway, trusting(gateway.authority):
+        connection = gateway.connection
+        ingest, reference = ingest_of(connection), Reference(connection)
+        ours_s, ours_cpu_s = both(
+            lambda: push_all(store, hour, ingest, connection, count=TLS_QUERIES)
+        )
+        reference_s, reference_cpu_s = both(lambda: reference.send(some))
+    waits_s = requests_made * tls_gateway.ANSWER_MS / 1_000 / IN_FLIGHT
+    name = "push_100k_queries_tls"
+    yield Figure(name=f"{name}_vs_waits", value=ours_s / waits_s, unit="ratio", bar=at_most(1.3))
+    yield Figure(name=name, value=ours_s, unit="s")
+    yield Figure(name=f"{name}_reference_scaled", value=reference_s * scale, unit="s")
+    ratio = ours_cpu_s / (reference_cpu_s * scale)
+    yield Figure(name=f"{name}_cpu_vs_reference", value=ratio, unit="ratio")
+    yield Figure(name=f"{name}_cpu", value=ours_cpu_s, unit="s")
+    yield Figure(name=f"{name}_cpu_reference_scaled", value=reference_cpu_s * scale, unit="s")
+
+
+def both(deed: Callable[[], object]) -> tuple[float, float]:
+    """A deed's seconds by the clock and of the processor."""
+    cpu: list[float] = []
+    wall = seconds(lambda: cpu.append(processor_seconds(deed)))
+    return wall, cpu[0]
+
+
+@contextmanager
+def trusting(authority: Path) -> Generator[None]:
+    """Have requests, pycarlo's too, trust a certificate authority and no other."""
+    name = "REQUESTS_CA_BUNDLE"
+    before = os.environ.get(name)
+    os.environ[name] = str(authority)
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+def draft(hour: HourWindow, records: Iterable[QueryRecord]) -> Draft:
     """An hour of queries as a collector hands it over."""
     return Draft(
         flow="query_logs",
@@ -99,7 +155,7 @@ def query(number: int, hour: HourWindow) -> QueryRecord:
     """A query whose text is 1,000 bytes of columns, as reporting tools write them."""
     columns = ", ".join(f"o.measure_{number}_{column}" for column in range(60))
     text = f"SELECT {columns}"[: TEXT_BYTES - 20] + " FROM sales.orders o"
-    started_at = hour.start + timedelta(milliseconds=100 * number)
+    started_at = hour.start + timedelta(milliseconds=30 * number)
     return QueryRecord(
         query_id=f"query-{number:06d}",
         text=text,
@@ -110,7 +166,9 @@ def query(number: int, hour: HourWindow) -> QueryRecord:
     )
 
 
-def push_all(store: ManifestStore, hour: HourWindow, ingest: Ingest, gateway: Connection) -> None:
+def push_all(
+    store: ManifestStore, hour: HourWindow, ingest: Ingest, gateway: Connection, *, count: int
+) -> None:
     """Push the store's only hour, all of it."""
     destination = Destination(
         endpoint=gateway.url, resource_uuid=gateway.resource_uuid, naming="guide"
@@ -122,10 +180,8 @@ def push_all(store: ManifestStore, hour: HourWindow, ingest: Ingest, gateway: Co
     ((_, outcome),) = pusher.push("query_logs", hours, named=lambda _: hours, owner=owner)
     if isinstance(outcome, IometeMcError):
         raise outcome
-    if outcome.counts.get("accepted") != QUERIES:
-        msg = (
-            f"the push ended with {dict(outcome.counts)}; all {QUERIES} queries should be accepted"
-        )
+    if outcome.counts.get("accepted") != count:
+        msg = f"the push ended with {dict(outcome.counts)}; all {count} queries should be accepted"
         raise RuntimeError(msg)
 
 

@@ -37,7 +37,7 @@ from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.redaction import MASK
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_connection import CONNECTION_FILE, Key
-from iomete_mc_assets.sandbox.gateway_faults import after, answers
+from iomete_mc_assets.sandbox.gateway_faults import accept_then_hang, answers
 from iomete_mc_assets.sandbox.gateway_http import MAX_READ_BYTES, Certificate
 from iomete_mc_assets.sandbox.gateway_ingest import GZIP_CAP_BYTES
 
@@ -320,18 +320,19 @@ def test_a_request_cut_off_by_its_client_is_not_remembered(
 
 
 def test_the_busiest_moment_is_known(gateway: Gateway) -> None:
-    meeting = threading.Barrier(4)
-    gateway.rule(after(100))
+    gateway.script(*[accept_then_hang] * 4)
 
     def push() -> None:
         with requests.Session() as own:
             own.trust_env = False
-            meeting.wait()
-            assert pushed(own, gateway, queries(gateway, "select 1")).status_code == 202
+            with pytest.raises(requests.ConnectionError):
+                pushed(own, gateway, queries(gateway, "select 1"))
 
     pushers = [threading.Thread(target=push) for _ in range(4)]
     for pusher in pushers:
         pusher.start()
+    gateway.wait_for_requests(4)
+    gateway.release()
     for pusher in pushers:
         pusher.join()
     assert gateway.counts().highest_in_flight == 4

@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from iomete_mc_assets.cli.environment import gateway_state
+from iomete_mc_assets.cli.main import main as cli
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.sandbox import gateway_process
 from iomete_mc_assets.sandbox.gateway import Gateway, main
@@ -198,3 +201,19 @@ def test_a_proxy_in_the_environment_does_not_stand_between(
     assert "HTTP_PROXY" in os.environ
     with Gateway() as gateway, gateway.client() as client:
         assert client.counts().requests == 0
+
+
+@pytest.mark.parametrize("ran_before", [False, True])
+def test_a_gateway_does_not_stay_alone_where_the_lakehouse_cannot_start(
+    tmp_path: Path, *, ran_before: bool
+) -> None:
+    home = tmp_path / "home"
+    state = gateway_state(home)
+    if ran_before:
+        gateway_process.start(state)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = ["sandbox", "start", "--home", str(home), "--port", str(taken.getsockname()[1])]
+        failed = CliRunner().invoke(cli, command)
+    assert failed.exit_code == 1, failed.output
+    assert (gateway_process.status(state) is not None) is ran_before
+    gateway_process.stop(state)

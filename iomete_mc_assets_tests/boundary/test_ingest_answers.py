@@ -6,8 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,14 +194,47 @@ def test_rule_15_a_redirect_is_not_followed(gateway: Gateway, status: int) -> No
     assert gateway.redirect_hits == 0
 
 
-def test_ten_batches_go_over_one_connection(gateway: Gateway) -> None:
-    ingest = an_ingest(gateway)
-    connections: set[str] = set()
-    for _ in range(10):
-        ingest.send(a_batch(gateway))
-    connections.update(request.headers["x-mcd-session-id"] for request in gateway.requests)
-    assert len(gateway.requests) == 10
-    assert len(connections) == 1
+class Accepting(BaseHTTPRequestHandler):
+    """Accepts whatever comes, one connection for many requests."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"invocation_id": "0d1b2c3d-0000-4000-8000-00000000beef"}'
+        self.send_response(202)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+class CountingServer(ThreadingHTTPServer):
+    daemon_threads = True
+    connections = 0
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        self.connections += 1
+        return super().get_request()
+
+
+def test_threads_that_end_leave_their_connection_to_those_that_follow(gateway: Gateway) -> None:
+    with CountingServer(("127.0.0.1", 0), Accepting) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        ingest = PycarloIngest(
+            IngestConfig(
+                endpoint=f"http://127.0.0.1:{server.server_port}", key_id="k", key_secret="s"
+            )
+        )
+        for _ in range(3):  # as every hour has threads of its own
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(ingest.send, a_batch(gateway)).result()
+        for _ in range(7):
+            ingest.send(a_batch(gateway))
+        server.shutdown()
+    assert server.connections == 1
 
 
 def test_the_body_and_the_trace_id_are_each_requests_own(gateway: Gateway) -> None:

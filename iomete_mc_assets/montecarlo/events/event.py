@@ -73,7 +73,7 @@ class Envelope:
 
     def around(self, bodies: Iterable[bytes]) -> bytes:
         """The request's body."""
-        return self.prefix + SEPARATOR.join(bodies) + self.suffix
+        return b"%b%b%b" % (self.prefix, SEPARATOR.join(bodies), self.suffix)
 
 
 def encoded(value: Json) -> bytes:

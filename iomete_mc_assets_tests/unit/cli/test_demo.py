@@ -11,7 +11,7 @@ from rich.console import Console
 
 from iomete_mc_assets.cli.demo import Journey
 from iomete_mc_assets.defs.build import build_definitions
-from iomete_mc_assets.defs.keys import pushed_key
+from iomete_mc_assets.defs.keys import collected_key, pushed_key
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, MANIFEST_ID
 from iomete_mc_assets_tests.push_bench import HOUR
 
@@ -48,22 +48,38 @@ def test_a_run_that_fails_says_why_and_shows_no_line_of_its_log(
     assert tuple(capfd.readouterr()) == ("", "")
 
 
-def test_invocation_ids_are_shown_whole_with_their_flow_and_hour(
-    instance: dg.DagsterInstance,
-) -> None:
+@pytest.fixture
+def pushed(instance: dg.DagsterInstance) -> Journey:
     metadata = {MANIFEST_ID: "m001", INVOCATION_IDS: dg.MetadataValue.json(list(IDS))}
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization(pushed_key("query_logs"), partition=HOUR.key, metadata={**metadata})
-    )
-    journey = Journey(instance, build_definitions(), [HOUR])
-    assert list(journey.invocations()) == [
+    for key in (collected_key("query_logs"), pushed_key("query_logs")):
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(key, partition=HOUR.key, metadata={**metadata})
+        )
+    return Journey(instance, build_definitions(), [HOUR])
+
+
+def test_invocation_ids_stand_whole_beside_their_hour(pushed: Journey) -> None:
+    """In a pipe or a file, which has no width."""
+    out = io.StringIO()
+    pushed.show(Console(file=out, width=80))
+    row, below = (line for line in out.getvalue().splitlines() if any(one in line for one in IDS))
+    assert row.split()[0] == HOUR.key
+    assert (row.split()[-1], below.split()) == (IDS[0], [IDS[1]])
+
+
+def test_a_narrow_terminal_has_the_invocation_ids_whole_below_the_table(pushed: Journey) -> None:
+    out = io.StringIO()
+    pushed.show(Console(file=out, width=80, force_terminal=True, color_system=None))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    assert lines[-3:] == [
         "Invocation ids",
         *(f"  query_logs       {HOUR.key}  {invocation_id}" for invocation_id in IDS),
     ]
 
 
-def test_the_table_fits_a_terminal_of_80_columns(instance: dg.DagsterInstance) -> None:
+def test_a_flow_that_was_not_collected_says_so(instance: dg.DagsterInstance) -> None:
     out = io.StringIO()
-    Console(file=out, width=80).print(Journey(instance, build_definitions(), [HOUR]).table())
-    assert "…" not in out.getvalue()
+    Journey(instance, build_definitions(), [HOUR]).show(Console(file=out, width=80))
     assert out.getvalue().count("not collected") == 3

@@ -306,6 +306,20 @@ def test_a_file_where_a_folder_is_needed_is_an_error(tmp_path: Path) -> None:
         storage.create("f/a.json", b"1")
 
 
+def test_a_local_folder_that_cannot_be_asked_is_an_error_and_never_nothing_there(
+    tmp_path: Path,
+) -> None:
+    """A name that is too long is refused to root too, whom no permission stops."""
+    storage = Storage.open(str(tmp_path))
+    for ask in (storage.read, storage.names):
+        with pytest.raises(OSError, match="too long"):
+            ask("x" * 300)
+    (tmp_path / "f").write_bytes(b"")
+    assert storage.names("f") == []
+    with pytest.raises(NotADirectoryError):
+        storage.names("f/below")
+
+
 def test_only_this_module_imports_fsspec_and_nothing_asks_it_a_question_that_lies() -> None:
     """Ledger rule 24."""
     package = Path(str(iomete_mc_assets.__file__)).parent
