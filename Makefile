@@ -51,4 +51,4 @@ lock: setup ## compile requirements/*.txt again after a change in pyproject.toml
 
 clean: ## stop the sandbox, remove .venv and everything the demo wrote
 	@test ! -x $(BIN)/iomete-mc || $(BIN)/iomete-mc sandbox stop --quiet || true
-	rm -rf $(VENV) .demo .bench dist .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .bench dist .coverage .coverage.* .pytest_cache .ruff_cache .import_linter_cache .hypothesis

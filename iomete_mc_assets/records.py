@@ -159,6 +159,7 @@ class QueryRecord:
         started_at, ended_at: aware UTC, started_at <= ended_at.
         end_estimated: the source knows no end; ended_at is the best statement it allows.
         user: None where the source has none.
+        status: None where the source tells neither a status nor errors.
         error_code, error_text: failed and cancelled queries only.
         returned_rows: None where unknown.
         session_id, catalog, database: context of the query; None where the source has none.
@@ -169,7 +170,7 @@ class QueryRecord:
     started_at: datetime
     ended_at: datetime
     end_estimated: bool = False
-    status: QueryStatus = "succeeded"
+    status: QueryStatus | None = "succeeded"
     user: str | None = None
     error_code: str | None = None
     error_text: str | None = None

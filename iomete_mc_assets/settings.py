@@ -296,7 +296,7 @@ IOMETE_QUERY_LOG_COLUMNS = Setting(
         "role=column pairs; roles: text, start, end, duration_ms, date, user, status, "
         "error_code, error_text, rows, id, session, catalog, database"
     ),
-    meaning="Columns of that table, where their names do not tell.",
+    meaning="Columns of that table, where their names do not tell. Without a status and an error column a query's status is unknown.",
     parse=_pairs,
 )
 IOMETE_QUERY_LOG_TIMEZONE = Setting(
@@ -312,7 +312,7 @@ IOMETE_QUERY_LOG_WITHOUT_END: Setting[WithoutEnd] = Setting(
     group="query log",
     default="refuse",
     takes="refuse or estimate",
-    meaning="What to do with a table that has only a start and a completion date; an estimated end is marked.",
+    meaning="What to do with a table that has only a start and a completion date; an estimated end is marked and counted.",
     parse=_one_of(WITHOUT_END),
 )
 IOMETE_QUERY_LOG_DELAY_MINUTES = Setting(

@@ -26,6 +26,13 @@ hypothesis.settings.load_profile("ours")
 OURS = ("IOMETE_", "MCD_", "DAGSTER_HOME")
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Why tests are deselected."""
+    if "nightly" in config.option.markexpr:
+        return None
+    return "nightly: tests of that size are left out (deselected); run them with -m nightly"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Nightly tests run only when asked for by ``-m nightly``."""
     if "nightly" in config.option.markexpr:

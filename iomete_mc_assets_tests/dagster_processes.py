@@ -21,18 +21,41 @@ from typing import Any, Self
 import dagster as dg
 import requests
 
+from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START
+
 ROOT = Path(__file__).parent.parent
 LOCATION = "iomete_mc_assets"
 REPOSITORY = "__repository__"
+ASSET_JOB = "__ASSET_JOB"
 PROJECT_VARIABLES = ("IOMETE_", "MCD_", "DAGSTER_")
+WORKSPACE = """\
+load_from:
+  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {name}}}
+"""
 
 REPOSITORIES = "query { repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 LAUNCH_BACKFILL = """
 mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+LAUNCH_RUN = """
+mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 START_SENSOR = """
 mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
   __typename ... on Sensor { sensorState { status } } ... on PythonError { message } } }"""
+SENSOR = """
+query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor {
+  sensorState { id ticks(limit: 1) { tickId status skipReason } } } } }"""
+STOP_SENSOR = """
+mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }"""
+CLEAR_CURSOR = """
+mutation($selector: SensorSelector!) { setSensorCursor(sensorSelector: $selector, cursor: null) {
+  __typename ... on PythonError { message } } }"""
+CANCEL_RUN = """
+mutation($id: String!) { terminateRun(runId: $id, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) {
+  __typename ... on PythonError { message } } }"""
+DELETE_RUN = """
+mutation($id: String!) { deleteRun(runId: $id) { __typename ... on PythonError { message } } }"""
 PARTITION_BAR = """
 query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } } } } }"""
@@ -46,12 +69,16 @@ class DagsterProcesses:
         instance: the same storage, for reading.
     """
 
-    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, environment: Mapping[str, str], *, module: str | None = None
+    ) -> None:
         """Nothing is started yet.
 
         Args:
             home: is made.
             environment: the project's variables; those of this machine do not reach the processes.
+            module: served by one code server, which can be killed and started like the daemon; None
+                lets webserver and daemon each start one for the project's own workspace.
         """
         home.mkdir(parents=True, exist_ok=True)
         (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
@@ -63,21 +90,29 @@ class DagsterProcesses:
             "DAGSTER_DISABLE_TELEMETRY": "1",
         }
         self._url = f"http://127.0.0.1:{_free_port()}"
-        self._opened = ExitStack()
+        self._module, self._code_port = module, _free_port()
+        self._workspace = ROOT / "workspace.yaml"
+        self._code_server: subprocess.Popen[bytes] | None = None
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._opened = self._children = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start both, and return when the UI knows our code location."""
+        """Start all, and return when the UI knows our code location."""
         with ExitStack() as undo:
             # opened before the processes, which else race to create the same tables
             self.instance = undo.enter_context(dg.DagsterInstance.from_config(str(self.home)))
             self._session = undo.enter_context(requests.Session())
             self._session.trust_env = False
+            self._children = undo
+            if self._module is not None:
+                self._workspace = self.home / "workspace.yaml"
+                self._workspace.write_text(WORKSPACE.format(port=self._code_port, name=LOCATION))
+                self.start_code_server()
             port = self._url.rpartition(":")[2]
-            webserver = ("dagster-webserver", "-h", "127.0.0.1", "-p", port)
-            undo.callback(_end, self._started(*webserver))
-            undo.callback(_end, self._started("dagster-daemon", "run"))
+            self._started("dagster-webserver", "-h", "127.0.0.1", "-p", port, *self._loading())
+            self.start_daemon()
             wait_for(self._is_loaded, within_s=120, what="the webserver to load the code location")
-            self._opened = undo.pop_all()
+            self._opened = self._children = undo.pop_all()
         return self
 
     def __exit__(
@@ -88,6 +123,34 @@ class DagsterProcesses:
     ) -> None:
         """End them."""
         self._opened.close()
+
+    # What a supervisor and a power cut do
+
+    def start_daemon(self) -> None:
+        """Start the daemon."""
+        self._daemon = self._started("dagster-daemon", "run", *self._loading())
+
+    def kill_daemon(self) -> None:
+        """kill -9; run workers live on."""
+        _kill(self._daemon)
+
+    def start_code_server(self, **changes: str) -> None:
+        """Start the code server and wait until it serves.
+
+        Args:
+            changes: variables that it and its runs see otherwise than before.
+        """
+        self._environment |= changes
+        self._code_server = self._started(
+            "dagster",
+            *("api", "grpc", "-m", self._module or "", "-d", str(ROOT), "-h", "127.0.0.1"),
+            *("-p", str(self._code_port), "--location-name", LOCATION),
+        )
+        wait_for(self._serves, within_s=120, what="the code server to serve")
+
+    def kill_code_server(self) -> None:
+        """kill -9; run workers, which it has started, live on."""
+        _kill(self._code_server)
 
     # What a person does
 
@@ -101,15 +164,47 @@ class DagsterProcesses:
         launched = self._ask(LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
 
+    def materialize(self, key: dg.AssetKey, partitions: Sequence[str]) -> str:
+        """Materialise neighbouring partitions in one run at once, without a backfill; the run's id."""
+        tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
+        params = {
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
+            "selector": {
+                "repositoryLocationName": LOCATION,
+                "repositoryName": REPOSITORY,
+                "pipelineName": ASSET_JOB,
+                "assetSelection": [{"path": key.path}],
+            },
+        }
+        launched = self._ask(LAUNCH_RUN, params=params)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return launched["run"]["runId"]
+
     def start_sensor(self, name: str) -> None:
         """Switch a sensor on; one that is on stays so."""
-        selector = {
-            "repositoryLocationName": LOCATION,
-            "repositoryName": REPOSITORY,
-            "sensorName": name,
-        }
-        started = self._ask(START_SENSOR, selector=selector)["startSensor"]
+        started = self._ask(START_SENSOR, selector=_selector(name))["startSensor"]
         assert started["__typename"] == "Sensor", started
+
+    def stop_sensor(self, name: str) -> None:
+        """Switch a sensor off."""
+        stopped = self._ask(STOP_SENSOR, id=self._sensor(name)["id"])["stopSensor"]
+        assert stopped["__typename"] == "StopSensorMutationResult", stopped
+
+    def clear_cursor(self, name: str) -> None:
+        """Empty a sensor's cursor, as the edit button of its page does."""
+        cleared = self._ask(CLEAR_CURSOR, selector=_selector(name))["setSensorCursor"]
+        assert cleared["__typename"] == "Sensor", cleared
+
+    def cancel(self, run: dg.DagsterRun) -> None:
+        """Terminate a run by force, as its page offers where nobody executes it any more."""
+        cancelled = self._ask(CANCEL_RUN, id=run.run_id)["terminateRun"]
+        assert cancelled["__typename"] == "TerminateRunSuccess", cancelled
+
+    def delete(self, run: dg.DagsterRun) -> None:
+        """Delete a run with its events."""
+        deleted = self._ask(DELETE_RUN, id=run.run_id)["deleteRun"]
+        assert deleted["__typename"] == "DeletePipelineRunSuccess", deleted
 
     def partition_bar(self, key: dg.AssetKey) -> list[tuple[str, str, str]]:
         """Status, first and last partition of each coloured range of an asset's page."""
@@ -119,9 +214,26 @@ class DagsterProcesses:
 
     # What happened
 
+    def newest_tick(self, name: str) -> dict[str, Any]:
+        """``tickId``, ``status`` and ``skipReason`` of a sensor's newest tick; empty before the first."""
+        ticks = self._sensor(name)["ticks"]
+        return ticks[0] if ticks else {}
+
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """The runs of a job, oldest first."""
         return [*self.instance.get_runs(dg.RunsFilter(job_name=job), ascending=True)]
+
+    def run(self, run_id: str) -> dg.DagsterRun:
+        """One run as it is now."""
+        found = self.instance.get_run_by_id(run_id)
+        assert found is not None, run_id
+        return found
+
+    def wait_until_finished(self, run_id: str, *, within_s: float) -> dg.DagsterRun:
+        """Wait until a run has ended, however."""
+        what = f"run {run_id} to end"
+        wait_for(lambda: self.run(run_id).is_finished, within_s=within_s, what=what)
+        return self.run(run_id)
 
     def worker(self, run: dg.DagsterRun) -> int:
         """The process that executes a run's steps, as its log says."""
@@ -136,6 +248,10 @@ class DagsterProcesses:
         msg = f"the log of run {run.run_id} names no process"
         raise AssertionError(msg)
 
+    def log_of(self, run_id: str) -> str:
+        """The messages on a run's page."""
+        return "\n".join(entry.message for entry in self.instance.all_logs(run_id))
+
     def failure_of(self, run: dg.DagsterRun) -> str:
         """What a failed run's page says: the message of its steps' failures."""
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
@@ -146,16 +262,31 @@ class DagsterProcesses:
         )
 
     def _started(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        executable = str(Path(sys.executable).with_name(program))
         with (self.home / f"{program}.log").open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - our own programs
-                [executable, *arguments, "-w", str(ROOT / "workspace.yaml")],
+            child = subprocess.Popen(  # noqa: S603 - our own programs
+                [_executable(program), *arguments],
                 cwd=ROOT,
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._children.callback(_end, child)
+        return child
+
+    def _loading(self) -> tuple[str, str]:
+        return ("-w", str(self._workspace))
+
+    def _serves(self) -> bool:
+        """Whether the code server listens, which it does once it has loaded its module."""
+        try:
+            socket.create_connection(("127.0.0.1", self._code_port), timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    def _sensor(self, name: str) -> dict[str, Any]:
+        return self._ask(SENSOR, selector=_selector(name))["sensorOrError"]["sensorState"]
 
     def _is_loaded(self) -> bool:
         try:
@@ -189,6 +320,24 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     finally:
         _kill_group(child.pid)
         child.wait(timeout=10)
+
+
+def _kill(child: subprocess.Popen[bytes] | None) -> None:
+    assert child is not None
+    child.kill()
+    child.wait(timeout=10)
+
+
+def _executable(program: str) -> str:
+    return str(Path(sys.executable).with_name(program))
+
+
+def _selector(sensor: str) -> dict[str, str]:
+    return {
+        "repositoryLocationName": LOCATION,
+        "repositoryName": REPOSITORY,
+        "sensorName": sensor,
+    }
 
 
 def _kill_group(leader: int) -> None:

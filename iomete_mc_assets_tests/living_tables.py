@@ -92,6 +92,7 @@ class LivingTable:
         self._branch: tuple[int | None, Content] | None = None
         self._staged: tuple[int, Content] | None = None
         self._logged = 0
+        self._current = -1
         self._tags = 0
         self.expired = False
 
@@ -378,6 +379,7 @@ class LivingTable:
         current, logged = metadata.get("current-snapshot-id", -1), len(metadata["snapshot-log"])
         grown = logged > self._logged
         self._logged = logged
+        came_from, self._current = self._current, current
         if kind not in REWRITES:
             assert grown is (kind not in NO_CHANGE), (kind, self.life())
         self._contents.setdefault(current, self._main)
@@ -385,7 +387,8 @@ class LivingTable:
         at = at or _instant(metadata["last-updated-ms"])
         new = sorted(_times(metadata) - self._planned.keys(), reverse=True)
         self._planned |= {ms: at - place * MILLISECOND for place, ms in enumerate(new)}
-        changed = grown and kind not in REWRITES
+        rewritten = kind in REWRITES or _rewrites(metadata, current, of=came_from)
+        changed = grown and not rewritten
         self.deeds.append(Deed(at=at, kind=kind, content=self._main, changed=changed))
 
     def _aged(self, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -475,6 +478,17 @@ def planned_instants(hours: Sequence[HourWindow], deeds: int, random: Random) ->
 def _rows(content: Content) -> str:
     listed = ", ".join(f"({one}L)" for one, _ in sorted(content))
     return f"SELECT id, id % 3 AS part, CAST(id AS STRING) AS v FROM VALUES {listed} AS fresh(id)"
+
+
+def _rewrites(metadata: dict[str, Any], snapshot: int, *, of: int) -> bool:
+    """Whether a snapshot is nothing but rewrites of another: made current after it, it changes no data."""
+    known = {one["snapshot-id"]: one for one in metadata["snapshots"]}
+    while snapshot != of:
+        one = known.get(snapshot)
+        if one is None or one["summary"]["operation"] != "replace":
+            return False
+        snapshot = one.get("parent-snapshot-id", -1)
+    return of != -1
 
 
 def _times(metadata: Mapping[str, Any]) -> set[int]:

@@ -536,24 +536,20 @@ class World:
         )
         answered = set(self.receiver.answered)
         self.receiver.begin(luck)
-        killed, told = False, set[HourWindow]()
+        killed = False
         try:
             for window, answer in pusher.push(
                 flow, hours, named=self.named, owner=owner, force=force
             ):
-                if self._told(flow, window, hours[window], answer):
-                    told.add(window)
+                self._told(flow, window, hours[window], answer)
         except Killed:
             killed = True
         finally:
             self.receiver.begin(Luck())
-        if force is not None:
-            # the run is red, and whoever forced it asks again
-            for window in hours.keys() - told:
-                self.acknowledged.pop((flow, window), None)
         if luck.found_out or not killed:
             self.finished.add(run)
         self._check_receipts(set(self.receiver.answered) - answered, killed=killed)
+        self._check_acknowledged(flow, hours)
 
     def _allow_once_more(self, flow: Flow, hours: Iterable[HourWindow]) -> None:
         """What somebody forces may come again, and that is no surprise to the receiver."""
@@ -569,17 +565,27 @@ class World:
 
     def _told(
         self, flow: Flow, window: HourWindow, asked: str, answer: HourOutcome | IometeMcError
-    ) -> bool:
-        """Look at one hour's answer; whether it was settled."""
+    ) -> None:
+        """Look at one hour's answer."""
         if not isinstance(answer, HourOutcome):
-            return False
+            return
         if answer.manifest_id != asked:
             self.wrong.append(f"{flow} {window.key}: {answer.manifest_id} for {asked}")
         header = self.store.header(flow, window, asked)
         if sum(answer.counts.values()) != header.records:
             self.wrong.append(f"{flow} {asked}: {answer.counts} of {header.records} records")
         self.acknowledged[flow, window] = asked
-        return True
+
+    def _check_acknowledged(self, flow: Flow, hours: Mapping[HourWindow, str]) -> None:
+        """No sensor asks for what was acknowledged, so it has an outcome, however its push ended."""
+        for window, manifest_id in hours.items():
+            acknowledged = self.acknowledged.get((flow, window)) == manifest_id
+            if acknowledged and self._sent(flow, window, manifest_id).settled() is None:
+                self.wrong.append(f"{flow} {window.key}: {manifest_id} lost its outcome")
+
+    def _sent(self, flow: Flow, window: HourWindow, manifest_id: str) -> SentFolder:
+        folder = self.store.folder(flow, window, manifest_id)
+        return SentFolder(self.store.storage, f"{folder}/sent/{self.config.destination.id}")
 
     def _check_receipts(self, answered: set[str], *, killed: bool) -> None:
         """Every answer is on disk, but for those in flight at a kill."""
@@ -621,9 +627,7 @@ class World:
     def _missing_queries(self) -> Iterator[str]:
         for _, window, manifest_id in {e for e in self.events if e[0] == "query_logs"}:
             header = self.store.header("query_logs", window, manifest_id)
-            folder = self.store.folder("query_logs", window, manifest_id)
-            sent = SentFolder(self.store.storage, f"{folder}/sent/{self.config.destination.id}")
-            settled = sent.settled()
+            settled = self._sent("query_logs", window, manifest_id).settled()
             if settled is None:
                 yield f"query_logs {window.key}: {manifest_id} was never settled"
                 continue

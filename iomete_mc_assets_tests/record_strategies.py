@@ -142,7 +142,7 @@ def query_records(
             started_at=st.just(pair[0]),
             ended_at=st.just(pair[1]),
             end_estimated=st.booleans(),
-            status=st.sampled_from(("succeeded", "failed", "cancelled")),
+            status=st.sampled_from((None, "succeeded", "failed", "cancelled")),
             user=maybe(texts()),
             error_code=maybe(texts()),
             error_text=maybe(texts()),

@@ -264,7 +264,7 @@ def _observation(record: Json) -> Json:
 
 
 def _query(record: Json) -> Json:
-    failed = None if record["status"] == "succeeded" else record["status"].upper()
+    failed = None if record["status"] in (None, "succeeded") else record["status"].upper()
     extra = {"end_time_estimated": True} if record["end_estimated"] else None
     return {
         "start_time": instant(record["started_at"]),

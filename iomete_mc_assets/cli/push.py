@@ -20,6 +20,7 @@ from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.operations.push import Surroundings, of_the_store
+from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.pusher import Pusher
@@ -68,6 +69,8 @@ def push(
     if failed:
         said = "cannot be sent" if dry_run else "are not settled at Monte Carlo"
         msg = f"{len(failed)} of {len(set(partitions))} hours of {flow} {said}."
+        if force is not None and not dry_run:
+            msg = f"{msg} {GOES_ON}"
         raise click.ClickException(msg)
 
 

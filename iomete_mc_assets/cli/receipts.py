@@ -78,6 +78,10 @@ def _show_sending(console: Console, sending: Sending, *, known: str | None) -> N
         f"    [bold]{settled.word}[/bold]{why}: {counts or 'no records'}; "
         f"settled {_shown(settled.settled_at)} by run {settled.run_id}"
     )
+    if settled.forcing is not None:
+        console.print(
+            f"    [red]forced plan {settled.forcing} has not ended[/red]: push the hour again"
+        )
 
 
 def _show_attempt(console: Console, attempt: Attempt) -> None:

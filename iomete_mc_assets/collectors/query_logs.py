@@ -234,7 +234,9 @@ class _Hour:
             else:
                 before = record
                 self.tally["queries"] += 1
-                self.tally[record.status] += 1
+                self.tally[record.status or _NO_STATUS] += 1
+                if record.end_estimated:
+                    self.tally[_END_ESTIMATED] += 1
                 yield record
 
     def _judge(self, row: Row) -> QueryRecord | str:
@@ -254,7 +256,7 @@ class _Hour:
             return _UNKNOWN_STATUS
         if started is None or ended is None or started > ended:
             return _UNUSABLE_TIMES
-        failure, whole = status != "succeeded", self.query_text == "whole"
+        failure, whole = status in ("failed", "cancelled"), self.query_text == "whole"
         return QueryRecord(
             query_id=_text(row, "id") or hashed_id(text, user, started, ended),
             text=self._kept(text),
@@ -278,10 +280,13 @@ class _Hour:
             self.tally["texts withheld: not maskable"] += 1
         return said
 
-    def _status(self, row: Row) -> QueryStatus | Literal["unfinished", "unknown"]:
-        """How the query ended. A source without a status column shows ended queries, failed ones by their error."""
+    def _status(self, row: Row) -> QueryStatus | Literal["unfinished", "unknown"] | None:
+        """How the query ended. A source without a status column shows ended queries, failed ones by their error, if it tells errors."""
         if "status" not in row:
-            return "failed" if _text(row, "error_text") else "succeeded"
+            if "error_text" not in row and "error_code" not in row:
+                return None
+            failed = _text(row, "error_text") or _text(row, "error_code") not in (None, "0")
+            return "failed" if failed else "succeeded"
         said = (_text(row, "status") or "").strip()
         if said.casefold() in UNFINISHED:
             return "unfinished"
@@ -334,6 +339,8 @@ def hashed_id(text: str, user: str | None, started_at: datetime, ended_at: datet
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
+_NO_STATUS = "status not told by the source"
+_END_ESTIMATED = "end estimated"
 _NOT_ENDED = "held back: not ended"
 _UNKNOWN_STATUS = "held back: unknown status"
 _UNUSABLE_TIMES = "held back: unusable times"

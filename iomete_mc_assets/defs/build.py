@@ -69,20 +69,11 @@ def _refuse_merged_catalogs(monte_carlo: object, seen: Mapping[str, str]) -> Non
 
 
 def default_resources() -> dict[str, Any]:
-    """Ours: secrets by name of their variable, everything else read when a run needs it."""
-    manifests = ManifestStoreResource()
-    lakehouse = LakehouseResource(
-        url=dg.EnvVar(settings.IOMETE_URL.name),
-        user=dg.EnvVar(settings.IOMETE_USER.name),
-        token=dg.EnvVar(settings.IOMETE_TOKEN.name),
-    )
+    """Ours: everything is read from the environment when a run needs it."""
+    manifests, lakehouse = ManifestStoreResource(), LakehouseResource()
     return {
         "lakehouse": lakehouse,
         "manifests": manifests,
-        "monte_carlo": MonteCarloResource(
-            key_id=dg.EnvVar(settings.MCD_INGEST_ID.name),
-            key_secret=dg.EnvVar(settings.MCD_INGEST_TOKEN.name),
-            resource_uuid=dg.EnvVar(settings.MCD_RESOURCE_UUID.name),
-        ),
+        "monte_carlo": MonteCarloResource(),
         MANIFESTS_IO: ManifestIOManager(store=manifests, lakehouse=lakehouse),
     }

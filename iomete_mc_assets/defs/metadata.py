@@ -185,7 +185,7 @@ def _cells(record: Record) -> Mapping[str, object]:
             return {
                 "ended (UTC)": record.ended_at,
                 "user": record.user,
-                "status": record.status,
+                "status": record.status or "not told",
                 "query": record.text,
                 "query id": record.query_id,
             }

@@ -23,6 +23,7 @@ from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of
 from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloResource
 from iomete_mc_assets.errors import ManifestMissing
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.windows import HourWindow
@@ -93,7 +94,7 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
             else:
                 context.log.error(f"{flow} {window.key}: {answer}")  # noqa: G004 - Dagster's own logger
                 failed[window.key] = str(answer)
-        _fail_if_any(flow, failed, of=len(context.partition_keys))
+        _fail_if_any(flow, failed, of=len(context.partition_keys), forced=config.force != "none")
 
     return push
 
@@ -161,9 +162,11 @@ def _told(flow: Flow, outcome: HourOutcome) -> str:
     return f"{flow} {outcome.window.key}: {outcome.word}{why}: {counts or 'no records'}; {sent}{before}"
 
 
-def _fail_if_any(flow: Flow, failed: dict[str, str], *, of: int) -> None:
+def _fail_if_any(flow: Flow, failed: dict[str, str], *, of: int, forced: bool) -> None:
     if failed:
         hours = ", ".join(sorted(failed))
         first = next(iter(failed.values()))
         msg = f"{flow}: {len(failed)} of {of} hours not settled at Monte Carlo ({hours}). {first}"
+        if forced:
+            msg = f"{msg} {GOES_ON}"
         raise dg.Failure(msg, metadata={"failed hours": dg.MetadataValue.json(failed)})

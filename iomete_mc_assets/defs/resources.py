@@ -1,7 +1,7 @@
 """What assets are handed: the lakehouse, the manifest store, Monte Carlo. They hand out plain objects.
 
-Secrets come from ``dg.EnvVar`` and are marked secret; every other setting is read when a run needs
-it, from ``options`` first and from the environment after that.
+Every setting is read when a run needs it: from a field that was given, then from ``options``, then from
+the environment. Secrets are marked so, and stay out of Dagster's config unless they are given as fields.
 """
 
 import os
@@ -34,6 +34,11 @@ HourAnswers = Iterable[tuple[HourWindow, Draft | IometeMcError]]
 Collect = Callable[[Warehouse, datetime], HourAnswers]
 
 
+def described(setting: settings.Setting[str]) -> str:
+    """A field's description. Not ``dg.EnvVar``: Dagster's own error for an unset one says no next step."""
+    return f"{setting.meaning} {setting.name} when empty."
+
+
 class Configured(dg.ConfigurableResource[None]):
     """A resource whose settings other than its fields come from options or the environment."""
 
@@ -43,8 +48,9 @@ class Configured(dg.ConfigurableResource[None]):
     )
 
     def environment(self, **fields: str) -> Mapping[str, str]:
-        """The variables as this resource sees them; its own fields win."""
-        return {**os.environ, **self.options, **fields}
+        """The variables as this resource sees them; its own fields win where they were given."""
+        given = {name: text for name, text in fields.items() if text}
+        return {**os.environ, **self.options, **given}
 
 
 class ManifestStoreResource(Configured):
@@ -64,12 +70,14 @@ class ManifestStoreResource(Configured):
 class LakehouseResource(Configured):
     """The lakehouse over its Thrift server."""
 
-    url: str = Field(description=settings.IOMETE_URL.meaning)
-    user: str = Field(description=settings.IOMETE_USER.meaning)
-    token: str = Field(description=settings.IOMETE_TOKEN.meaning, json_schema_extra=SECRET)
+    url: str = Field(default="", description=described(settings.IOMETE_URL))
+    user: str = Field(default="", description=described(settings.IOMETE_USER))
+    token: str = Field(
+        default="", description=described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
+    )
 
     def config(self) -> LakehouseConfig:
-        """Everything a session needs; SettingsError names what cannot be used."""
+        """Everything a session needs; SettingsError names what is missing or cannot be used."""
         seen = self.environment(IOMETE_URL=self.url, IOMETE_USER=self.user, IOMETE_TOKEN=self.token)
         return LakehouseConfig(
             url=settings.IOMETE_URL.read(seen),
@@ -85,8 +93,9 @@ class LakehouseResource(Configured):
 
     def source(self) -> Source:
         """Which lakehouse a store belongs to."""
-        catalogs = settings.IOMETE_CATALOGS.read(self.environment())
-        return Source(host=address.parse(self.url).shown, catalogs=catalogs)
+        seen = self.environment(IOMETE_URL=self.url)
+        host = address.parse(settings.IOMETE_URL.read(seen)).shown
+        return Source(host=host, catalogs=settings.IOMETE_CATALOGS.read(seen))
 
     def catalog_config(self) -> CatalogConfig:
         """What to survey."""
@@ -149,9 +158,11 @@ class HourlyDrafts:
 class MonteCarloResource(Configured):
     """Monte Carlo's push side."""
 
-    key_id: str = Field(description=settings.MCD_INGEST_ID.meaning)
-    key_secret: str = Field(description=settings.MCD_INGEST_TOKEN.meaning, json_schema_extra=SECRET)
-    resource_uuid: str = Field(description=settings.MCD_RESOURCE_UUID.meaning)
+    key_id: str = Field(default="", description=described(settings.MCD_INGEST_ID))
+    key_secret: str = Field(
+        default="", description=described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
+    )
+    resource_uuid: str = Field(default="", description=described(settings.MCD_RESOURCE_UUID))
 
     @property
     def app_url(self) -> str:

@@ -1,12 +1,12 @@
 """What was sent of one manifest to one destination: plan, receipts, refusals, doubts, the settled outcome.
 
-Files only ever appear (a run's own doubts excepted, which grow); when to write which is decided in
+Files only ever appear (but a run's own doubts grow, and a new outcome replaces the last one); when to write which is decided in
 ``push``. Layout and rules: ledger.md, section C.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -17,6 +17,7 @@ from iomete_mc_assets.windows import HourWindow
 T = TypeVar("T")
 
 SENT_VERSION = 1
+SETTLED_VERSION = 2
 LEFT_OUT_SAMPLE = 50
 """Records left out that a plan lists; all are counted."""
 
@@ -236,6 +237,8 @@ class Settled:
         sent_bytes: in accepted requests.
         attempts: posts in all, over all runs.
         refusals: the first of them, for people.
+        forcing: number of a forced generation that has not ended; all else is the outcome before it.
+            None where there is none.
     """
 
     schema_version: int
@@ -254,6 +257,7 @@ class Settled:
     superseded_by: Superseding | None
     settled_at: datetime
     run_id: str
+    forcing: int | None = None
 
 
 def _file(kind: type[T]) -> JsonFile[T]:
@@ -264,7 +268,9 @@ _PLAN = _file(Plan)
 _RECEIPT = _file(Receipt)
 _REFUSAL = _file(Refusal)
 _DOUBTS = _file(Doubts)
-_SETTLED = _file(Settled)
+_SETTLED = JsonFile(
+    Settled, version_field="schema_version", version=SETTLED_VERSION, older={1: {"forcing": None}}
+)
 _GENERATION = re.compile(r"g(\d{4})(?:-([A-Za-z0-9_.-]{1,128}))?")
 _RECEIPT_NAME = re.compile(r"\d{9}-\d{9}\.json")
 _RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -289,9 +295,16 @@ class SentFolder:
         """Write the outcome, last of all files."""
         self._storage.write(f"{self.folder}/settled.json", _SETTLED.encode(settled))
 
-    def reopen(self) -> None:
-        """Take the outcome away: a forced generation follows, and the outcome after it counts all."""
-        self._storage.remove(f"{self.folder}/settled.json")
+    def ended(self) -> Settled | None:
+        """The outcome; None while there is none, and while a forced generation has not ended."""
+        settled = self.settled()
+        return settled if settled is not None and settled.forcing is None else None
+
+    def reopen(self, number: int) -> None:
+        """A forced generation follows: the outcome stands until the one after it, which counts all."""
+        settled = self.settled()
+        if settled is not None:
+            self.settle(replace(settled, schema_version=SETTLED_VERSION, forcing=number))
 
     def generations(self) -> list["Generation"]:
         """Those that exist, ascending; the first one counts only once something lies in it."""

@@ -188,6 +188,7 @@ def _settled_json(settled: Settled) -> JsonValue:
         "settled_at": _instant(settled.settled_at),
         "run_id": settled.run_id,
         "invocation_ids": list(settled.invocation_ids),
+        "forced_plan_not_ended": settled.forcing,
         "superseded_by": None
         if newer is None
         else {"partition": newer.window.key, "manifest_id": newer.manifest_id},

@@ -8,7 +8,7 @@ from datetime import datetime
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.receipts import (
-    SENT_VERSION,
+    SETTLED_VERSION,
     Generation,
     Plan,
     Receipt,
@@ -197,7 +197,7 @@ def settled_of(
     shown = {status: count for status, count in sorted(counts.items()) if count}
     superseding = unsent.superseded_by if unsent else None
     return Settled(
-        schema_version=SENT_VERSION,
+        schema_version=SETTLED_VERSION,
         window=header.window,
         manifest_id=header.manifest_id,
         word=word_of(shown, superseded=superseding is not None),

@@ -79,16 +79,16 @@ class Desk:
         return sent.generation(number, forced_by=forced_by)
 
     def write_plan(self, sent: SentFolder, generation: Generation, plan: Plan) -> None:
-        """Write a plan down, before its first request; what a forced one follows has no end any more."""
+        """Write a plan down, before its first request; the outcome says first that a forced one follows."""
         if generation.forced_by is not None:
-            sent.reopen()
+            sent.reopen(generation.number)
         generation.write_plan(plan)
 
     def past(self, sent: SentFolder) -> Past:
         """What came of the manifest's records before this run's own generations."""
         return past_of(
             accounts_of(sent),
-            settled=sent.settled() is not None,
+            settled=sent.ended() is not None,
             force=self.force,
             root_run_id=self.owner.root_run_id,
         )
@@ -175,7 +175,7 @@ class Desk:
         return Preview(
             window=header.window,
             manifest_id=header.manifest_id,
-            reason=None if requests else header.reason or "nothing new",
+            reason=None if requests else _why_nothing(header) or "nothing new",
             requests=tuple(requests),
             counts=dict(sorted(counts.items())),
         )
@@ -186,10 +186,9 @@ class Desk:
         header: Header,
         *,
         unsent: Unsent | None = None,
-        reason: str | None = None,
     ) -> HourOutcome:
         """Write the outcome."""
-        settled = self.outcome(sent, header, unsent=unsent, reason=reason)
+        settled = self.outcome(sent, header, unsent=unsent)
         sent.settle(settled)
         return HourOutcome.of(settled, reused=False)
 
@@ -199,7 +198,6 @@ class Desk:
         header: Header,
         *,
         unsent: Unsent | None = None,
-        reason: str | None = None,
     ) -> Settled:
         """The outcome as the files tell it now."""
         accounts = accounts_of(sent)
@@ -208,7 +206,12 @@ class Desk:
             header,
             accounts,
             unsent=unsent,
-            reason="; ".join(filter(None, (reason, said))) or None,
+            reason="; ".join(filter(None, (_why_nothing(header), said))) or None,
             run_id=self.owner.run_id,
             at=self.now(),
         )
+
+
+def _why_nothing(header: Header) -> str | None:
+    """Why an unknown hour sends nothing; what a known one could not read is told on its own partition."""
+    return None if header.known else header.reason

@@ -7,6 +7,12 @@ from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.push.accounts import Account
 from iomete_mc_assets.push.candidates import Candidate
 
+GOES_ON = (
+    "The forced push goes on when these hours are pushed again, by a retry of this run or by hand; until then each "
+    "keeps the outcome it had, and no sensor asks for one that had any."
+)
+"""What whoever forced a push is told when it broke off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:

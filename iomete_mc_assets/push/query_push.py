@@ -46,7 +46,7 @@ class QueryPush:
             self._settle_all(window, waiting)
         settled = self._sent(asked).settled()
         if settled is None:  # unknown, so it never waits
-            return self._desk.settle(self._sent(asked), asked, reason=asked.reason)
+            return self._desk.settle(self._sent(asked), asked)
         now_settled = any(header.manifest_id == manifest_id for header in waiting)
         return HourOutcome.of(settled, reused=not now_settled)
 
@@ -88,9 +88,11 @@ class QueryPush:
 
     def _waits(self, header: Header) -> bool:
         sent = self._sent(header)
-        if sent.settled() is None:
+        settled = sent.settled()
+        if settled is None:
             return True
-        return self._desk.is_to_force(sent) and not self._desk.store.pruned(header)
+        forced = settled.forcing is not None or self._desk.is_to_force(sent)
+        return forced and not self._desk.store.pruned(header)
 
     def _hour_pruned(self, window: HourWindow) -> bool:
         """Whether records of the hour are gone, so that what was accepted cannot be told (rule 25)."""
@@ -144,7 +146,7 @@ class QueryPush:
                 planned_now = self._written_plan(header, sent, generation)
             else:
                 break
-        self._desk.settle(sent, header, reason=header.reason)
+        self._desk.settle(sent, header)
 
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan
@@ -192,7 +194,7 @@ class QueryPush:
     def _add(self, keys: HourKeys, header: Header, account: Account) -> None:
         force = self._desk.force
         earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
-        settled = self._sent(header).settled() is not None
+        settled = self._sent(header).ended() is not None
         sent = account.sent(altered=(), finished=settled)
         accepted = set[int]() if earlier and force == "all" else set(sent.accepted)
         refused = set[int]() if earlier and force != "in_doubt" else set(sent.refused)

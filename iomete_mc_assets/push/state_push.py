@@ -49,13 +49,13 @@ class StatePush:
             ManifestError: a manifest cannot be read.
         """
         sent = self._desk.sent(self._flow, window, manifest_id)
-        settled = sent.settled()
+        settled = sent.ended()
         to_force = self._desk.is_to_force(sent)
         if settled is not None and not to_force:
             return HourOutcome.of(settled, reused=True)
         header = self._desk.store.header(self._flow, window, manifest_id)
         if not header.known:
-            return self._desk.settle(sent, header, reason=header.reason)
+            return self._desk.settle(sent, header)
         head = self._log.head()
         if settled is None and head is not None and head.finished(window, manifest_id):
             outcome = self._told_by_files(header, sent)
@@ -73,7 +73,7 @@ class StatePush:
         """The outcome of a run that died after the log's last word and before its own; None without files."""
         if not sent.generations():
             return None
-        return self._desk.settle(sent, header, reason=header.reason)
+        return self._desk.settle(sent, header)
 
     def preview(
         self, window: HourWindow, manifest_id: str, *, named: Mapping[HourWindow, str]
@@ -83,7 +83,7 @@ class StatePush:
         header = self._desk.store.header(self._flow, window, manifest_id)
         unsent = self._superseded(header, named) or self._too_old(header)
         to_force = self._desk.is_to_force(sent)
-        ended = sent.settled() is not None and not to_force
+        ended = sent.ended() is not None and not to_force
         if unsent is not None or not header.known or ended:
             preview = self._desk.preview(header, [])
             return replace(preview, reason=unsent.reason if unsent else preview.reason)
@@ -155,7 +155,7 @@ class StatePush:
         sent = self._desk.sent(self._flow, entry.window, entry.manifest_id)
         head = self._taken_over(sent, other, head)
         unsent = None
-        if sent.settled() is not None:
+        if sent.ended() is not None:
             logger.info("The open plan was settled before anything of it was sent anew.")
         elif other.window <= header.window and not self._desk.config.send_superseded:
             place = Superseding(
@@ -192,7 +192,7 @@ class StatePush:
         plan, state_stays = self._plan(header, sent, state, generation)
         if not plan.batches and state_stays:
             generation.write_plan(plan)
-            return self._desk.settle(sent, header, reason=header.reason)
+            return self._desk.settle(sent, header)
         head = self._desk.opened(self._log, head, header, generation=generation.number)
         self._desk.write_plan(sent, generation, plan)
         return self._send(header, sent, head, generation, plan)
@@ -243,7 +243,7 @@ class StatePush:
                 raise
             else:
                 break
-        outcome = self._desk.outcome(sent, header, reason=header.reason)
+        outcome = self._desk.outcome(sent, header)
         self._closed(header, sent, head, word=outcome.word, finished=True)
         sent.settle(outcome)
         return HourOutcome.of(outcome, reused=False)

@@ -79,7 +79,7 @@ class Proxy:
 def parse(url: str) -> Address:
     """The parts of an ``IOMETE_URL``.
 
-    Both documented forms are taken, and any other path: ``https://host/data-plane/<namespace>/lakehouse/<compute>``
+    Both documented forms are taken, and any path but the first one's beginning: ``https://host/data-plane/<namespace>/lakehouse/<compute>``
     (port 443, or 80 for http) and ``http://host/cliservice`` (port 10000); and ``thrift://host`` (port 10000).
 
     Raises:
@@ -116,8 +116,15 @@ def _problem(text: str, parts: SplitResult) -> str | None:
         (not parts.path.isascii(), "its path holds characters that must be percent-encoded"),
         (binary and bool(path), "binary mode (thrift://) has no use for the path in it"),
         (not binary and not path, "it names no path, so no compute can be told"),
+        (not binary and _cut_short(path), "its path names no namespace or no compute"),
     )
     return next((problem for applies, problem in checks if applies), None)
+
+
+def _cut_short(path: str) -> bool:
+    """Whether it is the beginning of IOMETE's own path, as an empty variable in it leaves it."""
+    parts = path.split("/")
+    return parts[0] == "data-plane" and not all([*parts, "", "", ""][:4])
 
 
 def _default_port(scheme: Scheme, path: str) -> int:

@@ -114,18 +114,24 @@ def test_ledger_19_all_sends_everything_of_the_hour_once_more_and_a_retry_does_n
 def test_ledger_19_a_forced_push_that_broke_off_goes_on_where_it_stopped(
     bench: Bench, flow: Flow, ordinary: bool
 ) -> None:
-    collected(bench, flow, 50)
-    bench.push_one(flow)
+    manifest_id = collected(bench, flow, 50)
+    first = bench.push_one(flow)
     before = Counter(bench.accepted_keys())
     bench.gateway.rule(faults.answers(401), nth=3)
     assert isinstance(bench.push(flow, HOUR, run="forced", force="all")[HOUR], Misconfigured)
     bench.gateway.clear()
+    kept = bench.sent(flow, manifest_id).settled()
+    assert kept is not None
+    assert (kept.invocation_ids, kept.run_id, kept.forcing) == (first.invocation_ids, "run-1", 2)
     if ordinary:
         outcome = bench.push_one(flow, run="later")
     else:
         outcome = bench.push_one(flow, run="retry", root="forced", force="all")
     assert outcome.counts == {"accepted": 50}
     assert len(outcome.invocation_ids) == 10
+    ended = bench.sent(flow, manifest_id).settled()
+    assert ended is not None
+    assert (ended.invocation_ids, ended.forcing) == (outcome.invocation_ids, None)
     assert set((Counter(bench.accepted_keys()) - before).values()) == {1}
 
 

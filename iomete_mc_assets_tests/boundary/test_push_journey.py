@@ -74,6 +74,18 @@ def test_an_unknown_hour_settles_without_a_request(bench: Bench) -> None:
     assert bench.gateway.requests == ()
 
 
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_why_a_known_hour_was_collected_in_part_is_no_reason_of_its_push(
+    bench: Bench, flow: Flow
+) -> None:
+    records = queries(2) if flow == "query_logs" else entries(2)
+    bench.collect(flow, records, state="partial")
+    outcome = bench.push_one(flow)
+    assert (outcome.word, outcome.reason) == ("pushed", None)
+    (preview,) = bench.dry_run(flow).values()
+    assert preview.reason == "nothing new"
+
+
 def test_rule_6_no_events_are_no_request(bench: Bench) -> None:
     bench.collect("query_logs", [])
     assert bench.push_one("query_logs").word == "nothing_to_send"

@@ -1,6 +1,8 @@
 """What README and docs show exists: files, commands, verbs, settings, and every name that Dagster shows."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -91,6 +93,32 @@ def test_every_verb_of_make_shown_exists(page: Path) -> None:
     verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     shown = {verb for line in code(page.read_text()) for verb in VERB.findall(line)}
     assert shown - verbs == set()
+
+
+def test_make_clean_removes_every_cache_that_git_ignores() -> None:
+    ignored = re.findall(r"^(\.\w+_cache)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
+    removed = (ROOT / "Makefile").read_text().partition("\nclean:")[2].split()
+    assert ignored
+    assert set(ignored) - set(removed) == set()
+
+
+def test_a_test_session_says_why_tests_are_deselected_and_how_to_run_them() -> None:
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-p",
+            "no:cacheprovider",
+            "test_windows.py",
+        ],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "left out (deselected); run them with -m nightly" in said
 
 
 @each_page

@@ -30,7 +30,7 @@ def _body(query: QueryRecord, text: str, *, cut_from: int | None = None) -> byte
     if query.user is not None:
         parts.append(f'"user": {quoted(clean(query.user))}')
     code = query.error_code
-    if code is None and query.status != "succeeded":
+    if code is None and query.status not in (None, "succeeded"):
         code = query.status.upper()  # a failure without a code would read as a success
     if code is not None:
         parts.append(f'"error_code": {quoted(clean(code))}')

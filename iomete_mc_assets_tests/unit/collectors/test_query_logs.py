@@ -231,6 +231,24 @@ def test_without_a_status_column_an_error_text_means_failed_and_no_end_means_run
     assert verdict.counts["held back: not ended"] == 1
 
 
+def test_without_a_status_column_an_error_code_other_than_0_means_failed() -> None:
+    rows = [
+        {key: value for key, value in row(id=code, error_code=code).items() if key != "status"}
+        for code in ("42000", "0", None)
+    ]
+    records, _ = of(rows)
+    told = [getattr(record, "status", None) for record in records]
+    assert told == ["failed", "succeeded", "succeeded"]
+
+
+def test_without_a_status_and_an_error_column_nobody_knows_how_a_query_ended() -> None:
+    rows = [{key: value for key, value in row(id=name).items() if key != "status"} for name in "ab"]
+    records, verdict = of(rows)
+    assert [getattr(record, "status", "") for record in records] == [None, None]
+    assert verdict.state == "complete"
+    assert verdict.counts == {"rows read": 2, "queries": 2, "status not told by the source": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
@@ -437,12 +455,13 @@ def test_a_statement_that_fails_before_its_first_row_fails_only_its_hour() -> No
     assert all(isinstance(found[window], Draft) for window in windows)
 
 
-def test_an_estimated_end_is_marked() -> None:
+def test_an_estimated_end_is_marked_and_counted() -> None:
     columns = {"sql_text": "string", "start_time": "timestamp", "completion_date": "date"}
     config = QueryLogConfig(table="a.b.c", without_end="estimate")
-    (record,), _ = of([row()], config=config, columns=columns)
+    (record,), verdict = of([row()], config=config, columns=columns)
     assert isinstance(record, QueryRecord)
     assert record.end_estimated
+    assert verdict.counts["end estimated"] == 1
 
 
 def test_a_start_and_a_completion_date_alone_are_refused_with_both_ways_out() -> None:

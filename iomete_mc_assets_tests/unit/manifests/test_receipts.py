@@ -68,7 +68,7 @@ def test_generations_are_found_by_their_files(store_root: str) -> None:
 
 @pytest.mark.parametrize(
     ("data", "error"),
-    [(b"{", ManifestDamaged), (b'{"schema_version": 2}', UnknownSchemaVersion)],
+    [(b"{", ManifestDamaged), (b'{"schema_version": 99}', UnknownSchemaVersion)],
 )
 def test_a_damaged_or_unknown_file_is_refused_and_never_taken_for_absent(
     store_root: str, data: bytes, error: type[Exception]

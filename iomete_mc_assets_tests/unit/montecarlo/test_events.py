@@ -87,7 +87,7 @@ def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
                 freshness=AssetFreshness(iso(changed_at)) if changed_at and fresh else None,
             )
         case QueryRecord():
-            failed = None if record.status == "succeeded" else record.status.upper()
+            failed = None if record.status in (None, "succeeded") else record.status.upper()
             return QueryLogEntry(
                 start_time=record.started_at,
                 end_time=record.ended_at,
@@ -223,3 +223,9 @@ def test_rule_22_a_failed_query_carries_a_code_even_where_its_source_has_none() 
     query = QueryRecord(query_id="q", text="SELECT", started_at=AT, ended_at=AT, status="failed")
     sent = json.loads(query_logs.event(query, max_bytes=10_000).body)
     assert sent["error_code"] == "FAILED"
+
+
+def test_rule_22_a_query_whose_end_nobody_tells_carries_no_code() -> None:
+    query = QueryRecord(query_id="q", text="SELECT", started_at=AT, ended_at=AT, status=None)
+    sent = json.loads(query_logs.event(query, max_bytes=10_000).body)
+    assert sent.keys() == {"start_time", "end_time", "query_text", "query_id"}

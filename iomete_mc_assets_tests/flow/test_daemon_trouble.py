@@ -1,0 +1,512 @@
+"""What a Dagster lives through: power cuts, lost cursors, people who press twice, a Monte Carlo that fails for ever.
+
+The tests share webserver, daemon, code server, store and gateway, and each has hours of its own. Hours are
+made up (``prepared_location``), so no lakehouse is needed; the side that pushes is the product's.
+"""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from iomete_mc_assets import clock
+from iomete_mc_assets.defs.keys import (
+    MONTE_CARLO_POOL,
+    collected_key,
+    push_job_name,
+    pushed_key,
+)
+from iomete_mc_assets.defs.materializations import manifest_id
+from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN
+from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.push.policy import IN_FLIGHT
+from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.sandbox.gateway_faults import accept, after, answers, hang
+from iomete_mc_assets.windows import HOUR, HourWindow
+from iomete_mc_assets_tests import prepared_location
+from iomete_mc_assets_tests.dagster_processes import ASSET_JOB, DagsterProcesses, wait_for
+from iomete_mc_assets_tests.flow.daemon import PATIENCE_S, QUERIES, QUERY_LOG_PATH, Daemon
+from iomete_mc_assets_tests.prepared_location import QUERIES_AN_HOUR, TABLES, query_ids
+
+PUSH = push_job_name(QUERIES)
+CATALOG: Flow = "catalog_snapshot"
+A_BATCH = 2
+"""Queries per request: every hour is three batches."""
+BATCHES = QUERIES_AN_HOUR // A_BATCH
+A_DAY = 24
+AGAIN_S = 30
+FAILURES = 3
+"""Failed pushes after which nobody doubts that it goes on for ever."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Trouble(Daemon):
+    """A running Dagster without a lakehouse."""
+
+    late_queries: Path
+
+    def collect(self, hours: Sequence[HourWindow], *, flow: Flow = QUERIES) -> None:
+        """Materialise up to a day of hours of a flow and wait for it."""
+        keys = [window.key for window in hours]
+        run = self.dagster.materialize(collected_key(flow), keys)
+        ended = self.dagster.wait_until_finished(run, within_s=PATIENCE_S)
+        assert ended.status == dg.DagsterRunStatus.SUCCESS
+
+    def wait_until_a_run_has_collected(self, flow: Flow) -> None:
+        """Wait until one run of those that collect a flow has ended."""
+        key = collected_key(flow)
+        wait_for(
+            lambda: any(
+                run.is_finished and key in (run.asset_selection or ())
+                for run in self.dagster.runs(ASSET_JOB)
+            ),
+            within_s=PATIENCE_S,
+            what=f"a run that collects {flow}",
+        )
+
+    def manifest(self, window: HourWindow) -> str | None:
+        """The manifest that an hour of query logs has by its newest event."""
+        return manifest_id(self.collected(QUERIES)[window])
+
+    def queries_of(self, hours: Sequence[HourWindow], *, after: int = 0) -> Counter[str]:
+        """Accepted query ids of these hours, as often as the gateway took them.
+
+        Args:
+            hours: whose.
+            after: only requests behind this one.
+        """
+        folders = {window.folder for window in hours}
+        return Counter(
+            query_id
+            for event in self.gateway.events("querylogs")
+            if event.request > after
+            and (query_id := str(event.content["query_id"])).rpartition("-")[0] in folders
+        )
+
+    def push_runs(self) -> list[dg.DagsterRun]:
+        """Every run of the sensor for query logs, oldest first."""
+        return self.dagster.runs(PUSH)
+
+    def runs_at_work(self) -> list[dg.DagsterRun]:
+        """Of those, the ones that have not ended."""
+        return [run for run in self.push_runs() if not run.is_finished]
+
+    def wait_for_run_after(self, known: int) -> dg.DagsterRun:
+        """The first push run of the sensor behind that many."""
+        what = "a push run"
+        wait_for(lambda: len(self.push_runs()) > known, within_s=PATIENCE_S, what=what)
+        return self.push_runs()[known]
+
+    def hang_after(self, taken: int, *, at_work: int) -> int:
+        """Begin a push that gets ``taken`` answers and then none; the requests before it.
+
+        Args:
+            taken: requests that are answered.
+            at_work: those that follow, are taken, and stay without an answer.
+        """
+        before = len(self.gateway.requests)
+        for nth in range(1, taken + 1):
+            self.gateway.rule(accept, path=QUERY_LOG_PATH, nth=nth)
+        self.gateway.rule(after(2 * PATIENCE_S * 1000), path=QUERY_LOG_PATH)
+        if not self.runs_at_work():
+            self.dagster.start_sensor(PUSH)  # its first tick comes at once
+        self.gateway.wait_for_requests(before + taken + at_work, within_s=PATIENCE_S)
+        return before
+
+    def in_flight(self, before: int, *, taken: int) -> Counter[str]:
+        """The queries that were taken and not answered by ``hang_after``."""
+        ids = {request.invocation_id for request in self.gateway.requests[before + taken :]}
+        return Counter(
+            str(event.content["query_id"])
+            for event in self.gateway.events("querylogs")
+            if event.invocation_id in ids
+        )
+
+    def wait_until_asked_again(self, hours: Sequence[HourWindow]) -> None:
+        """Wait until the newest manifest of each hour is settled, which may take some looks."""
+        self.wait_until_pushed([QUERIES], list(hours), within_s=2 * PATIENCE_S)
+        self.finished_pushes(QUERIES)
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
+    """Webserver, daemon and code server with all sensors off."""
+    home = tmp_path_factory.mktemp("trouble")
+    late = home / "late"
+    late.mkdir()
+    gateway = Gateway(home / "gateway")
+    environment = {
+        "IOMETE_URL": "http://lake.example:10000/cliservice",
+        "IOMETE_USER": "nobody",
+        "IOMETE_TOKEN": "unused",
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+        "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
+        "IOMETE_MC_ASK_AGAIN_S": str(AGAIN_S),
+        # what hangs is let go by the tests
+        "IOMETE_MC_REQUEST_TIMEOUT_S": "600",
+        "IOMETE_MC_HOUR_BUDGET_S": "1500",
+        prepared_location.LATE_QUERIES: str(late),
+    }
+    dagster = DagsterProcesses(
+        home / "dagster", environment, module="iomete_mc_assets_tests.prepared_location"
+    )
+    try:
+        with dagster:
+            yield Trouble(
+                dagster=dagster,
+                gateway=gateway,
+                home=home,
+                environment=environment,
+                late_queries=late,
+            )
+    finally:
+        gateway.close()
+
+
+@pytest.fixture
+def daemon(processes: Trouble) -> Iterator[Trouble]:
+    """The same, with sensors off and an honest gateway again after the test."""
+    yield processes
+    processes.gateway.clear()
+    for flow in (QUERIES, CATALOG):
+        processes.dagster.stop_sensor(push_job_name(flow))
+
+
+@pytest.fixture(scope="module")
+def newest() -> HourWindow:
+    """The newest closed hour when the tests began."""
+    return HourWindow.newest_closed(clock.now())
+
+
+def hours_before(newest: HourWindow, count: int, *, ago: int = 0) -> list[HourWindow]:
+    """``count`` neighbouring hours, oldest first, the last of them ``ago`` hours before the newest."""
+    last = newest.start - ago * HOUR
+    return [HourWindow(last - n * HOUR) for n in reversed(range(count))]
+
+
+def once(hours: Sequence[HourWindow], *, late: int = 0) -> Counter[str]:
+    """Every query of these hours one time."""
+    return Counter(query_id for window in hours for query_id in query_ids(window, late=late))
+
+
+@pytest.mark.parametrize("count", [48, pytest.param(720, marks=pytest.mark.nightly)])
+def test_two_flows_backfilled_at_once_arrive_whole_and_once(
+    daemon: Trouble, newest: HourWindow, count: int
+) -> None:
+    """All of these hours of query logs, and a day of catalogs beside them."""
+    backfilled: dict[Flow, list[HourWindow]] = {
+        QUERIES: hours_before(newest, count),
+        CATALOG: hours_before(newest, A_DAY),
+    }
+    known = {flow: len(daemon.finished_pushes(flow)) for flow in backfilled}
+    for flow, hours in backfilled.items():
+        daemon.dagster.backfill(collected_key(flow), [window.key for window in hours])
+    for flow in backfilled:
+        daemon.wait_until_a_run_has_collected(flow)
+        daemon.dagster.start_sensor(push_job_name(flow))  # its first tick comes at once
+    for flow, hours in backfilled.items():
+        daemon.wait_until_pushed([flow], hours, within_s=PATIENCE_S + 3 * count)
+
+    assert daemon.queries_of(backfilled[QUERIES]) == once(backfilled[QUERIES])
+    entries = Counter(
+        (event.content["relational_asset"]["metadata"]["name"], event.received_at.date())
+        for event in daemon.gateway.events("metadata")
+    )
+    assert set(entries.values()) == {1}
+    assert len({name for name, _ in entries}) == TABLES
+    for flow, hours in backfilled.items():
+        runs = daemon.finished_pushes(flow)[known[flow] :]
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+        assert len(runs) <= 2 * len(hours) // MAX_HOURS_PER_RUN  # ranges, not hours one by one
+
+
+@pytest.mark.nightly
+def test_a_cursor_cleared_while_the_sensor_is_off_asks_for_what_came_meanwhile_alone(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    before, meanwhile = hours_before(newest, 2, ago=800), hours_before(newest, 2, ago=804)
+    daemon.collect(before)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], before, within_s=PATIENCE_S)
+    requests, runs = len(daemon.gateway.requests), len(daemon.finished_pushes(QUERIES))
+
+    daemon.dagster.stop_sensor(PUSH)
+    daemon.collect(meanwhile)
+    daemon.dagster.clear_cursor(PUSH)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], meanwhile, within_s=PATIENCE_S)
+
+    [run] = daemon.finished_pushes(QUERIES)[runs:]
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert len(daemon.gateway.requests) - requests == len(meanwhile) * BATCHES
+    assert daemon.queries_of([*before, *meanwhile]) == once([*before, *meanwhile])
+
+
+@pytest.mark.nightly
+def test_an_hour_collected_again_while_two_people_push_it_is_sent_whole_and_once(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    """The pool lets both runs begin, so only the ledger stands between them."""
+    [hour] = hours_before(newest, 1, ago=810)
+    daemon.collect([hour])
+    earlier, requests = daemon.manifest(hour), len(daemon.gateway.requests)
+    pools = daemon.dagster.instance.event_log_storage
+    pools.set_concurrency_slots(MONTE_CARLO_POOL, 2)
+    daemon.gateway.rule(hang, path=QUERY_LOG_PATH)
+    first = daemon.dagster.materialize(pushed_key(QUERIES), [hour.key])
+    daemon.gateway.wait_for_requests(requests + BATCHES, within_s=PATIENCE_S)
+    (daemon.late_queries / hour.folder).write_text("4")
+    daemon.collect([hour])
+    assert daemon.manifest(hour) != earlier
+
+    second = daemon.dagster.materialize(pushed_key(QUERIES), [hour.key])
+    refused = daemon.dagster.wait_until_finished(second, within_s=PATIENCE_S)
+    assert refused.status == dg.DagsterRunStatus.FAILURE
+    assert f"Run {first} is pushing hour {hour.key}" in daemon.dagster.failure_of(refused)
+    assert len(daemon.gateway.requests) == requests + BATCHES
+    daemon.gateway.clear()
+    daemon.gateway.release()
+    ended = daemon.dagster.wait_until_finished(first, within_s=PATIENCE_S)
+    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    pools.set_concurrency_slots(MONTE_CARLO_POOL, 1)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_asked_again([hour])
+
+    assert daemon.queries_of([hour]) == once([hour], late=4)
+
+
+def test_after_a_power_cut_only_what_was_in_flight_goes_twice(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    """Daemon, code server and worker die at once; nobody can tell that the run is dead but a person."""
+    hours = hours_before(newest, 3, ago=820)
+    daemon.collect(hours)
+    known = len(daemon.push_runs())
+    before = daemon.hang_after(BATCHES, at_work=BATCHES)
+    run = daemon.wait_for_run_after(known)
+    daemon.dagster.kill_daemon()
+    daemon.dagster.kill_code_server()
+    os.kill(daemon.dagster.worker(run), signal.SIGKILL)
+    daemon.gateway.clear()
+    twice = daemon.in_flight(before, taken=BATCHES)
+    assert len(twice) == BATCHES * A_BATCH
+
+    daemon.dagster.start_code_server()
+    daemon.dagster.start_daemon()
+    assert [left.run_id for left in daemon.runs_at_work()] == [run.run_id]
+    daemon.dagster.cancel(run)
+    daemon.wait_until_asked_again(hours)
+
+    assert daemon.queries_of(hours) == once(hours) + twice
+
+
+@pytest.mark.nightly
+def test_a_killed_daemon_takes_no_push_along(daemon: Trouble, newest: HourWindow) -> None:
+    hours = hours_before(newest, 3, ago=830)
+    daemon.collect(hours)
+    known = len(daemon.push_runs())
+    before = len(daemon.gateway.requests)
+    daemon.gateway.rule(hang, path=QUERY_LOG_PATH)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.gateway.wait_for_requests(before + BATCHES, within_s=PATIENCE_S)
+    run = daemon.wait_for_run_after(known)
+    daemon.dagster.kill_daemon()
+    daemon.gateway.clear()
+    daemon.gateway.release()
+    ended = daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
+    assert ended.status == dg.DagsterRunStatus.SUCCESS
+
+    daemon.dagster.start_daemon()
+    more = hours_before(newest, 2, ago=834)
+    daemon.collect(more)
+    daemon.wait_until_asked_again([*hours, *more])
+    assert daemon.queries_of([*hours, *more]) == once([*hours, *more])
+
+
+@pytest.mark.nightly
+def test_a_killed_code_server_takes_no_push_along_and_loses_no_queued_run(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    hours, more = hours_before(newest, 3, ago=840), hours_before(newest, 2, ago=850)
+    daemon.collect(hours)
+    known = len(daemon.push_runs())
+    before = len(daemon.gateway.requests)
+    daemon.gateway.rule(hang, path=QUERY_LOG_PATH)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.gateway.wait_for_requests(before + BATCHES, within_s=PATIENCE_S)
+    run = daemon.wait_for_run_after(known)
+    queued = daemon.dagster.materialize(pushed_key(QUERIES), [window.key for window in hours])
+    daemon.dagster.kill_code_server()
+    daemon.gateway.clear()
+    daemon.gateway.release()
+    ended = daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
+    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    wait_for(
+        lambda: "failed to reach the user code server" in daemon.dagster.log_of(queued),
+        within_s=PATIENCE_S,
+        what="the queued run to meet the dead code server",
+    )
+
+    daemon.dagster.start_code_server()
+    ended = daemon.dagster.wait_until_finished(queued, within_s=PATIENCE_S)
+    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    daemon.collect(more)
+    daemon.wait_until_asked_again([*hours, *more])
+    assert daemon.queries_of([*hours, *more]) == once([*hours, *more])
+
+
+@pytest.mark.nightly
+def test_a_push_whose_every_worker_is_killed_is_asked_for_again(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    """Dagster retries twice; the sensor's slow pass comes after that. One batch an hour is answered."""
+    hours = hours_before(newest, 3, ago=860)
+    daemon.collect(hours)
+    known, twice = len(daemon.push_runs()), Counter[str]()
+    for kill, at_work in enumerate((BATCHES - 1, BATCHES - 2, BATCHES)):
+        before = daemon.hang_after(1, at_work=at_work)
+        daemon.dagster.stop_sensor(PUSH)
+        run = daemon.wait_for_run_after(known + kill)
+        os.kill(daemon.dagster.worker(run), signal.SIGKILL)
+        unanswered = daemon.in_flight(before, taken=1)
+        assert len(unanswered) == at_work * A_BATCH <= IN_FLIGHT * A_BATCH
+        twice += unanswered
+        daemon.gateway.clear()
+        daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_asked_again(hours)
+
+    assert daemon.queries_of(hours) == once(hours) + twice
+
+
+@pytest.mark.nightly
+def test_pushes_that_fail_for_ever_do_not_pile_up_and_hold_no_other_flow_up(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    """Once, twice, and on: a run at a time, until Monte Carlo takes query logs again."""
+    hours = hours_before(newest, 3, ago=870)
+    known, before = len(daemon.push_runs()), len(daemon.gateway.requests)
+    daemon.gateway.rule(answers(503), path=QUERY_LOG_PATH)
+    daemon.collect(hours)
+    daemon.dagster.start_sensor(PUSH)
+    for nth in range(FAILURES):
+        run = daemon.wait_for_run_after(known + nth)
+        failed = daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
+        assert failed.status == dg.DagsterRunStatus.FAILURE
+        assert "503" in daemon.dagster.failure_of(failed)
+        assert len(daemon.runs_at_work()) <= 1
+    daemon.collect([newest], flow=CATALOG)
+    daemon.dagster.start_sensor(push_job_name(CATALOG))
+    daemon.wait_until_pushed([CATALOG], [newest], within_s=PATIENCE_S)
+    assert not daemon.queries_of(hours, after=before)
+
+    daemon.gateway.clear()
+    daemon.wait_until_asked_again(hours)
+    assert daemon.queries_of(hours) == once(hours)
+
+
+@pytest.mark.nightly
+def test_a_batch_size_changed_between_crash_and_resume_changes_no_plan(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    [hour] = hours_before(newest, 1, ago=880)
+    before, twice = _crashed(daemon, hour)
+    daemon.dagster.start_code_server(IOMETE_MC_MAX_QUERIES=str(A_BATCH + 1))
+    daemon.wait_until_asked_again([hour])
+    daemon.dagster.kill_code_server()
+    daemon.dagster.start_code_server(IOMETE_MC_MAX_QUERIES=str(A_BATCH))
+
+    assert daemon.queries_of([hour]) == once([hour]) + twice
+    assert {request.events for request in daemon.gateway.requests[before:]} == {A_BATCH}
+
+
+@pytest.mark.nightly
+def test_a_destination_changed_between_crash_and_resume_gets_the_hour_whole_and_once(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    """Another naming is another destination with a ledger of its own; what was settled stays where it is."""
+    [hour] = hours_before(newest, 1, ago=885)
+    _crashed(daemon, hour)
+    there = len(daemon.gateway.requests)
+    daemon.dagster.start_code_server(MCD_NAMING="hive")
+    daemon.wait_until_asked_again([hour])
+    daemon.dagster.kill_code_server()
+    daemon.dagster.start_code_server(MCD_NAMING="guide")
+
+    sent = [event for event in daemon.gateway.events("querylogs") if event.request > there]
+    assert Counter(str(event.content["query_id"]) for event in sent) == once([hour])
+
+
+def _crashed(daemon: Trouble, hour: HourWindow) -> tuple[int, Counter[str]]:
+    """Push an hour, kill worker and code server after the first answer, end the run by hand.
+
+    Returns:
+        The number of requests before, and the queries in flight.
+    """
+    daemon.collect([hour])
+    known = len(daemon.push_runs())
+    before = daemon.hang_after(1, at_work=BATCHES - 1)
+    run = daemon.wait_for_run_after(known)
+    daemon.dagster.kill_code_server()
+    os.kill(daemon.dagster.worker(run), signal.SIGKILL)
+    daemon.gateway.clear()
+    daemon.dagster.cancel(run)
+    return before, daemon.in_flight(before, taken=1)
+
+
+@pytest.mark.nightly
+def test_after_runs_were_deleted_the_hours_are_settled_again_and_nothing_is_sent(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    hours = hours_before(newest, 3, ago=890)
+    daemon.collect(hours)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
+    daemon.finished_pushes(QUERIES)
+    daemon.dagster.stop_sensor(PUSH)
+    requests = len(daemon.gateway.requests)
+    for run in (*daemon.push_runs(), *daemon.dagster.runs(ASSET_JOB)):
+        daemon.dagster.delete(run)
+    assert not daemon.collected(QUERIES)
+    assert not daemon.pushed(QUERIES)
+
+    daemon.collect(hours)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
+    assert len(daemon.gateway.requests) == requests
+    assert daemon.queries_of(hours) == once(hours)
+
+
+@pytest.mark.nightly
+def test_an_emptied_dagster_settles_collected_hours_again_and_sends_nothing(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    hours = hours_before(newest, 3, ago=900)
+    daemon.collect(hours)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
+    daemon.finished_pushes(QUERIES)
+    daemon.dagster.stop_sensor(PUSH)
+    requests = len(daemon.gateway.requests)
+    emptied = DagsterProcesses(
+        daemon.home / "emptied",
+        daemon.environment,
+        module="iomete_mc_assets_tests.prepared_location",
+    )
+    with emptied:
+        forgetful = replace(daemon, dagster=emptied)
+        assert not forgetful.collected(QUERIES)
+        forgetful.collect(hours)
+        forgetful.dagster.start_sensor(PUSH)
+        forgetful.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
+        assert len(daemon.gateway.requests) == requests
+        assert daemon.queries_of(hours) == once(hours)
