@@ -3,6 +3,7 @@
 What the rows mean stands in ``history``.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ class Gone:
 
 
 Item = TypeVar("Item")
+Summary = Mapping[str, str]
+"""What Iceberg wrote beside a snapshot; its numbers are text."""
 Statement = Callable[[Sequence[Item]], str]
 Answers = Mapping[int, Sequence[Row] | StatementFailed | StatementTimedOut]
 
@@ -163,8 +166,8 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
         LogEntry(
             at=_instant(row),
             file=str(row["file"]),
-            snapshot_id=_number(row, "snapshot_id"),
-            sequence_number=_number(row, "sequence_number"),
+            snapshot_id=_number(row["snapshot_id"]),
+            sequence_number=_number(row["sequence_number"]),
         )
         for row in rows
         if row["kind"] == "m"
@@ -185,53 +188,55 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
 def _history_row(row: Row) -> HistoryRow:
     return HistoryRow(
         snapshot_id=cast("int", row["snapshot_id"]),
-        parent_id=_number(row, "parent_id"),
+        parent_id=_number(row["parent_id"]),
         at=_instant(row),
     )
 
 
 def _snapshot(row: Row) -> Snapshot:
-    operation = row["operation"]
+    operation, summary = row["operation"], _summary(row)
     return Snapshot(
         snapshot_id=cast("int", row["snapshot_id"]),
-        parent_id=_number(row, "parent_id"),
+        parent_id=_number(row["parent_id"]),
         operation=None if operation is None else str(operation),
-        total_records=_number(row, "total_records"),
-        total_bytes=_number(row, "total_bytes"),
-        position_deletes=_number(row, "position_deletes"),
-        equality_deletes=_number(row, "equality_deletes"),
-        deleted_files=_number(row, "deleted_files") or 0,
-        figures_before=_figures_before(row),
+        total_records=_number(summary.get("total-records")),
+        total_bytes=_number(summary.get("total-files-size")),
+        position_deletes=_number(summary.get("total-position-deletes")),
+        equality_deletes=_number(summary.get("total-equality-deletes")),
+        deleted_files=_number(summary.get("deleted-data-files")) or 0,
+        figures_before=_figures_before(summary),
     )
 
 
-def _figures_before(row: Row) -> tuple[int, int, int, int] | None:
+def _summary(row: Row) -> Summary:
+    """A commit's summary; empty where it has none, as Iceberg's oldest snapshots."""
+    text = row["summary"]
+    return {} if text is None else cast("Summary", json.loads(str(text)))
+
+
+def _figures_before(summary: Summary) -> tuple[int, int, int, int] | None:
     """What a commit's totals were before it; a summary leaves out what it did not add or remove."""
 
-    def before(total: str, changed: str) -> int | None:
-        now = _number(row, total)
+    def before(total: str, added: str, removed: str) -> int | None:
+        now = _number(summary.get(total))
         if now is None:
             return None
-        return (
-            now
-            - (_number(row, f"added_{changed}") or 0)
-            + (_number(row, f"removed_{changed}") or 0)
-        )
+        return now - (_number(summary.get(added)) or 0) + (_number(summary.get(removed)) or 0)
 
-    figures = (
-        before("total_records", "records"),
-        before("total_bytes", "bytes"),
-        before("position_deletes", "position_deletes"),
-        before("equality_deletes", "equality_deletes"),
+    records = before("total-records", "added-records", "deleted-records")
+    size = before("total-files-size", "added-files-size", "removed-files-size")
+    position = before(
+        "total-position-deletes", "added-position-deletes", "removed-position-deletes"
     )
-    records, size, position, equality = figures
+    equality = before(
+        "total-equality-deletes", "added-equality-deletes", "removed-equality-deletes"
+    )
     if records is None or size is None or position is None or equality is None:
         return None
     return records, size, position, equality
 
 
-def _number(row: Row, column: str) -> int | None:
-    value = row[column]
+def _number(value: object) -> int | None:
     return None if value is None else int(str(value))
 
 

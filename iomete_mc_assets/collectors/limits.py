@@ -1,6 +1,6 @@
 """When an hour fails because too much of it could not be read, and what a collector asks through. Asks nothing itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from iomete_mc_assets.records import Omission
 from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
@@ -53,6 +53,15 @@ class Asker:
         """
         self.statements += 1
         return self._warehouse.ask(statement, deadline_s=deadline_s)
+
+    def ask_while(self, statement: str, work: Callable[[], None]) -> Sequence[Row]:
+        """All rows of one statement, with work of ours done meanwhile; see ``Warehouse.ask_while``.
+
+        Raises:
+            LakehouseError: as the warehouse raises it.
+        """
+        self.statements += 1
+        return self._warehouse.ask_while(statement, work)
 
     def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
         """Each statement's rows or failure, in their order, from several sessions where the warehouse has them.

@@ -5,7 +5,7 @@ Pure of clock and store; what the answers' texts mean lives in ``warehouse.surve
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from iomete_mc_assets.collectors.exclusions import Exclusion, Exclusions
@@ -16,7 +16,7 @@ from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.describe import read_description, with_properties
 from iomete_mc_assets.warehouse.properties import namespace_opted_out, opted_out
 from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
-from iomete_mc_assets.warehouse.survey import NotReadable, read_block
+from iomete_mc_assets.warehouse.survey import NotReadable, Surveyed, read_block
 
 NO_EXTENDED_LISTING = "_LEGACY_ERROR_TEMP_1200"
 """SHOW TABLE EXTENDED in a v2 catalog."""
@@ -97,14 +97,41 @@ def _name(entry: TableEntry) -> TableId:
     return entry.table
 
 
+@dataclass(slots=True)
+class _Listing:
+    """Tables of one namespace, and their blocks until they are read, which can wait for a good moment.
+
+    Attributes:
+        tables: those that are wanted.
+        blocks: as the survey brought them, not read yet.
+        surveyed: as read; a table without a block is not among them.
+    """
+
+    tables: Sequence[TableId] = ()
+    blocks: dict[TableId, str] = field(default_factory=dict[TableId, str])
+    surveyed: dict[TableId, Surveyed | NotReadable] = field(
+        default_factory=dict[TableId, Surveyed | NotReadable]
+    )
+
+    def read(self) -> None:
+        """All blocks that are left."""
+        while self.blocks:
+            table, block = self.blocks.popitem()
+            self.surveyed[table] = read_block(table, block)
+
+
 class _CatalogSurvey:
-    """One catalog while it is being surveyed."""
+    """One catalog while it is being surveyed.
+
+    A session catalog's blocks are read while the server is at the next namespace's.
+    """
 
     def __init__(self, asker: Asker, catalog: str, exclusions: Exclusions) -> None:
         self._asker = asker
         self._catalog = catalog
         self._exclusions = exclusions
         self._lists_extended: bool | None = None  # not probed yet
+        self._listing = _Listing()
         self.entries: list[TableEntry] = []
         self.omissions: list[Omission] = []
         self.excluded: dict[str, Exclusion] = {}
@@ -131,6 +158,7 @@ class _CatalogSurvey:
             self._survey_namespace(namespace)
             if self._lists_extended is False:
                 waiting = [*self._namespaces_below(namespace), *waiting]
+        self._survey_listing(_Listing())
 
     def _namespaces(self, above: Namespace) -> list[Namespace]:
         rows = self._asker.ask(statements.show_namespaces(self._catalog, above))
@@ -180,15 +208,23 @@ class _CatalogSurvey:
                 self.excluded[table.shown] = kind
             else:
                 wanted.append(table)
-        for start in range(0, len(wanted), READ_AT_ONCE):
-            self._survey_tables(wanted[start : start + READ_AT_ONCE], blocks)
-
-    def _survey_tables(self, tables: Sequence[TableId], blocks: Mapping[TableId, str]) -> None:
-        """In a v2 catalog each table is described anyway, and all of them may be at the same time."""
         if self._lists_extended is not False:
-            for table in tables:
-                self._survey_table(table, partial(self._from_block, table, blocks.get(table)))
+            kept = {table: blocks[table] for table in wanted if table in blocks}
+            self._survey_listing(_Listing(wanted, kept))
             return
+        for start in range(0, len(wanted), READ_AT_ONCE):
+            self._describe_tables(wanted[start : start + READ_AT_ONCE])
+
+    def _survey_listing(self, following: _Listing) -> None:
+        """The tables listed before; ``following`` waits for its turn."""
+        listing, self._listing = self._listing, following
+        listing.read()
+        for table in listing.tables:
+            surveyed = listing.surveyed.get(table, NotReadable("not listed"))
+            self._survey_table(table, partial(self._from_block, table, surveyed))
+
+    def _describe_tables(self, tables: Sequence[TableId]) -> None:
+        """In a v2 catalog each table is described anyway, and all of them may be at the same time."""
         self.described += len(tables)
         answers = self._asker.ask_each([statements.describe_table(table) for table in tables])
         for table, answer in zip(tables, answers, strict=True):
@@ -223,6 +259,8 @@ class _CatalogSurvey:
     def _blocks(self, namespace: Namespace, names: Iterable[TableId]) -> dict[TableId, str]:
         """The survey's blocks, by the names as listed; what they lack is described table by table."""
         listed = {table.folded: table for table in names}
+        if self._lists_extended and not listed:
+            return {}  # where it is not known yet whether the catalog lists like that, this tells
         blocks: dict[TableId, str] = {}
         for pattern in statements.name_patterns(
             [table.table for table in listed.values()], at_most=LISTED_AT_ONCE
@@ -237,7 +275,7 @@ class _CatalogSurvey:
             return []
         statement = statements.show_table_extended(self._catalog, namespace, pattern=pattern)
         try:
-            rows = self._asker.ask(statement)
+            rows = self._asker.ask_while(statement, self._listing.read)
         except StatementFailed as error:
             if error.error_class == NO_EXTENDED_LISTING:
                 self._lists_extended = False
@@ -264,9 +302,8 @@ class _CatalogSurvey:
         else:
             self.entries.append(entry)
 
-    def _from_block(self, table: TableId, block: str | None) -> TableEntry:
+    def _from_block(self, table: TableId, surveyed: Surveyed | NotReadable) -> TableEntry:
         """The block where it tells everything, else the table itself is asked."""
-        surveyed = NotReadable("not listed") if block is None else read_block(table, block)
         if isinstance(surveyed, NotReadable):
             return self._described(table)
         entry = surveyed.entry

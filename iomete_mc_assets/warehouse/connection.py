@@ -42,6 +42,9 @@ SETTINGS = {
     "spark.sql.thriftServer.incrementalCollect": "false",
     # DESCRIBE cuts struct types after 25 fields otherwise
     "spark.sql.debug.maxToStringFields": "10000",
+    # our unions have a branch a table and few rows, and Spark would compile each branch of each anew
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 ROWS_PER_FETCH = 10_000
 """Rows of one FetchResults in ``ask``, whose rows are narrow (measured: 1,000 is a third slower)."""
@@ -219,11 +222,29 @@ class Lakehouse(Warehouse):
     def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
         """All rows of one statement; see ``Warehouse.ask``."""
         deadline_s = self._config.statement_deadline_s if deadline_s is None else deadline_s
+        return self._asked(statement, deadline_s, sent=lambda: None)
+
+    def ask_while(self, statement: str, work: Callable[[], None]) -> Sequence[Row]:
+        """The server answers in a thread of its own as soon as it has the statement; see ``Warehouse.ask_while``."""
+        waiting = [work]
+
+        def begin() -> None:
+            while waiting:
+                waiting.pop()()
+
         try:
-            return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s))
+            return self._asked(statement, self._config.statement_deadline_s, sent=begin)
+        finally:
+            begin()  # of a statement that could not be sent
+
+    def _asked(
+        self, statement: str, deadline_s: float, *, sent: Callable[[], None]
+    ) -> Sequence[Row]:
+        try:
+            return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s, sent=sent))
         except (SessionLost, LakehouseUnavailable) as error:
             self._replace_session(statement, error)
-        return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s))
+        return list(self._attempt(statement, ROWS_PER_FETCH, deadline_s, sent=sent))
 
     def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
         """On several sessions at the same time where there are enough statements; see ``Warehouse.ask_each``."""
@@ -284,11 +305,17 @@ class Lakehouse(Warehouse):
             yield from rows
 
     def _attempt(
-        self, statement: str, rows_per_fetch: int, deadline_s: float
+        self,
+        statement: str,
+        rows_per_fetch: int,
+        deadline_s: float,
+        *,
+        sent: Callable[[], None] = lambda: None,
     ) -> Generator[Row, None, None]:
         with self._translated(statement), self._cursor(rows_per_fetch) as cursor:
             cursor.execute(tagged(statement), async_=True)
             self._gave_up = False
+            sent()
             self._finish(cursor, statement, deadline_s)
             names = [str(column[0]) for column in cursor.description or ()]
             try:

@@ -1,6 +1,6 @@
 """The seam to the lakehouse: rows by column name, and who can be asked for them. No driver here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from iomete_mc_assets.errors import StatementFailed, StatementTimedOut
@@ -34,6 +34,19 @@ class Warehouse(Protocol):
             LakehouseError: its subclass says what happened and who must act.
         """
         ...
+
+    def ask_while(self, statement: str, work: Callable[[], None]) -> Sequence[Row]:
+        """``ask``, with work of ours done while the lakehouse is at it, once whatever becomes of the statement.
+
+        Args:
+            statement: as for ``ask``.
+            work: asks nothing and raises nothing. This default does it before.
+
+        Raises:
+            LakehouseError: as ``ask``.
+        """
+        work()
+        return self.ask(statement)
 
     def ask_each(self, statements: Sequence[str]) -> Sequence[Answer]:
         """Each statement's rows, or its own failure, in their order; they may run at the same time.

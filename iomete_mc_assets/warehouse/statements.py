@@ -125,55 +125,33 @@ class HistoryRead:
     before: datetime
 
 
-SNAPSHOT_FIGURES = {
-    "total_records": "total-records",
-    "total_bytes": "total-files-size",
-    "position_deletes": "total-position-deletes",
-    "equality_deletes": "total-equality-deletes",
-    "deleted_files": "deleted-data-files",
-    "added_records": "added-records",
-    "removed_records": "deleted-records",
-    "added_bytes": "added-files-size",
-    "removed_bytes": "removed-files-size",
-    "added_position_deletes": "added-position-deletes",
-    "removed_position_deletes": "removed-position-deletes",
-    "added_equality_deletes": "added-equality-deletes",
-    "removed_equality_deletes": "removed-equality-deletes",
-}
-"""Our column for each summary key read. Numbers in summaries are text; an absent key is NULL."""
-
-
 def history_and_snapshots(batch: Sequence[HistoryRead]) -> str:
     """``.history`` (kind ``h``) and ``.snapshots`` (kind ``s``) of several tables in one statement.
 
     Columns: ``n`` (place in the batch), ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``operation`` and
-    the names of ``SNAPSHOT_FIGURES``. A union, joined on the client: a join costs Spark twice as much.
+    ``summary``, a JSON object of texts. A union, joined on the client: a join costs Spark twice as much, and
+    so does a column for each key of the summary.
     """
-    nothing = ", ".join(f"CAST(NULL AS STRING) AS {name}" for name in SNAPSHOT_FIGURES)
-    figures = ", ".join(f"summary[{literal(key)}]" for key in SNAPSHOT_FIGURES.values())
     branches: list[str] = []
     for number, read in enumerate(batch):
         branches.append(
             f"SELECT {number} AS n, 'h' AS kind, snapshot_id, parent_id, unix_millis(made_current_at) AS at_ms, "
-            f"CAST(NULL AS STRING) AS operation, {nothing} FROM {_name(read.table, 'history')} "
-            f"WHERE {_between('made_current_at', read)}"
+            "CAST(NULL AS STRING) AS operation, CAST(NULL AS STRING) AS summary "
+            f"FROM {_name(read.table, 'history')} WHERE {_between('made_current_at', read)}"
         )
         branches.append(
-            f"SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), operation, {figures} "
-            f"FROM {_name(read.table, 'snapshots')} WHERE {_between('committed_at', read)}"
+            f"SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), operation, "
+            f"to_json(summary) FROM {_name(read.table, 'snapshots')} WHERE {_between('committed_at', read)}"
         )
     return tagged("\nUNION ALL\n".join(branches))
 
 
 def named_snapshots(batch: Sequence[tuple[TableId, Iterable[int]]]) -> str:
     """Single snapshots by id, in the columns of ``history_and_snapshots``; each table needs one id or more."""
-    figures = ", ".join(
-        f"summary[{literal(key)}] AS {name}" for name, key in SNAPSHOT_FIGURES.items()
-    )
     return tagged(
         "\nUNION ALL\n".join(
             f"SELECT {number} AS n, 's' AS kind, snapshot_id, parent_id, unix_millis(committed_at) AS at_ms, "
-            f"operation, {figures} FROM {_name(table, 'snapshots')} "
+            f"operation, to_json(summary) AS summary FROM {_name(table, 'snapshots')} "
             f"WHERE snapshot_id IN ({', '.join(map(str, sorted(ids)))})"
             for number, (table, ids) in enumerate(batch)
         )

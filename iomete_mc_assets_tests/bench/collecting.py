@@ -19,6 +19,8 @@ from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.keys import COLLECT_METADATA
 from iomete_mc_assets.windows import HourWindow
 
+QUIET = {"python_logs": {"python_log_level": "INFO"}}
+"""As ``dagster.yaml`` has it."""
 KIB = 1024 if sys.platform != "darwin" else 1
 """Bytes of a unit of ``ru_maxrss``."""
 
@@ -32,7 +34,7 @@ def main() -> None:
     """Collect the newest closed hour."""
     definitions = build_definitions()
     job = definitions.get_repository_def().get_job(COLLECT_METADATA)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral(settings=QUIET) as instance:
         window = HourWindow.newest_closed(clock.now())
         begun = time.perf_counter()
         job.execute_in_process(instance=instance, partition_key=window.key)

@@ -52,6 +52,8 @@ USUAL_SHARE = 60
 """Tables read in the usual way between two surveys: a machine that is busy for a minute is busy for both."""
 STAGED = FEW_ROUNDS + 1 + MANY_ROUNDS + 1
 """Changes of one table: one a round, the unmeasured ones too."""
+STAGED_TABLES = 2
+"""A database's first tables, which change: the first where the catalog has few tables, the other where many."""
 DAY_HOURS = 24
 LONG_SNAPSHOTS = 20_000
 LONG = TableId(SESSION, ("long",), "history")
@@ -96,7 +98,7 @@ def _planned(catalog: str, databases: int, tables: int) -> list[Planned]:
         Planned(
             table=TableId(catalog, (_database(database),), f"table_{table:03}"),
             newest=now - timedelta(hours=2 + (database + table) % 50),
-            staged=staged if table == 0 else (),
+            staged=staged if table < STAGED_TABLES else (),
         )
         for database in range(databases)
         for table in range(tables)
@@ -226,7 +228,10 @@ def _hours(
     """An unchanged hour and one with a changed table in a hundred, against the bare listings."""
     databases, tables = shape
     listings = [show_table_extended(SESSION, (_database(number),)) for number in range(databases)]
-    changed = [one for one in _planned(SESSION, *shape) if one.staged][: databases * tables // 100]
+    # what changed among the few is no longer as planned among the many
+    name_changed = f"table_{0 if shape == FEW else 1:03}"
+    planned = [one for one in _planned(SESSION, *shape) if one.table.table == name_changed]
+    changed = planned[: databases * tables // 100]
     with Lakehouse.connect(running.config) as warehouse:
         hours = Hours(warehouse, running, site.folder("scale") / f"manifests_{name}")
         hours.begin()

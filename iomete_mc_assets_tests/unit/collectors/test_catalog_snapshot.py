@@ -127,6 +127,33 @@ def test_a_session_catalog_costs_one_survey_statement_a_database() -> None:
     }
 
 
+def test_databases_one_after_the_other_keep_their_own_blocks_and_failures() -> None:
+    """A database's blocks are read while the next one is listed."""
+    answers = session_catalog("a", "lost")
+    answers[statements.show_table_extended(CATALOG, ("db",))] = [block("a")]
+    answers[statements.describe_table(table("lost"))] = BROKEN
+    answers[statements.show_namespaces(CATALOG)] = [
+        {"namespace": name} for name in ("db", "empty", "shut", "z")
+    ]
+    for name in ("empty", "shut", "z"):
+        answers[statements.describe_namespace(CATALOG, (name,))] = []
+    answers[statements.show_tables(CATALOG, ("empty",))] = []  # and is asked for nothing else
+    answers[statements.show_tables(CATALOG, ("shut",))] = BROKEN
+    answers[statements.show_tables(CATALOG, ("z",))] = named("tableName", "a", "b")
+    answers[statements.show_table_extended(CATALOG, ("z",))] = [block("a"), block("b")]
+    entries, verdict = hour(answers)
+    assert [entry.table.shown for entry in entries] == [
+        "spark_catalog.db.a",
+        "spark_catalog.z.a",
+        "spark_catalog.z.b",
+    ]
+    assert {one.scope for one in verdict.omissions} == {
+        "spark_catalog.db.lost",
+        "spark_catalog.shut",
+    }
+    assert (verdict.counts["databases"], verdict.counts["described one by one"]) == (4, 1)
+
+
 def test_only_the_newest_hour_is_listed_and_the_others_are_unknown_without_records() -> None:
     warehouse = ScriptedWarehouse(session_catalog("a"))
     answers = dict(

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,6 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.manifests.model import Draft, Verdict
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.rows import Row, Warehouse
-from iomete_mc_assets.warehouse.statements import SNAPSHOT_FIGURES
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow(datetime(2026, 11, 21, 9, tzinfo=UTC))
@@ -105,14 +105,18 @@ class HistoryWarehouse(Warehouse):
     def _row(self, commit: Commit, place: int) -> dict[str, object]:
         snapshot_id = commit.id or place
         return {
-            **dict.fromkeys(SNAPSHOT_FIGURES),
             "snapshot_id": snapshot_id,
             "parent_id": commit.parent if commit.parent is not None else (snapshot_id - 1 or None),
             "operation": commit.operation,
-            "total_records": None if commit.rows is None else str(commit.rows),
-            "total_bytes": "1000",
-            "position_deletes": str(commit.position),
-            "equality_deletes": str(commit.equality),
+            "summary": json.dumps(self._summary(commit)),
+        }
+
+    def _summary(self, commit: Commit) -> dict[str, str]:
+        return {
+            **({} if commit.rows is None else {"total-records": str(commit.rows)}),
+            "total-files-size": "1000",
+            "total-position-deletes": str(commit.position),
+            "total-equality-deletes": str(commit.equality),
         }
 
     def _log(self, name: str, number: int, rows: Sequence[Row]) -> list[Row]:
@@ -803,14 +807,14 @@ def test_a_rewrite_whose_parent_is_gone_tells_what_it_began_from(
     class Rewritten(HistoryWarehouse):
         """Its one commit left 17 rows in 1,000 bytes of 20 rows with 3 position deletes."""
 
-        def _row(self, commit: Commit, place: int) -> dict[str, object]:
+        def _summary(self, commit: Commit) -> dict[str, str]:
             return {
-                **HistoryWarehouse._row(self, commit, place),
-                "added_records": "17",
-                "removed_records": "20",
-                "added_bytes": "1000",
-                "removed_bytes": removed_bytes,
-                "removed_position_deletes": "3",
+                **HistoryWarehouse._summary(self, commit),
+                "added-records": "17",
+                "deleted-records": "20",
+                "added-files-size": "1000",
+                "removed-files-size": removed_bytes,
+                "removed-position-deletes": "3",
             }
 
     rewrite = Commit(at=at("09:20"), operation="replace", rows=17, parent=41, id=42)

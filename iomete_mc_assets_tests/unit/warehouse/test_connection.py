@@ -95,6 +95,8 @@ def test_a_session_sets_its_zone_collects_at_once_and_shows_whole_types(
             "set:hiveconf:spark.sql.session.timeZone": "UTC",
             "set:hiveconf:spark.sql.thriftServer.incrementalCollect": "false",
             "set:hiveconf:spark.sql.debug.maxToStringFields": "10000",
+            "set:hiveconf:spark.sql.codegen.wholeStage": "false",
+            "set:hiveconf:spark.sql.codegen.factoryMode": "NO_CODEGEN",
         }
     ]
     assert spark.calls[-1] == "CloseSession"
@@ -335,6 +337,34 @@ def test_a_restarted_server_costs_one_new_session_in_the_same_catalog(
         "/* iomete_mc_assets */ SELECT 1",
     ]
     assert len(spark.configurations) == 2
+
+
+def test_work_is_done_once_while_the_server_has_the_statement(
+    server: HttpScript, spark: SparkScript
+) -> None:
+    spark.replies["SELECT 1"] = Reply(rows={"a": ["x"]})
+    spark.replies["SELECT 2"] = Reply(error=("no", None))
+    done: list[str] = []
+    with connect(server) as lakehouse:
+        assert lakehouse.ask_while("SELECT 1", lambda: done.append(spark.calls[-1])) == [{"a": "x"}]
+        assert done == ["ExecuteStatement"]
+        with pytest.raises(StatementFailed):
+            lakehouse.ask_while("SELECT 2", lambda: done.append("of a statement that fails"))
+        spark.restart()
+        lakehouse.ask_while("SELECT 1", lambda: done.append("over a lost session"))
+    assert done[1:] == ["of a statement that fails", "over a lost session"]
+    assert spark.open_operations == 0
+
+
+def test_work_is_done_also_where_the_statement_cannot_be_sent(
+    http_server: HttpScript, spark: SparkScript
+) -> None:
+    done: list[str] = []
+    with connect(http_server) as lakehouse:
+        spark.before = [Answer(status=401, reason="Unauthorized")]
+        with pytest.raises(AccessDenied):
+            lakehouse.ask_while("SELECT 1", lambda: done.append("done"))
+    assert done == ["done"]
 
 
 def test_a_server_that_is_down_in_mid_run_is_waited_for_within_the_start_up_window(
