@@ -198,7 +198,8 @@ def once(hours: Sequence[HourWindow], *, late: int = 0) -> Counter[str]:
     return Counter(query_id for window in hours for query_id in query_ids(window, late=late))
 
 
-@pytest.mark.parametrize("count", [48, pytest.param(720, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("count", [48, 720])
 def test_two_flows_backfilled_at_once_arrive_whole_and_once(
     daemon: Trouble, newest: HourWindow, count: int
 ) -> None:
