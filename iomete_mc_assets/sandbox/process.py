@@ -72,6 +72,9 @@ def spawn(
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ),
             setsid=True,
+            # what we ignore it would ignore for good: Dagster gives TERM to whoever has INT, and a
+            # job in the background of a shell has INT ignored
+            setsigdef=(signal.SIGINT, signal.SIGTERM),
         )
     except OSError as error:
         msg = (

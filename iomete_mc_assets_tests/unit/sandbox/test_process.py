@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,6 +48,21 @@ def test_a_child_that_ignores_term_is_killed(tmp_path: Path) -> None:
     assert ready.read_text() == "up"
     assert process.stop("stubborn", state=tmp_path, wait_s=0.2)
     assert not process.is_ours(child)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_child_can_be_asked_to_end_although_we_cannot(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
+    """A signal that is ignored stays ignored in children, and in Java for good."""
+    before = signal.signal(sign, signal.SIG_IGN)
+    try:
+        tells = f"import signal; print(signal.getsignal({sign:d}) is signal.SIG_IGN)"
+        child = process.spawn("asked", [sys.executable, "-c", tells], state=tmp_path)
+        os.waitpid(child.pid, 0)
+    finally:
+        signal.signal(sign, before)
+    assert Path(child.log).read_text() == "False\n"
 
 
 def test_a_child_that_ended_by_itself_is_not_running_although_nobody_waited_for_it(
