@@ -237,8 +237,8 @@ def _tells_too_little(
         return False
     earlier = None if before is None else before.observation
     places = [place_at(history, end) for end in ends]
-    if before is None and None in places:
-        return True
+    if None in places:
+        return True  # also of a known table: its name may be another's by now, or its metadata restored
     return any(
         last_data_change(history, place, earlier=earlier) is None
         or missing_ancestor(history.snapshots, history.rows[place].snapshot_id, earlier=earlier)

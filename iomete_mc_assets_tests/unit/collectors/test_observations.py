@@ -654,6 +654,27 @@ def test_a_rollback_counts_when_it_happened_and_finds_its_snapshot_however_old()
     assert (seen.snapshot_id, seen.row_count, seen.last_data_change) == (1, 100, at("09:30"))
 
 
+def test_a_known_table_whose_rows_are_all_older_than_what_was_known_is_read_whole() -> None:
+    """Registered from an older metadata file, or another table under its name: no row since is not no rows."""
+    commits = [Commit(at=at("02:10"), rows=3)]
+    before = Observation(
+        table=table("t"),
+        uuid="uuid-t",
+        snapshot_id=9,
+        state_at=at("08:20"),
+        last_data_change=at("08:20"),
+        row_count=17,
+    )
+    observed, _ = hour(
+        HistoryWarehouse({"t": commits}, created={"t": at("01:00")}),
+        catalog(listed("t", commits[0], number=1)),
+        before=earlier(before),
+    )
+    seen = observed["t"]
+    assert (seen.row_count, seen.state_at) == (3, at("02:10"))
+    assert seen.last_data_change == at("02:10")
+
+
 def test_a_table_replaced_by_an_empty_one_is_unknown_from_its_last_row_on() -> None:
     entry = listed("t", LOADED)
     assert entry.state is not None
