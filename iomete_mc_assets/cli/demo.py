@@ -134,7 +134,7 @@ def _last_hours(now: datetime, hours: int) -> list[HourWindow]:
     return windows
 
 
-TABLE_WIDTH = 104
+TABLE_WIDTH = 112
 """Columns that the table takes with whole invocation ids."""
 
 
@@ -210,7 +210,8 @@ class Journey:
     def show(self, console: Console) -> None:
         """Print what the Dagster UI shows of these hours; ids stand below the table where it is too narrow."""
         wide = not console.is_terminal or console.width >= TABLE_WIDTH
-        console.print(self.table(with_ids=wide), width=TABLE_WIDTH if wide else None, crop=False)
+        paper = console if console.is_terminal else Console(file=console.file, width=TABLE_WIDTH)
+        paper.print(self.table(with_ids=wide))
         if not wide:
             for line in self.invocations():
                 console.print(line, markup=False, highlight=False, soft_wrap=True)

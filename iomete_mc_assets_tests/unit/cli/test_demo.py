@@ -12,7 +12,7 @@ from rich.console import Console
 from iomete_mc_assets.cli.demo import Journey
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.keys import collected_key, pushed_key
-from iomete_mc_assets.defs.metadata import INVOCATION_IDS, MANIFEST_ID
+from iomete_mc_assets.defs.metadata import INVOCATION_IDS, MANIFEST_ID, PUSH_STATUS, STATE
 from iomete_mc_assets_tests.push_bench import HOUR
 
 IDS = ("e28ad5b5-0e58-48bc-83fb-4ce5d3d762ff", "3f4c3b2b-3845-40db-8989-5c372398128f")
@@ -50,7 +50,12 @@ def test_a_run_that_fails_says_why_and_shows_no_line_of_its_log(
 
 @pytest.fixture
 def pushed(instance: dg.DagsterInstance) -> Journey:
-    metadata = {MANIFEST_ID: "m001", INVOCATION_IDS: dg.MetadataValue.json(list(IDS))}
+    metadata = {
+        MANIFEST_ID: "m001",
+        INVOCATION_IDS: dg.MetadataValue.json(list(IDS)),
+        STATE: "complete",
+        PUSH_STATUS: "nothing_to_send",
+    }
     for key in (collected_key("query_logs"), pushed_key("query_logs")):
         instance.report_runless_asset_event(
             dg.AssetMaterialization(key, partition=HOUR.key, metadata={**metadata})
@@ -62,6 +67,7 @@ def test_invocation_ids_stand_whole_beside_their_hour(pushed: Journey) -> None:
     """In a pipe or a file, which has no width."""
     out = io.StringIO()
     pushed.show(Console(file=out, width=80))
+    assert "…" not in out.getvalue()
     row, below = (line for line in out.getvalue().splitlines() if any(one in line for one in IDS))
     assert row.split()[0] == HOUR.key
     assert (row.split()[-1], below.split()) == (IDS[0], [IDS[1]])
