@@ -62,12 +62,16 @@ class IngestConfig:
     total_timeout_s: float = 90
 
     def __post_init__(self) -> None:
-        """Refuse empty credentials: pycarlo would look for others in the environment and in ~/.mcd."""
+        """Refuse unusable credentials: without any pycarlo looks into the environment and ~/.mcd."""
         for name, value in (("MCD_INGEST_ID", self.key_id), ("MCD_INGEST_TOKEN", self.key_secret)):
             if not value.strip():
                 msg = (
                     f"{name} is empty. Set it to an ingestion key of Monte Carlo (scope Ingestion)."
                 )
+                raise SettingsError(msg)
+            if not (value.isascii() and value.isprintable()):
+                # the HTTP library would refuse it too, and show it
+                msg = f"{name} holds a character that no header may have. Copy the key again, all on one line."
                 raise SettingsError(msg)
 
 
