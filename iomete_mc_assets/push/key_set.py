@@ -16,13 +16,17 @@ class KeySet:
     def __init__(self) -> None:
         self._others: dict[bytes, bytearray] = {}
 
-    def add(self, key: bytes) -> None:
-        """Put it in; one that is in already takes room again."""
-        others = self._others.get(key[:_LEAD_BYTES])
+    def add(self, key: bytes) -> bool:
+        """Put it in; False when it was in already."""
+        lead, other = key[:_LEAD_BYTES], key[_LEAD_BYTES:]
+        others = self._others.get(lead)
         if others is None:
-            self._others[key[:_LEAD_BYTES]] = bytearray(key[_LEAD_BYTES:])
+            self._others[lead] = bytearray(other)
+        elif other in others:
+            return False
         else:
-            others += key[_LEAD_BYTES:]
+            others += other
+        return True
 
     def __contains__(self, key: bytes) -> bool:
         others = self._others.get(key[:_LEAD_BYTES])

@@ -63,18 +63,15 @@ class QueryRules:
         self, lines: Iterable[tuple[int, Line]], earlier: HourKeys
     ) -> Iterator[Candidate]:
         """What becomes of each record; of several with one id the first goes."""
-        seen = KeySet()
+        seen, accepted = KeySet(), earlier.accepted or ()
         for ordinal, line in lines:
             event = self.event(line)
             key = _short(event.key.encode("utf-8", "surrogatepass"))
-            if key in earlier.accepted:
+            if key in accepted:
                 yield Candidate(ordinal=ordinal, about=event.key, status="accepted_before")
-                continue
-            if key in seen:
+            elif not seen.add(key):
                 yield Candidate(ordinal=ordinal, about=event.key, status="duplicate")
-                continue
-            seen.add(key)
-            if len(event.body) > self.max_event_bytes:
+            elif len(event.body) > self.max_event_bytes:
                 reason = reason_too_large(self.max_event_bytes)
                 yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
             elif earlier.refused and _short(event.body) in earlier.refused:

@@ -19,7 +19,7 @@ def test_it_holds_what_a_set_holds(put: list[int], asked: list[int]) -> None:
     assert not keys
     for number in put:
         assert (key(number) in keys) == (number in held)
-        keys.add(key(number))
+        assert keys.add(key(number)) == (number not in held)
         held.add(number)
     assert bool(keys) == bool(put)
     assert [key(number) in keys for number in asked] == [number in held for number in asked]
