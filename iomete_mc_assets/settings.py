@@ -159,6 +159,13 @@ def _http_endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def _webhook(text: str) -> str | None:
+    if text.strip() and not re.fullmatch(r"https?://[^/\s?#@]+(/\S*)?", text):
+        msg = "no http(s) address"
+        raise ValueError(msg)
+    return text.strip() or None
+
+
 IOMETE_URL = Setting(
     name="IOMETE_URL",
     group="lakehouse",
@@ -527,6 +534,23 @@ IOMETE_MC_AUTOMATION = Setting(
     takes="stopped or running",
     meaning="Whether sensors and schedules start switched on; their switches in Dagster win.",
     parse=_one_of(("stopped", "running")),
+)
+IOMETE_MC_ALERT_WEBHOOK = Setting(
+    name="IOMETE_MC_ALERT_WEBHOOK",
+    group="dagster",
+    default=" ",
+    takes="http(s)://... as Slack gives it",
+    meaning="Incoming webhook that is told of runs that failed for good, as Slack's JSON; nobody is told when unset.",
+    parse=_webhook,
+    secret=True,
+)
+IOMETE_MC_UI_URL = Setting(
+    name="IOMETE_MC_UI_URL",
+    group="dagster",
+    default=" ",
+    takes="http(s)://host[:port] without a path",
+    meaning="Where people open the Dagster UI, for links in alerts; none when unset.",
+    parse=lambda text: _http_endpoint(text) if text.strip() else None,
 )
 
 SETTINGS = tuple(

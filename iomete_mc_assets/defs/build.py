@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from iomete_mc_assets import settings
+from iomete_mc_assets.defs.alerts import failure_sensor
 from iomete_mc_assets.defs.checks import checks
 from iomete_mc_assets.defs.collected import MANIFESTS_IO, collected_assets
 from iomete_mc_assets.defs.io_manager import ManifestIOManager
@@ -15,6 +16,7 @@ from iomete_mc_assets.defs.keys import FLOWS
 from iomete_mc_assets.defs.partitions import accepting_beta, hourly
 from iomete_mc_assets.defs.pushed import pushed_assets
 from iomete_mc_assets.defs.resources import (
+    AlertsResource,
     LakehouseResource,
     ManifestStoreResource,
     MonteCarloResource,
@@ -32,7 +34,7 @@ def build_definitions(
     """The whole project as Dagster definitions.
 
     Args:
-        resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``manifest_io``.
+        resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``alerts``, ``manifest_io``.
         environment: where look-backs, start, switches and naming are read from; None takes the process's.
             Addresses and secrets are never read here: loading works with an empty environment.
 
@@ -55,7 +57,10 @@ def build_definitions(
         assets=assets,
         asset_checks=checks(hours),
         jobs=jobs(),
-        sensors=[push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS],
+        sensors=[
+            *(push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS),
+            failure_sensor(status=sensor_status),
+        ],
         schedules=schedules(seen, status=schedule_status),
         resources=wired,
         executor=dg.in_process_executor,
@@ -75,5 +80,6 @@ def default_resources() -> dict[str, Any]:
         "lakehouse": lakehouse,
         "manifests": manifests,
         "monte_carlo": MonteCarloResource(),
+        "alerts": AlertsResource(),
         MANIFESTS_IO: ManifestIOManager(store=manifests, lakehouse=lakehouse),
     }

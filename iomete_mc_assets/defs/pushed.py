@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Literal
 
 import dagster as dg
@@ -36,6 +37,10 @@ DESCRIPTIONS: dict[Flow, str] = {
     "query_logs": "The query log at Monte Carlo. Every ended query goes exactly once, in any order of "
     "hours; each hour shows its invocation ids.",
 }
+PUSHED_EVERY_HOUR = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
+)
+"""Dagster takes any partition for fresh, also one of a backfill; ``newest_hour_pushed`` asks for the newest."""
 
 
 class PushOptions(dg.Config):
@@ -69,6 +74,7 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         pool=MONTE_CARLO_POOL,
         group_name=PUSHED_GROUP,
         kinds={"montecarlo"},
+        freshness_policy=PUSHED_EVERY_HOUR,
     )
     def push(
         context: dg.AssetExecutionContext,
