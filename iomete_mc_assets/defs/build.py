@@ -23,6 +23,7 @@ from iomete_mc_assets.defs.resources import (
 )
 from iomete_mc_assets.defs.schedules import schedules
 from iomete_mc_assets.defs.sensors import push_sensor
+from iomete_mc_assets.defs.table_assets import table_specs
 from iomete_mc_assets.montecarlo.naming import Naming
 
 
@@ -35,8 +36,9 @@ def build_definitions(
 
     Args:
         resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``alerts``, ``manifest_io``.
-        environment: where look-backs, start, switches and naming are read from; None takes the process's.
-            Addresses and secrets are never read here: loading works with an empty environment.
+        environment: where look-backs, start, switches, naming and the store's place are read from; None
+            takes the process's. Addresses and secrets are never read here: loading works with an empty
+            environment, and waits two seconds at most for the store's table index.
 
     Raises:
         SettingsError: one of those settings cannot be used.
@@ -54,7 +56,7 @@ def build_definitions(
     with accepting_beta():
         assets = [*collected_assets(hours), *pushed_assets(hours)]
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *_tables(wired["manifests"], seen)],
         asset_checks=checks(hours),
         jobs=jobs(),
         sensors=[
@@ -65,6 +67,13 @@ def build_definitions(
         resources=wired,
         executor=dg.in_process_executor,
     )
+
+
+def _tables(manifests: object, seen: Mapping[str, str]) -> list[dg.AssetSpec]:
+    """Those that the store's index names, where the store is one of ours."""
+    if not isinstance(manifests, ManifestStoreResource):
+        return []
+    return table_specs({**seen, **manifests.options})
 
 
 def _refuse_merged_catalogs(monte_carlo: object, seen: Mapping[str, str]) -> None:
