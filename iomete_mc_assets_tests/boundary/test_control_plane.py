@@ -1,7 +1,6 @@
 """Questions to Monte Carlo's API over a real socket: every document fits the schema, every answer has its sentence."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -95,7 +94,7 @@ PAGE = answers(200, "<html>log in</html>", content_type="text/html")
         (answers(200, '{"message": "hello"}'), ControlPlaneError, "not Monte Carlo's API"),
         (answers(404, "nothing"), ControlPlaneError, "not Monte Carlo's API"),
         (
-            replace(PAGE, answer=replace(PAGE.answer, status=403)),
+            answers(403, "<html>log in</html>", content_type="text/html"),
             ControlPlaneError,
             "Check MCD_GRAPHQL_ENDPOINT",
         ),
