@@ -62,16 +62,12 @@ class IngestConfig:
     total_timeout_s: float = 90
 
     def __post_init__(self) -> None:
-        """Refuse unusable credentials: without any pycarlo looks into the environment and ~/.mcd."""
+        """Refuse empty credentials: pycarlo would look for others in the environment and in ~/.mcd."""
         for name, value in (("MCD_INGEST_ID", self.key_id), ("MCD_INGEST_TOKEN", self.key_secret)):
             if not value.strip():
                 msg = (
                     f"{name} is empty. Set it to an ingestion key of Monte Carlo (scope Ingestion)."
                 )
-                raise SettingsError(msg)
-            if not (value.isascii() and value.isprintable()):
-                # the HTTP library would refuse it too, and show it
-                msg = f"{name} holds a character that no header may have. Copy the key again, all on one line."
                 raise SettingsError(msg)
 
 
@@ -82,7 +78,8 @@ class PycarloIngest:
         """Nothing is sent.
 
         Raises:
-            SettingsError: the environment holds OAuth credentials, with which pycarlo cannot push.
+            SettingsError: the key cannot be sent, or the environment holds OAuth credentials, with which
+                pycarlo cannot push.
         """
         # pycarlo warns of seven enum values of its own schema each time it is imported
         logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)

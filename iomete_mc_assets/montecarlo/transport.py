@@ -46,10 +46,14 @@ class Posts:
         connect_s: seconds until a connection must stand.
         read_s: seconds of silence borne.
         total_s: seconds for the whole exchange.
+        answer_bytes: read of an answer; what is behind them is cut off.
     """
 
-    def __init__(self, *, connect_s: float, read_s: float, total_s: float) -> None:
+    def __init__(
+        self, *, connect_s: float, read_s: float, total_s: float, answer_bytes: int = ANSWER_CAP
+    ) -> None:
         self._timeout = Timeout(connect=connect_s, read=read_s)
+        self._answer_bytes = answer_bytes
         self._deadlines = _Deadlines(total_s)
         self._idle: list[_Line] = []
 
@@ -65,7 +69,8 @@ class Posts:
         line = self._line()
         with self._deadlines.watched() as watch:
             try:
-                answer = _answer(line.post(url, body=body, headers=headers, timeout=self._timeout))
+                response = line.post(url, body=body, headers=headers, timeout=self._timeout)
+                answer = _answer(response, cap=self._answer_bytes)
             except (HTTPError, OSError) as error:  # an error of requests is an OSError
                 # the error holds the request and so the key: it must not become a cause
                 untrusted = not watch.sent and "certificate verify failed" in str(error)
@@ -133,14 +138,14 @@ class _Line:
         return self._pool
 
 
-def _answer(response: BaseHTTPResponse) -> Answer:
+def _answer(response: BaseHTTPResponse, *, cap: int) -> Answer:
     text = b""
     whole = False
     # a status is an answer even when its body is cut
     with suppress(HTTPError):
         for piece in response.stream(8_192, decode_content=True):
             text += piece
-            if len(text) > ANSWER_CAP:
+            if len(text) > cap:
                 break
         else:
             whole = True
@@ -150,7 +155,7 @@ def _answer(response: BaseHTTPResponse) -> Answer:
     headers = response.headers
     return Answer(
         status=response.status,
-        text=text[:ANSWER_CAP].decode("utf-8", "replace"),
+        text=text[:cap].decode("utf-8", "replace"),
         content_type=headers.get("Content-Type", ""),
         retry_after=headers.get("Retry-After"),
         location=headers.get("Location"),

@@ -330,8 +330,9 @@ def test_rule_37_an_empty_key_is_refused_before_pycarlo_looks_for_another(
 
 @pytest.mark.parametrize("key", ["two\nlines", "gro\u00df"])
 def test_rule_36_a_key_that_no_header_may_hold_is_refused_unshown(key: str) -> None:
-    with pytest.raises(SettingsError, match="MCD_INGEST_TOKEN holds a character") as refused:
-        IngestConfig(endpoint="http://nobody.example", key_id="id", key_secret=key)
+    config = IngestConfig(endpoint="http://nobody.example", key_id="id", key_secret=key)
+    with pytest.raises(SettingsError, match="holds a character that no header") as refused:
+        PycarloIngest(config)
     assert key not in str(refused.value)
 
 
