@@ -93,8 +93,8 @@ class _Line:
     """A connection, and all of its requests that does not change from one to the next.
 
     ``requests`` says how the endpoint is reached (proxies, authorities), once. Posts go to urllib3
-    below it: it takes a third of a post's processor time, and would follow redirects, keep cookies
-    and read ``.netrc``.
+    below it, which saves a fifth of their processor time; ``requests`` would also follow redirects,
+    keep cookies and read ``.netrc``.
     """
 
     def __init__(self) -> None:
