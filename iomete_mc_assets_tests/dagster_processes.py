@@ -207,9 +207,11 @@ class DagsterProcesses:
         assert cancelled["__typename"] == "TerminateRunSuccess", cancelled
 
     def cancel_all(self) -> None:
-        """Cancel every run that has not ended."""
+        """Cancel every run that has not ended; one that ends by itself meanwhile cannot be."""
         for record in self.instance.get_run_records(dg.RunsFilter(statuses=list(LIVE))):
-            self.cancel(record.dagster_run)
+            run_id = record.dagster_run.run_id
+            self._ask(CANCEL_RUN, id=run_id)
+            self.wait_until_finished(run_id, within_s=60)
 
     def delete(self, run: dg.DagsterRun) -> None:
         """Delete a run with its events."""

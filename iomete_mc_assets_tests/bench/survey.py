@@ -13,7 +13,6 @@ from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, survey
 from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import (
     ROWS_PER_FETCH,
-    SETTINGS,
     Lakehouse,
     LakehouseConfig,
 )
@@ -84,8 +83,11 @@ class Recording(Warehouse):
 class BareSession:
     """PyHive as it comes, over the product's transport."""
 
-    def __init__(self, config: LakehouseConfig, *, settings: Mapping[str, str] = SETTINGS) -> None:
+    def __init__(
+        self, config: LakehouseConfig, *, settings: Mapping[str, str] | None = None
+    ) -> None:
         """Open a session, with the product's settings unless others are given."""
+        chosen = config.settings if settings is None else settings
         transport = HttpTransport(
             config.address,
             user=config.user,
@@ -98,7 +100,7 @@ class BareSession:
         self._session: Any = hive.connect(
             thrift_transport=transport,
             username=config.user,
-            configuration={f"set:hiveconf:{name}": text for name, text in settings.items()},
+            configuration={f"set:hiveconf:{name}": text for name, text in chosen.items()},
         )
 
     def close(self) -> None:

@@ -81,13 +81,21 @@ class Trouble(Daemon):
             what=f"a run that has collected {flow}",
         )
 
-    def wait_until_a_run_collects(self, flow: Flow) -> None:
-        """Wait until one run of those that collect a flow has the lakehouse."""
+    def wait_until_queued(self, flow: Flow, *, runs: int) -> list[dg.DagsterRun]:
+        """Wait until a backfill of a flow has launched all its runs and one of them has the lakehouse."""
+        known = {run.run_id for run in self.runs_that_collect(flow) if run.is_finished}
+
+        def found() -> list[dg.DagsterRun]:
+            return [run for run in self.runs_that_collect(flow) if run.run_id not in known]
+
         wait_for(
-            lambda: any(self.dagster.steps_of(run.run_id) for run in self.runs_that_collect(flow)),
+            lambda: (
+                len(found()) == runs and any(self.dagster.steps_of(one.run_id) for one in found())
+            ),
             within_s=PATIENCE_S,
-            what=f"a run that collects {flow}",
+            what=f"{runs} runs that collect {flow}",
         )
+        return found()
 
     def begun_during(self, hourly: str, ranges: Sequence[dg.DagsterRun]) -> list[str]:
         """Of these runs, those that got the lakehouse after a run was asked for and before its last step did."""
@@ -288,11 +296,10 @@ def test_the_hourly_run_starts_within_a_range_of_a_backfill_and_its_observations
         daemon.dagster.start_sensor(push_job_name(flow))
     daemon.gateway.wait_for_requests(requests + BATCHES, within_s=PATIENCE_S)
     daemon.dagster.backfill(collected_key(OBSERVATIONS), keys)
-    daemon.wait_until_a_run_collects(OBSERVATIONS)
+    ranges = daemon.wait_until_queued(OBSERVATIONS, runs=count // A_DAY)
 
     hourly = daemon.dagster.launch(COLLECT_METADATA, tags_of_the_schedule(newest))
-    ranges = daemon.runs_that_collect(OBSERVATIONS)
-    assert [len(windows_of_run(dict(run.tags))) for run in ranges] == [A_DAY] * (count // A_DAY)
+    assert [len(windows_of_run(dict(run.tags))) for run in ranges] == [A_DAY] * len(ranges)
     assert sum(run.status == dg.DagsterRunStatus.QUEUED for run in ranges) > 1
     daemon.dagster.wait_until_finished(hourly, within_s=PATIENCE_S)
     assert len(daemon.begun_during(hourly, ranges)) <= 1
