@@ -231,16 +231,38 @@ def _gap_after(history: History, place: int, log: MetadataLog, seen: Seen | None
     if _continues(history, place) or (following is None and log.main == row.snapshot_id):
         return None
     made_current = {one.at for one in history.rows}
-    files = [
+    since_row = [
         at
         for at in log.without_commit()
-        if holds < at and (following is None or at < following.at) and at not in made_current
+        if row.at < at and (following is None or at < following.at) and at not in made_current
     ]
+    innocent = _innocent(history, row, log, since_row)
+    files = [at for at in since_row if holds < at and at not in innocent]
     reaches = bool(log.entries) and log.entries[0].at <= holds
     if reaches and not files:
         return None
     emptied = bool(files) and _was_emptied(history, row, following, log)
     return Gap(since=files[0] if reaches else holds, empty_from=max(files) if emptied else None)
+
+
+def _innocent(
+    history: History, row: HistoryRow, log: MetadataLog, files: Sequence[datetime]
+) -> set[datetime]:
+    """Files that are no replacement, because a branch or a staged write began at the row after them.
+
+    It began at main, which was still there, or at a branch, whose making is the one file before it.
+    """
+    known = {**{one.snapshot_id: one for one in log.snapshots}, **history.snapshots}
+    own = known.get(row.snapshot_id)
+    if own is None or own.committed_at != row.at or not log.entries or log.entries[0].at > row.at:
+        return set()
+    begun = [
+        one.committed_at
+        for one in known.values()
+        if one.parent_id == row.snapshot_id and one.committed_at is not None
+    ]
+    before = [[at for at in files if at < instant] for instant in begun]
+    return {found[0] for found in before if len(found) == 1}
 
 
 def _was_emptied(

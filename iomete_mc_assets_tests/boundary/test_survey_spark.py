@@ -210,19 +210,20 @@ def test_survey_and_describe_agree_on_every_iceberg_table_of_the_shop(lakehouse:
 
 def test_tables_and_views_without_columns_are_entries(lakehouse: Lakehouse) -> None:
     """Iceberg has such tables; Spark makes no others of them."""
-    made = (f"{DATABASE}.bare", f"{DATABASE}.stripped", f"lake.{DATABASE}.bare")
+    ours = f"spark_catalog.{DATABASE}"
+    made = (f"{ours}.bare", f"{ours}.stripped", f"lake.{DATABASE}.bare")
     lakehouse.ask(f"CREATE NAMESPACE lake.{DATABASE}")
     lakehouse.ask(f"CREATE TABLE {made[0]} USING iceberg")
     lakehouse.ask(f"CREATE TABLE {made[1]} (id INT) USING iceberg")
     lakehouse.ask(f"ALTER TABLE {made[1]} DROP COLUMN id")
     lakehouse.ask(f"CREATE TABLE {made[2]} USING iceberg")
-    lakehouse.ask(f"CREATE VIEW {DATABASE}.bare_view AS SELECT * FROM {DATABASE}.bare")
+    lakehouse.ask(f"CREATE VIEW {ours}.bare_view AS SELECT * FROM {made[0]}")
     try:
         whole = survey_catalogs(
             lakehouse, catalogs=("spark_catalog", "lake"), exclusions=Exclusions()
         )
     finally:
-        lakehouse.ask(f"DROP VIEW {DATABASE}.bare_view")
+        lakehouse.ask(f"DROP VIEW {ours}.bare_view")
         for name in made:
             lakehouse.ask(f"DROP TABLE {name}")
         lakehouse.ask(f"DROP NAMESPACE lake.{DATABASE}")

@@ -412,8 +412,8 @@ def test_what_may_be_an_alter_before_a_table_replaced_with_a_query_is_no_proof()
     written = entry(minutes(50), 2, 2)
     for other in (made(2, minutes(50), "overwrite"), made(2, minutes(50), engine="trino")):
         assert gap_of([EMPTIED, written], row_of(other), other, main=2) == gap
-    staged = made(2, minutes(40), parent=1)
-    log = [EMPTIED, entry(minutes(40), 1, 1), written]
+    staged = made(2, minutes(20), parent=1)
+    log = [entry(minutes(20), 1, 1), EMPTIED, written]
     assert gap_of(log, row_of(staged, minutes(50)), staged, main=2) == gap
 
 
@@ -427,6 +427,24 @@ def test_a_branchs_commits_are_no_replacement() -> None:
     other = made(3, minutes(50), "overwrite")
     log = [EMPTIED, entry(minutes(50), 3, 3)]
     assert gap_of(log, row_of(other), branch, other, main=3) is None
+
+
+def test_a_branch_that_began_at_the_row_was_made_by_the_one_file_before_it() -> None:
+    """Write, audit, publish; a second file may have replaced the table, and the branch lived on."""
+    audited = made(2, minutes(40), parent=1)
+    published = row_of(audited, minutes(50))
+    after = [entry(minutes(40), 1, 1), entry(minutes(50), 2, 2)]
+    assert gap_of([EMPTIED, *after], published, audited, main=2) is None
+    open_since = Gap(since=minutes(20), empty_from=None)
+    assert gap_of([*TWO_FILES, *after], published, audited, main=2) == open_since
+    late = entry(minutes(45), 1, 1)
+    assert gap_of([after[0], late, after[1]], published, audited, main=2) == Gap(
+        since=minutes(45), empty_from=None
+    )
+    seen = Seen(snapshot_id=1, at=minutes(10), until=minutes(25))
+    assert gap_of([*TWO_FILES, *after], published, audited, main=2, seen=seen) == Gap(
+        since=minutes(30), empty_from=None
+    )
 
 
 def test_what_an_hour_saw_is_no_replacement_before_its_end() -> None:

@@ -828,6 +828,9 @@ def test_tables_whose_names_differ_by_case_only_are_two() -> None:
     observed, _ = hour(warehouse, catalog(*entries), before=earlier(*before))
     changes = {name: seen.last_data_change for name, seen in observed.items()}
     assert changes == {"t": at("05:00"), "T": at("06:00")}
+    observed, _ = hour(warehouse, catalog(*entries), before=earlier(before[1]))
+    changes = {name: seen.last_data_change for name, seen in observed.items()}
+    assert changes == {"t": None, "T": at("06:00")}
     observed, verdict = hour(warehouse, catalog(entries[0]), before=earlier(*before))
     assert (observed["t"].last_data_change, verdict.counts["dropped"]) == (at("05:00"), 1)
     observed, verdict = hour(warehouse, catalog(entries[0]), before=earlier(before[1]))
