@@ -271,17 +271,19 @@ def _was_emptied(
     """Whether the table was empty before the following row, or is now.
 
     It was where the same snapshot became current once more, and where Spark appended to nothing: its CREATE OR
-    REPLACE TABLE AS is an overwrite, another engine's may be an append.
+    REPLACE TABLE AS is an overwrite.
     """
     if following is None:
         return log.main is None
     snapshot = history.snapshots.get(following.snapshot_id)
-    appended = (
-        snapshot is not None
-        and (snapshot.parent_id, snapshot.operation, snapshot.engine) == (None, "append", "spark")
-        and snapshot.committed_at == following.at
-    )
+    appended = snapshot is not None and _appended_to_nothing(snapshot, following)
     return appended or following.snapshot_id == row.snapshot_id
+
+
+def _appended_to_nothing(snapshot: Snapshot, row: HistoryRow) -> bool:
+    """Whether a row is Spark's append to a table without data; another engine's may replace the data as well."""
+    what = (snapshot.parent_id, snapshot.operation, snapshot.engine)
+    return what == (None, "append", "spark") and snapshot.committed_at == row.at
 
 
 def without_rows(log: MetadataLog, instant: datetime) -> Existed | NotYet | Unknown:
@@ -314,8 +316,7 @@ def _never_written(log: MetadataLog, instant: datetime) -> bool:
         return False
     before = sum(at < instant for at in files)
     since = sum(instant <= at < first.at for at in files)
-    onto_nothing = (made.parent_id, made.operation) == (None, "append")
-    appended = onto_nothing and made.committed_at == first.at
+    appended = _appended_to_nothing(made, first)
     if appended and not since:
         return True
     up_to_it = [

@@ -201,7 +201,7 @@ def _snapshot(row: Row) -> Snapshot:
         deleted_files=_number(summary.get("deleted-data-files")) or 0,
         figures_before=_figures_before(summary),
         committed_at=_instant(row),
-        engine=summary.get("engine-name"),
+        engine=summary.get("engine-name", "spark" if "spark.app.id" in summary else None),
     )
 
 

@@ -311,6 +311,13 @@ def test_an_append_to_nothing_has_no_data_before_it_back_to_the_last_file_withou
     assert without_rows(log, minutes(51)) == Existed()
 
 
+def test_another_engines_append_to_nothing_may_have_replaced_data_that_was_expired() -> None:
+    for engine in ("trino", None):
+        five = made(5, minutes(80), engine=engine)
+        log = metadata_log(FIRST, entry(minutes(80), 5, 5), first=row_of(five), made=[five])
+        assert isinstance(without_rows(log, minutes(60)), Unknown)
+
+
 def test_after_an_expiry_a_log_entry_without_snapshot_is_no_proof_of_emptiness() -> None:
     """Iceberg looks the snapshot up in what is left of the history, so expired ones read as NULL too."""
     three = made(3, minutes(80), parent=2)
