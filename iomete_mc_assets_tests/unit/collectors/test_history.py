@@ -454,6 +454,22 @@ def test_a_branch_that_began_at_the_row_was_made_by_the_one_file_before_it() -> 
     )
 
 
+def test_a_branch_that_published_the_row_goes_on_without_being_made() -> None:
+    """So the file before its next write may be a replacement."""
+    published, further = row_of(WRITTEN, minutes(20)), made(2, minutes(40), parent=1)
+    rows = [published, row_of(further, minutes(50))]
+    entries = [
+        replace(FIRST, at=minutes(0)),
+        *(entry(minutes(at), 1, 1) for at in (10, 20, 30, 40)),
+    ]
+    log = metadata_log(
+        *entries, entry(minutes(50), 2, 2), first=published, made=[WRITTEN, further], main=2
+    )
+    history = History(rows=rows, snapshots={1: WRITTEN, 2: further})
+    found = with_gaps(history, log, seen=None).gaps
+    assert found == {0: Gap(since=minutes(30), empty_from=None)}
+
+
 def test_what_an_hour_saw_is_no_replacement_before_its_end() -> None:
     other = made(2, minutes(50), "overwrite")
     log = [EMPTIED, entry(minutes(50), 2, 2)]
