@@ -13,7 +13,7 @@ from iomete_mc_assets.collectors.history import (
     place_at,
 )
 from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
-from iomete_mc_assets.collectors.observation_memory import Memory, Remembered
+from iomete_mc_assets.collectors.observation_memory import Listed, Memory, Remembered
 from iomete_mc_assets.records import Observation, Omission, TableEntry, TableId
 from iomete_mc_assets.warehouse.statements import HistoryRead
 from iomete_mc_assets.windows import HOUR, HourWindow
@@ -202,7 +202,7 @@ def _needed(
     """Tables that some hour cannot be told of without reading, and what is known of them."""
     needed: dict[TableId, Remembered | None] = {}
     for hour, catalog in catalogs.items():
-        listed = {entry.table.folded for entry in catalog.entries}
+        listed = Listed.of(catalog.entries)
         for entry in catalog.iceberg:
             before = memory.of_table(entry, listed=listed)
             told = without_reading(

@@ -27,6 +27,7 @@ from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryRea
 from iomete_mc_assets.collectors.limits import Asker, too_many, unanswered
 from iomete_mc_assets.collectors.observation_memory import (
     EarlierInput,
+    Listed,
     Memory,
     Remembered,
     within,
@@ -228,7 +229,7 @@ class _Hour:
         self._counter = shared.counter
         self._memory = memory
         self._own = Memory.of(own)
-        self._listed = {entry.table.folded for entry in catalog.entries}
+        self._listed = Listed.of(catalog.entries)
         self._origins: dict[TableId, str] = {}
         self.observed: dict[TableId, Observation] = {}
         self.carried: dict[TableId, Observation] = {}
@@ -246,7 +247,10 @@ class _Hour:
             self._decide(entry, before)
         for remembered in self._own:
             observation = remembered.observation
-            if observation.carried_from is None and observation.table.folded not in self._listed:
+            if (
+                observation.carried_from is None
+                and observation.table.folded not in self._listed.folded
+            ):
                 self._observe_own(observation)
         for remembered in self._memory:
             if remembered.observation.table not in recalled:

@@ -31,6 +31,7 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.warehouse.address import Address, parse
 from iomete_mc_assets.warehouse.binary import BinaryTransport
 from iomete_mc_assets.warehouse.faults import Faults
+from iomete_mc_assets.warehouse.properties import CANARY, HIDDEN
 from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 from iomete_mc_assets.warehouse.statements import quoted, tagged
 from iomete_mc_assets.warehouse.transport import HttpTransport, Transport
@@ -45,6 +46,9 @@ SETTINGS = {
     # our unions have a branch a table and few rows, and Spark would compile each branch of each anew
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # properties are printed unescaped: what could pass for several of them is hidden
+    "spark.sql.redaction.options.regex": HIDDEN,
+    CANARY[0]: CANARY[1],
 }
 ROWS_PER_FETCH = 10_000
 """Rows of one FetchResults in ``ask``, whose rows are narrow (measured: 1,000 is a third slower)."""
