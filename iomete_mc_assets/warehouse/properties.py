@@ -9,10 +9,10 @@ REDACTED = "*********(redacted)"
 """Spark prints this for a property whose name *or value* matches ``HIDDEN`` or the site's own
 ``spark.redaction.regex`` (secret, password, token, access.key)."""
 
-HIDDEN = r'(?i:url)|\A(?!\{")(?s:.*)(?:, |\n)'
+HIDDEN = r'(?i:url)|\n|\A(?!\{").*, '
 """What our sessions have Spark hide (``spark.sql.redaction.options.regex``): what it hides by default, and every
-name and value with a comma and a blank or a new line in it, which could pass for further properties. JSON is
-left, because its end is known. See decision 0019."""
+name and value with a comma and a blank or a new line in it, which could pass for further properties. JSON keeps
+its commas, because its end is known. See decision 0019."""
 CANARY = ("spark.iomete_mc_assets.canary", "a, b")
 """A setting of our sessions that is printed hidden where ``HIDDEN`` is in force."""
 

@@ -198,7 +198,7 @@ def _labelled(information: str, told: Told | None) -> Mapping[str, str] | NotRea
     for line in head.strip("\n").split("\n"):
         label, colon, value = line.partition(":")
         known = bool(colon) and label in LABELS
-        if known and label not in lines and LABELS.index(label) > place:
+        if known and LABELS.index(label) > place:
             lines[label] = value.removeprefix(" ")
             place = LABELS.index(label)
         elif not known and place == LABELS.index("Comment"):

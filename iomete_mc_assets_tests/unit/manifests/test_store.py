@@ -786,4 +786,4 @@ def test_the_header_on_disk_has_exactly_the_documented_keys(store: ManifestStore
         "collector", "source", "counts", "omissions", "parts", "content_digest", "inputs",
         "collector_state", "changes",
     }  # fmt: skip
-    assert on_disk["schema_version"] == header.schema_version == 2
+    assert on_disk["schema_version"] == header.schema_version == 3

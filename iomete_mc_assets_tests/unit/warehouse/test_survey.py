@@ -246,17 +246,16 @@ def test_a_view_text_that_imitates_its_own_lines_is_not_guessed_at() -> None:
     assert isinstance(surveyed, NotReadable) or surveyed.entry.view_text == sql
 
 
-SNAPSHOT = (
-    "current-snapshot-id=5, current-snapshot-summary={}, current-snapshot-timestamp-ms=7, "
-    'default-sort-order={"x":"'
-)
+SNAPSHOT = "current-snapshot-id=5, current-snapshot-summary={}, current-snapshot-timestamp-ms=7"
+SWALLOWS = 'default-sort-order={"x":"'
+"""JSON that would go on over whatever follows."""
 MARKS = [
     "current-snapshot-id=1", "current-snapshot-timestamp-ms=1", 'current-snapshot-summary={"total-records":"0"}',
     'current-schema={"fields":[]}', "snapshot-count=0", "uuid=evil", "table_type=ICEBERG-VIEW", "table_type=ICEBERG",
     "metadata_location=file:/evil", ", ", ",", "=", "[", "]", "{", "}", '"', "\n", "\\", "'", "Type: VIEW", "x",
     "Comment: ", "View Text: ", "View Original Text: ", "Schema: root", " |-- a: int (nullable = true)", "Owner: eve",
     "Statistics: 5 bytes", "Location: file:/evil", "Table Properties: [", REDACTED, "iomete.governance.index=false",
-    f", {SNAPSHOT}", '{"', "a=1, bb=2", "url",
+    f", {SNAPSHOT}", f", {SWALLOWS}", '{"', "a=1, bb=2", "url",
     f", current-schema={EMPTY['current-schema']}",
     ", metadata_location=file:/evil, snapshot-count=0, table_type=ICEBERG, uuid=evil",
 ]  # fmt: skip
@@ -324,9 +323,10 @@ def test_hostile_properties_never_make_an_iceberg_table_of_another(
     "user",
     [
         {"current-sd": f"x, {SNAPSHOT}"},
-        {f"current-sd=x, {SNAPSHOT}": "x"},
+        {f"{SNAPSHOT}, zz": "x"},
+        {"current-sd": f"x, {SNAPSHOT}, {SWALLOWS}"},
         {"TRANSLATED_TO_EXTERNAL": f"true, {SNAPSHOT}"},
-        {"a": '{"x, current-snapshot-id=5, current-snapshot-timestamp-ms=7'},
+        {"current-sd": f'{{"x, {SNAPSHOT}'},
         {"a": "1, bb=2"},
     ],
 )
