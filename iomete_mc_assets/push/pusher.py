@@ -4,12 +4,11 @@ Flows differ in ``state_push`` and ``query_push``; which manifest speaks for an 
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from iomete_mc_assets import clock
-from iomete_mc_assets.errors import IometeMcError, PushError
+from iomete_mc_assets.errors import Interrupted, IometeMcError, PushError
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
@@ -37,7 +36,7 @@ class Pusher:
         config: PushConfig,
         *,
         now: Callable[[], datetime] = clock.now,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Nothing is read or sent yet.
@@ -47,11 +46,13 @@ class Pusher:
             ingest: who takes a batch; called from four threads.
             config: where to and how much.
             now: aware UTC.
-            wait: sleeps that many seconds between tries.
+            wait: sleeps that many seconds between tries; None for real ones.
             jitter: uniform in [0, 1).
         """
         self._store, self._ingest, self._config = store, ingest, config
         self._now, self._wait, self._jitter = now, wait, jitter
+        self._policy: RunPolicy | None = None
+        self._interrupted: Interrupted | None = None
 
     @classmethod
     def configured(cls, store: ManifestStore, environment: Mapping[str, str]) -> "Pusher":
@@ -62,6 +63,16 @@ class Pusher:
         """
         config = PushConfig.read(environment)
         return cls(store, PycarloIngest(ingest_config(environment)), config)
+
+    def interrupt(self) -> None:
+        """Let no further request begin; from any thread.
+
+        What is under way gets its answers, and every hour that is not settled then is yielded by
+        ``push`` with ``Interrupted``, its ledger let go.
+        """
+        self._interrupted = Interrupted("The push was interrupted, so no further request began.")
+        if self._policy is not None:
+            self._policy.stop(self._interrupted)
 
     def push(
         self,
@@ -125,6 +136,9 @@ class Pusher:
             run_budget_s=self._config.run_budget_s,
             hour_budget_s=self._config.hour_budget_s,
         )
+        self._policy = policy
+        if self._interrupted is not None:
+            policy.stop(self._interrupted)
         return Desk(
             store=self._store,
             ingest=self._ingest,
