@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def bench(gateway: Gateway, tmp_path: Path) -> Bench:
 
 
 @contextmanager
-def pushing(bench: Bench, flow: Flow, *words: str) -> Iterator[subprocess.Popen[str]]:
+def pushing(bench: Bench, flow: Flow, *words: str) -> Generator[subprocess.Popen[str]]:
     gateway = bench.gateway
     environment = {
         **os.environ,
