@@ -68,7 +68,7 @@ def push(
     pusher = Pusher(store, ingest, config)
     around = _surroundings(store, flow, partitions)
     named = around.named()
-    wanted = {window: named[window] for window in partitions if window in named}
+    wanted = {window: named_id for window in partitions if (named_id := named.get(window))}
     console = Console()
     failed: dict[HourWindow, IometeMcError] = {
         window: _never_collected(store) for window in sorted(set(partitions) - wanted.keys())
@@ -102,7 +102,7 @@ def _surroundings(
     store: ManifestStore, flow: Flow, partitions: tuple[HourWindow, ...]
 ) -> Surroundings:
     if not os.environ.get("DAGSTER_HOME"):
-        return of_the_store(store, flow, partitions)
+        return of_the_store(store, flow)
     from iomete_mc_assets.defs.by_hand import of_the_instance  # noqa: PLC0415 - takes seconds to load
 
     return of_the_instance(store, flow, partitions, os.environ)

@@ -16,14 +16,11 @@ from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.policy import RunPolicy
 from iomete_mc_assets.push.query_push import QueryPush
 from iomete_mc_assets.push.state_push import StatePush
 from iomete_mc_assets.windows import HourWindow
-
-Named = Callable[[Flow], Mapping[HourWindow, str]]
-"""The manifest that speaks for each hour of a flow: of its newest event, else of the pointer."""
 
 
 class Pusher:
@@ -79,7 +76,7 @@ class Pusher:
         flow: Flow,
         hours: Mapping[HourWindow, str],
         *,
-        named: Named,
+        named: Callable[[Flow], Named],
         owner: Owner,
         force: Force | None = None,
     ) -> Iterator[tuple[HourWindow, HourOutcome | IometeMcError]]:
@@ -111,7 +108,7 @@ class Pusher:
         flow: Flow,
         hours: Mapping[HourWindow, str],
         *,
-        named: Named,
+        named: Callable[[Flow], Named],
         force: Force | None = None,
     ) -> Iterator[tuple[HourWindow, Preview]]:
         """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
@@ -150,7 +147,12 @@ class Pusher:
         )
 
     def _answer(
-        self, desk: Desk, flow: Flow, window: HourWindow, manifest_id: str, named: Named
+        self,
+        desk: Desk,
+        flow: Flow,
+        window: HourWindow,
+        manifest_id: str,
+        named: Callable[[Flow], Named],
     ) -> HourOutcome | IometeMcError:
         try:
             if flow == "query_logs":
