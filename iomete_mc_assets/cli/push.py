@@ -5,7 +5,6 @@ It works without Dagster; where DAGSTER_HOME names an instance, that is asked an
 
 import os
 import secrets
-from collections.abc import Mapping
 from typing import get_args
 
 import click
@@ -26,7 +25,7 @@ from iomete_mc_assets.operations.receipts import SoFar, so_far
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.windows import HourWindow
 
@@ -77,7 +76,7 @@ def push(
     if dry_run:
         previews = pusher.dry_run(flow, wanted, named=lambda _: around.named(), force=force)
         for _, preview in previews:
-            _show_preview(console, flow, preview)
+            console.print(f"{flow} {escape(preview.told)}")
     else:
         with interrupting.in_order(pusher.interrupt, ingest.cut) as interruption:
             failed |= _pushed(console, pusher, flow, wanted, around, force=force)
@@ -140,13 +139,7 @@ def _pushed(
 
 
 def _show(console: Console, flow: Flow, outcome: HourOutcome) -> None:
-    why = f" ({escape(outcome.reason)})" if outcome.reason else ""
-    before = ", settled before" if outcome.reused else ""
-    console.print(
-        f"[green]✓[/green] {flow} {outcome.window.key} [bold]{outcome.word}[/bold]{why}: "
-        f"{_counted(outcome.counts)}; {outcome.batches} batches, {outcome.sent_bytes} bytes, "
-        f"{outcome.attempts} attempts{before}"
-    )
+    console.print(f"[green]✓[/green] {flow} {escape(outcome.told)}")
     _show_ids(console, outcome.window, outcome.invocation_ids)
 
 
@@ -158,13 +151,6 @@ def _show_ids(console: Console, window: HourWindow, invocation_ids: tuple[str, .
         console.print(f"    and {more} more; `iomete-mc receipts {window.key}` has all")
 
 
-def _show_preview(console: Console, flow: Flow, preview: Preview) -> None:
-    would = f"{len(preview.requests)} requests of {preview.sent_bytes} bytes would be sent"
-    if not preview.requests:
-        would = f"nothing would be sent ({escape(preview.reason or 'nothing new')})"
-    console.print(f"{flow} {preview.window.key} {would}: {_counted(preview.counts)}")
-
-
 def _show_so_far(console: Console, window: HourWindow, sent: SoFar) -> None:
     if not sent.invocation_ids and not sent.unanswered:
         console.print("    nothing of it was sent")
@@ -174,9 +160,3 @@ def _show_so_far(console: Console, window: HourWindow, sent: SoFar) -> None:
         f"{sent.unanswered} without an answer"
     )
     _show_ids(console, window, sent.invocation_ids)
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return (
-        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no records"
-    )

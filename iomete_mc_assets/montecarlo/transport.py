@@ -43,10 +43,14 @@ class Posts:
         connect_s: seconds until a connection must stand.
         read_s: seconds of silence borne.
         total_s: seconds for the whole exchange.
+        answer_bytes: read of an answer; what is behind them is cut off.
     """
 
-    def __init__(self, *, connect_s: float, read_s: float, total_s: float) -> None:
+    def __init__(
+        self, *, connect_s: float, read_s: float, total_s: float, answer_bytes: int = ANSWER_CAP
+    ) -> None:
         self._timeout = (connect_s, read_s)
+        self._answer_bytes = answer_bytes
         self._deadlines = _Deadlines(total_s)
         self._idle: list[_Line] = []
 
@@ -62,7 +66,8 @@ class Posts:
         line = self._line(url)
         with self._deadlines.watched() as watch:
             try:
-                answer = _answer(line.post(url, body=body, headers=headers, timeout=self._timeout))
+                response = line.post(url, body=body, headers=headers, timeout=self._timeout)
+                answer = _answer(response, cap=self._answer_bytes)
             except requests.RequestException as error:
                 # the error holds the request and so the key: it must not become a cause
                 untrusted = not watch.sent and "certificate verify failed" in str(error)
@@ -119,18 +124,18 @@ class _Line:
         self._adapter.close()
 
 
-def _answer(response: requests.Response) -> Answer:
+def _answer(response: requests.Response, *, cap: int) -> Answer:
     text = b""
     # a status is an answer even when its body is cut
     with response, suppress(requests.RequestException):
         for piece in response.iter_content(8_192):
             text += piece
-            if len(text) > ANSWER_CAP:
+            if len(text) > cap:
                 break
     headers = response.headers
     return Answer(
         status=response.status_code,
-        text=text[:ANSWER_CAP].decode("utf-8", "replace"),
+        text=text[:cap].decode("utf-8", "replace"),
         content_type=headers.get("Content-Type", ""),
         retry_after=headers.get("Retry-After"),
         location=headers.get("Location"),
