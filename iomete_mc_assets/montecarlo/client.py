@@ -65,7 +65,7 @@ def ingestion_session(*, key_id: str, key_secret: str, endpoint: str) -> Session
     """A session of scope Ingestion that nothing in the environment or in ~/.mcd can redirect or replace.
 
     Raises:
-        SettingsError: pycarlo's OAuth variables are set; both are named.
+        SettingsError: pycarlo's OAuth variables are set, both are named; or no header can hold the key.
     """
     return _session(key_id=key_id, key_secret=key_secret, endpoint=endpoint, scope="Ingestion")
 
@@ -84,6 +84,13 @@ def _session(*, key_id: str, key_secret: str, endpoint: str, scope: str | None) 
         msg = (
             f"{' and '.join(OAUTH_VARIABLES)} are set: pycarlo prefers them to the configured key, and "
             "cannot push with them. Unset them for this process."
+        )
+        raise SettingsError(msg)
+    if not (key_id + key_secret).isascii() or not (key_id + key_secret).isprintable():
+        # the HTTP library would refuse it too, and show it
+        msg = (
+            "The id or the secret of Monte Carlo's key holds a character that no header may have. Copy "
+            "both again, each on one line."
         )
         raise SettingsError(msg)
     session = Session(mcd_id=key_id, mcd_token=key_secret, scope=scope)
