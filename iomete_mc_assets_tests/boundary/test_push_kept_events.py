@@ -79,7 +79,7 @@ def batch_of(bodies: dict[int, bytes]) -> PlannedBatch:
 
 
 def test_what_was_kept_is_let_go_and_nothing_else_is_read_for_it() -> None:
-    kept = dict.fromkeys((0, 2), b"kept")
+    kept = {0: b"kept", 2: b"kept"}
     lines = iter([(3, b"other"), (4, b"4"), (5, b"5")])
     source = BodiesReadAgain(lines, bytes, kept=kept)
     first, second = {0: b"kept"}, {2: b"kept", 4: b"4"}
