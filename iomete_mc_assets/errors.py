@@ -26,6 +26,7 @@
     │   ├── Misconfigured          401, 403, 404, 405, 3xx, HTML: not Monte Carlo, or the wrong key
     │   ├── BudgetSpent            no time left to start another request in this run
     │   └── LedgerBusy             another push holds the ledger, or its head cannot be read
+    ├── AlertNotSent               the webhook for failed runs did not take a line
     └── SandboxError               the local lakehouse or gateway cannot start or is missing something
 
 Every message says who, what, verdict and next step, and never holds a secret or a whole statement.
@@ -159,6 +160,10 @@ class BudgetSpent(PushError):
 
 class LedgerBusy(PushError):
     """Another push holds the ledger of this flow, or its head is unreadable; nothing was sent."""
+
+
+class AlertNotSent(IometeMcError):
+    """The webhook for failed runs did not take a line; its address is a secret and not in the message."""
 
 
 class SandboxError(IometeMcError):

@@ -34,7 +34,7 @@ HourAnswers = Iterable[tuple[HourWindow, Draft | IometeMcError]]
 Collect = Callable[[Warehouse, datetime], HourAnswers]
 
 
-def described(setting: settings.Setting[str]) -> str:
+def _described(setting: settings.Setting[str] | settings.Setting[str | None]) -> str:
     """A field's description. Not ``dg.EnvVar``: Dagster's own error for an unset one says no next step."""
     return f"{setting.meaning} {setting.name} when empty."
 
@@ -70,10 +70,10 @@ class ManifestStoreResource(Configured):
 class LakehouseResource(Configured):
     """The lakehouse over its Thrift server."""
 
-    url: str = Field(default="", description=described(settings.IOMETE_URL))
-    user: str = Field(default="", description=described(settings.IOMETE_USER))
+    url: str = Field(default="", description=_described(settings.IOMETE_URL))
+    user: str = Field(default="", description=_described(settings.IOMETE_USER))
     token: str = Field(
-        default="", description=described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
+        default="", description=_described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
     )
 
     def config(self) -> LakehouseConfig:
@@ -158,11 +158,11 @@ class HourlyDrafts:
 class MonteCarloResource(Configured):
     """Monte Carlo's push side."""
 
-    key_id: str = Field(default="", description=described(settings.MCD_INGEST_ID))
+    key_id: str = Field(default="", description=_described(settings.MCD_INGEST_ID))
     key_secret: str = Field(
-        default="", description=described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
+        default="", description=_described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
     )
-    resource_uuid: str = Field(default="", description=described(settings.MCD_RESOURCE_UUID))
+    resource_uuid: str = Field(default="", description=_described(settings.MCD_RESOURCE_UUID))
 
     @property
     def app_url(self) -> str:
@@ -181,3 +181,23 @@ class MonteCarloResource(Configured):
             MCD_RESOURCE_UUID=self.resource_uuid,
         )
         return Pusher.configured(store, seen)
+
+
+class AlertsResource(Configured):
+    """Who is told of failed runs."""
+
+    webhook: str = Field(
+        default="",
+        description=_described(settings.IOMETE_MC_ALERT_WEBHOOK),
+        json_schema_extra=SECRET,
+    )
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where links in alerts lead; None without one."""
+        return settings.IOMETE_MC_UI_URL.read(self.environment())
+
+    def read_webhook(self) -> str | None:
+        """The address to post to; None where nobody is told. SettingsError when it is none."""
+        seen = self.environment(IOMETE_MC_ALERT_WEBHOOK=self.webhook)
+        return settings.IOMETE_MC_ALERT_WEBHOOK.read(seen)
