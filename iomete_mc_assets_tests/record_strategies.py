@@ -150,6 +150,7 @@ def query_records(
             session_id=maybe(texts()),
             catalog=maybe(texts()),
             database=maybe(texts()),
+            extra=st.just({}) | st.dictionaries(texts(), texts() | whole_numbers, max_size=3),
         )
     )
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from iomete_mc_assets.cli.exports import export
+from iomete_mc_assets.cli.imports import import_
 from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
@@ -81,6 +83,8 @@ def doctor(*, as_object: bool) -> None:
     raise SystemExit(run_doctor(as_object=as_object))
 
 
+main.add_command(export)
+main.add_command(import_)
 main.add_command(prune)
 main.add_command(push)
 main.add_command(receipts)
