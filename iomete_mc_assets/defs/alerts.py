@@ -11,6 +11,9 @@ from iomete_mc_assets.defs.keys import (
     COLLECT_METADATA,
     COLLECT_QUERIES,
     FLOWS,
+    IMPORT_JOB,
+    IMPORTED_KEY,
+    PUSHED_IMPORTED_KEY,
     WATCH,
     collected_key,
     push_job_name,
@@ -22,8 +25,8 @@ from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.operations.alert import send_alert
 
 WILL_RETRY = "dagster/will_retry"
-JOBS = {COLLECT_METADATA, COLLECT_QUERIES, WATCH, *map(push_job_name, FLOWS)}
-ASSETS = {*map(collected_key, FLOWS), *map(pushed_key, FLOWS)}
+JOBS = {COLLECT_METADATA, COLLECT_QUERIES, WATCH, IMPORT_JOB, *map(push_job_name, FLOWS)}
+ASSETS = {*map(collected_key, FLOWS), *map(pushed_key, FLOWS), IMPORTED_KEY, PUSHED_IMPORTED_KEY}
 MAX_LINE = 1_000
 """Characters; a chat folds longer ones. The run has the whole text."""
 
