@@ -25,7 +25,7 @@ from iomete_mc_assets.operations.doctor import (
 )
 from iomete_mc_assets.operations.doctor_lakehouse import lakehouse_checks
 from iomete_mc_assets.operations.doctor_monte_carlo import monte_carlo_checks
-from iomete_mc_assets.operations.doctor_store import store_checks
+from iomete_mc_assets.operations.doctor_store import imports_checks, store_checks
 from iomete_mc_assets.push.config import ingest_config
 
 MARKS: dict[Verdict, str] = {
@@ -85,7 +85,11 @@ def _store(environment: Mapping[str, str]) -> Checks:
         source = LakehouseResource().source()
     except IometeMcError:  # named among the settings
         source = None
-    return store_checks(root, source=source)
+    yield from store_checks(root, source=source)
+    dropped = settings.IOMETE_MC_IMPORTS.read(environment)
+    if dropped is not None:
+        sources = settings.IOMETE_MC_IMPORT_SOURCES.read(environment)
+        yield from imports_checks(dropped, sources=sources)
 
 
 def _monte_carlo(environment: Mapping[str, str]) -> Checks:

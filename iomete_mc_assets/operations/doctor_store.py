@@ -1,7 +1,7 @@
 """The manifest store: whose it is, and whether a small file can be made exclusively, read, listed and removed there."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Source
@@ -31,6 +31,37 @@ def store_checks(root: str, *, source: Source | None) -> Iterator[Check]:
             "and the rights of this account there (read, write, list, delete)."
         )
         yield _check(name, "red", text)
+
+
+def imports_checks(root: str, *, sources: Collection[str]) -> Iterator[Check]:
+    """Look into the folder in which other collectors drop their manifests.
+
+    Args:
+        root: as ``IOMETE_MC_IMPORTS`` takes it.
+        sources: those whose warehouse is set.
+    """
+    name = "dropped files"
+    try:
+        storage = Storage.open(root)
+        folders = storage.names("")
+        files = {one: len(storage.versions(one)) for one in folders if one in sources}
+    except IometeMcError as error:
+        yield _check(name, "red", str(error))
+        return
+    except OSError as error:
+        text = f"{root} cannot be listed ({error}). Check IOMETE_MC_IMPORTS and the rights of this account there."
+        yield _check(name, "red", text)
+        return
+    strange = [one for one in folders if one not in sources]
+    told = ", ".join(f"{count} in {one}" for one, count in files.items()) or "none"
+    if strange or not sources:
+        text = (
+            f"{root} can be listed (files: {told}), but IOMETE_MC_IMPORT_SOURCES names no warehouse for "
+            f"{', '.join(strange) or 'any source'}, so such files are not looked at."
+        )
+        yield _check(name, "amber", text)
+        return
+    yield _check(name, "green", f"{root} can be listed, files: {told}")
 
 
 def _whose(storage: Storage, source: Source | None) -> Check:

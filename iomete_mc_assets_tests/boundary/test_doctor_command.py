@@ -335,6 +335,34 @@ def test_a_store_of_another_lakehouse_is_red_and_our_own_is_named(
     assert bench.files() == before
 
 
+def test_the_folder_of_dropped_files_is_looked_at_when_it_is_set(
+    without_lakehouse: None, s3_root: str, vary: Vary
+) -> None:
+    check = "manifest store: dropped files"
+    assert check not in found().verdicts
+    vary("IOMETE_MC_IMPORTS", s3_root)
+    assert check in found().amber
+    vary("IOMETE_MC_IMPORT_SOURCES", "hive=00000000-0000-4000-8000-000000000000")
+    dropped = Storage.open(s3_root)
+    dropped.write("hive/m.json", b"{}")
+    assert "1 in hive" in found().texts[check]
+    dropped.write("strange/m.json", b"{}")
+    told = found()
+    assert (told.verdicts[check], "strange" in told.texts[check]) == ("amber", True)
+
+
+def test_a_folder_of_dropped_files_that_cannot_be_listed_is_red(
+    without_lakehouse: None,
+    object_store: ObjectStore,
+    s3_root: str,
+    vary: Vary,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vary("IOMETE_MC_IMPORTS", s3_root)
+    monkeypatch.setattr(object_store, "denying", True)
+    assert "manifest store: dropped files" in found().red
+
+
 def test_an_instance_that_cannot_be_opened_is_red_and_none_is_amber(
     without_lakehouse: None, tmp_path: Path, vary: Vary
 ) -> None:

@@ -21,6 +21,7 @@ from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets_tests import toolkit_samples as samples
+from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
 
 WAREHOUSES = {
     kind: f"00000000-0000-4000-8000-{number:012d}"
@@ -208,12 +209,39 @@ def test_an_older_file_that_comes_late_does_not_tell_what_a_newer_one_has_told(
     assert site.tables_at("snowflake") == {"orders": "newer", "only_in_the_older": "older"}
 
 
+def test_the_sensor_as_dagster_evaluates_it_adds_the_partition_that_its_run_is_for(
+    site: Site, now: datetime, tmp_path: Path
+) -> None:
+    key = site.drop("hive", "m.json", samples.metadata("hive", collected_at=now))
+    repository = site.definitions.get_repository_def()
+    (tmp_path / "dagster").mkdir()
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance,
+        dg.SensorEvaluationContext(
+            instance_ref=instance.get_ref(),
+            last_tick_completion_time=None,
+            last_run_key=None,
+            cursor=None,
+            repository_name=repository.name,
+            repository_def=repository,
+            sensor_name=IMPORT_JOB,
+        ) as context,
+    ):
+        ticked = repository.get_sensor_def(IMPORT_JOB).evaluate_tick(context)
+    assert [one.tags["dagster/partition"] for one in ticked.run_requests or ()] == [key]
+    added = [
+        (one.partitions_def_name, list(one.partition_keys))
+        for one in ticked.dynamic_partitions_requests or ()
+    ]
+    assert added == [(IMPORTED_FILES, [key])]
+
+
 def test_a_partition_that_is_no_file_and_a_file_that_is_gone_say_so(site: Site) -> None:
     for key, says in (
         ("hive/gone.json", "Was it removed?"),
         ("nonsense", "source/name.json"),
         ("teradata/m.json", "names no source teradata"),
-        ("hive/../../secret.json", "source/name.json"),
+        ("hive/x/../../secret.json", "source/name.json"),
     ):
         site.instance.add_dynamic_partitions(IMPORTED_FILES, [key])
         result = site.run(dg.RunRequest(partition_key=key))
@@ -237,3 +265,26 @@ def test_files_in_a_bucket_are_seen_too(
     storage.write("bigquery/m.json", document.replace(b"the orders", b"other orders"))
     assert site.work() == {"bigquery/m.json": True}
     assert site.tables_at("bigquery") == {"orders": "other orders"}
+
+
+def test_the_real_daemon_takes_in_and_pushes_what_is_dropped_and_names_what_is_bad(
+    site: Site, now: datetime, tmp_path: Path
+) -> None:
+    site.drop("hive", "m.json", samples.metadata("hive", collected_at=now))
+    site.drop("hive", "bad.json", "{}")
+    environment = {**site.environment, "IOMETE_MC_AUTOMATION": "running"}
+    with DagsterProcesses(tmp_path / "home", environment) as running:
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], job_name=IMPORT_JOB)
+
+        def done() -> bool:
+            pushed = running.instance.fetch_materializations(PUSHED_IMPORTED_KEY, limit=5).records
+            return bool(pushed) and bool(running.instance.get_runs_count(failed))
+
+        wait_for(done, within_s=400, what="one file to be pushed and one to be refused")
+        (bad,) = running.instance.get_runs(failed)
+        assert bad.tags["dagster/partition"] == "hive/bad.json"
+        assert running.instance.get_dynamic_partitions(IMPORTED_FILES) == [
+            "hive/bad.json",
+            "hive/m.json",
+        ]
+    assert site.tables_at("hive") == {"orders": "the orders"}
