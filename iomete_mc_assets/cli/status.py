@@ -127,11 +127,11 @@ def _rows(status: FlowStatus) -> Iterator[tuple[str, ...]]:
     newest = status.newest
     collected = f"{newest.window.key} {newest.state}" if newest else "never"
     if not status.destinations:
-        yield status.flow, collected, "none", "never", "", "", "", ""
+        yield status.name, collected, "none", "never", "", "", "", ""
     for at in status.destinations:
         settled = at.newest.settled if at.newest else None
         yield (
-            status.flow,
+            status.name,
             collected,
             at.destination,
             f"{settled.window.key} {settled.word}" if settled else "none",

@@ -13,6 +13,7 @@ from iomete_mc_assets.manifests.codec import RECORD_TYPES
 from iomete_mc_assets.manifests.model import Flow, Header, JsonValue
 from iomete_mc_assets.manifests.receipts import SentFolder, Settled, sent_folders
 from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.operations.imports import FOLDER
 from iomete_mc_assets.push.accounts import accounts_of
 from iomete_mc_assets.push.ledger import TAKE_OVER_AFTER, Head, Log
 from iomete_mc_assets.windows import HOUR, HourWindow
@@ -81,14 +82,21 @@ class FlowStatus:
     """One flow.
 
     Attributes:
+        source: of imported files; None for what we collect ourselves.
         newest: the newest hour that was collected, whatever it says; None without one.
         hours: how many collected hours were looked at.
     """
 
     flow: Flow
+    source: str | None
     newest: Header | None
     hours: int
     destinations: tuple[AtDestination, ...]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.flow if self.source is None else f"imported/{self.source} {self.flow}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +104,7 @@ class Alarm:
     """What someone should look at, in one sentence with the next step."""
 
     kind: AlarmKind
-    flow: Flow
+    flow: str
     text: str
 
 
@@ -108,12 +116,12 @@ def status_of(
     look_back: timedelta,
     now: datetime,
 ) -> list[FlowStatus]:
-    """Look at the newest hour of each flow, and at all that ended within ``look_back``.
+    """Look at the newest hour of each flow, and at all that ended within ``look_back``; imported ones last.
 
     Args:
         store: the store.
         flows: which.
-        destination: id of the one that counts; None takes every one that was ever pushed to.
+        destination: id of the one that counts for what we collect; None takes every one ever pushed to.
         look_back: how far before ``now``.
         now: aware UTC.
 
@@ -121,9 +129,13 @@ def status_of(
         ManifestError: a file is damaged, or a newer version wrote it: nothing is told by half.
         LedgerBusy: a ledger's head cannot be read.
     """
-    return [
-        _flow_status(store, flow, destination=destination, since=now - look_back) for flow in flows
-    ]
+    since = now - look_back
+    found = [_flow_status(store, flow, destination=destination, since=since) for flow in flows]
+    for source in store.storage.names(FOLDER):
+        theirs = ManifestStore.open(f"{store.root}/{FOLDER}/{source}", source=None)
+        imported = (_flow_status(theirs, flow, since=since, source=source) for flow in flows)
+        found += [one for one in imported if one.hours]
+    return found
 
 
 def alarms_of(flows: Iterable[FlowStatus], *, late: timedelta, now: datetime) -> list[Alarm]:
@@ -136,17 +148,25 @@ def alarms_of(flows: Iterable[FlowStatus], *, late: timedelta, now: datetime) ->
     """
     found: list[Alarm] = []
     for status in flows:
-        found += _not_collected(status, late=late, now=now)
+        if status.source is None:  # nobody knows when the next file is due
+            found += _not_collected(status, late=late, now=now)
         found += _not_pushed(status, late=late, now=now)
         found += _not_accepted(status)
     return sorted(found, key=lambda alarm: EXIT_CODES[alarm.kind])
 
 
 def _flow_status(
-    store: ManifestStore, flow: Flow, *, destination: str | None, since: datetime
+    store: ManifestStore,
+    flow: Flow,
+    *,
+    since: datetime,
+    destination: str | None = None,
+    source: str | None = None,
 ) -> FlowStatus:
     hours = list(reversed(store.hours(flow)))
-    wanted = [window for number, window in enumerate(hours) if window.end > since or number == 0]
+    wanted = [window for window in hours if window.end > since]
+    if not wanted and source is None:
+        wanted = hours[:1]
 
     def read(window: HourWindow) -> Found | None:
         return _found(store, flow, window)
@@ -158,6 +178,7 @@ def _flow_status(
     names = sorted(known) if destination is None else [destination]
     return FlowStatus(
         flow=flow,
+        source=source,
         newest=headers[0][0] if headers else None,
         hours=len(headers),
         destinations=tuple(_at(store, flow, name, headers) for name in names),
@@ -246,7 +267,7 @@ def _not_collected(status: FlowStatus, *, late: timedelta, now: datetime) -> Ite
     hint = "Is the schedule on? Open its newest failed run in Dagster."
     if status.newest is None:
         text = f"{status.flow} was never collected into this store. {hint}"
-        yield Alarm(kind="not_collected", flow=status.flow, text=text)
+        yield Alarm(kind="not_collected", flow=status.name, text=text)
         return
     window = status.newest.window
     if now - window.end > HOUR + late:  # the newest closed hour ended up to an hour ago
@@ -254,7 +275,7 @@ def _not_collected(status: FlowStatus, *, late: timedelta, now: datetime) -> Ite
             f"{status.flow} was last collected for hour {window.key}, which ended {_ago(now - window.end)} "
             f"ago. {hint}"
         )
-        yield Alarm(kind="not_collected", flow=status.flow, text=text)
+        yield Alarm(kind="not_collected", flow=status.name, text=text)
 
 
 def _not_pushed(status: FlowStatus, *, late: timedelta, now: datetime) -> Iterable[Alarm]:
@@ -263,29 +284,36 @@ def _not_pushed(status: FlowStatus, *, late: timedelta, now: datetime) -> Iterab
         if overdue:
             hours = f"{len(overdue)} hours" if len(overdue) > 1 else "one hour"
             text = (
-                f"{status.flow}: {hours} not settled at {at.destination}, the newest of them "
-                f"{overdue[0].window.key}. Is the sensor on? Open its newest failed run, or say "
-                f"`iomete-mc push {status.flow} {overdue[0].window.key}`."
+                f"{status.name}: {hours} not settled at {at.destination}, the newest of them "
+                f"{overdue[0].window.key}. {_push_hint(status, overdue[0])}"
             )
-            yield Alarm(kind="not_pushed", flow=status.flow, text=text)
+            yield Alarm(kind="not_pushed", flow=status.name, text=text)
     newest = status.newest
     if not status.destinations and newest is not None and now - newest.collected_at > late:
         text = (
-            f"{status.flow} was collected and never pushed anywhere. Is the sensor on? "
-            f"Or say `iomete-mc push {status.flow} {newest.window.key}`."
+            f"{status.name} was collected and never pushed anywhere. {_push_hint(status, newest)}"
         )
-        yield Alarm(kind="not_pushed", flow=status.flow, text=text)
+        yield Alarm(kind="not_pushed", flow=status.name, text=text)
+
+
+def _push_hint(status: FlowStatus, header: Header) -> str:
+    if status.source is not None:
+        return f"Open the newest failed run of import_manifests. The file: {header.reason}."
+    return (
+        "Is the sensor on? Open its newest failed run, or say "
+        f"`iomete-mc push {status.flow} {header.window.key}`."
+    )
 
 
 def _not_accepted(status: FlowStatus) -> Iterable[Alarm]:
     for at in status.destinations:
         if at.in_doubt or at.refused:
             text = (
-                f"{status.flow} at {at.destination}: {at.in_doubt} events without an answer and "
+                f"{status.name} at {at.destination}: {at.in_doubt} events without an answer and "
                 f"{at.refused} refused, of the hours looked at. `iomete-mc receipts` of an hour has "
                 "the reasons; `iomete-mc push --force` sends such events again."
             )
-            yield Alarm(kind="not_accepted", flow=status.flow, text=text)
+            yield Alarm(kind="not_accepted", flow=status.name, text=text)
 
 
 def _ago(gone: timedelta) -> str:
@@ -315,6 +343,7 @@ def _flow_json(status: FlowStatus) -> JsonValue:
     newest = status.newest
     return {
         "flow": status.flow,
+        "source": status.source,
         "hours": status.hours,
         "newest_collected": None
         if newest is None

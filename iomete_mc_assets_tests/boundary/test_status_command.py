@@ -9,10 +9,12 @@ from click.testing import CliRunner, Result
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.operations.imports import store_of, take_in
 from iomete_mc_assets.push.ledger import Log, Owner, opened
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests import toolkit_samples as samples
 from iomete_mc_assets_tests.object_store import ObjectStore
 from iomete_mc_assets_tests.push_bench import Bench, entries, observed, queries
 
@@ -217,3 +219,28 @@ def test_a_store_that_is_not_there_is_damaged_or_cannot_be_read_is_exit_code_1_a
     bench.storage.write(f"{folder}/manifest.json", b"{")
     damaged = asked()
     assert (damaged.exit_code, "is damaged" in damaged.output) == (1, True)
+
+
+def test_imported_files_are_told_by_source_and_alarm_only_when_they_were_not_sent(
+    bench: Bench, hour: HourWindow
+) -> None:
+    collected(bench, hour)
+    for flow in FLOWS:
+        bench.push(flow)
+    assert asked().exit_code == 0
+    at = clock.now() - timedelta(minutes=30)
+    document = samples.query_logs("hive", collected_at=at, starts=(at - timedelta(hours=1),))
+    take_in(
+        store_of(bench.store.root, "prod"),
+        json.dumps(document).encode(),
+        file="prod/q.json",
+        query_text="whole",
+        now=clock.now(),
+    )
+    answer = asked("--late-minutes", "20", "--json")
+    assert answer.exit_code == 4
+    alarms = json.loads(answer.output)["alarms"]
+    assert [alarm["flow"] for alarm in alarms] == ["imported/prod query_logs"]
+    assert "prod/q.json" in alarms[0]["text"]
+    assert "imported/prod query_logs" in asked().output
+    assert asked("--late-minutes", "60").exit_code == 0
