@@ -168,6 +168,13 @@ def _http_endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def _graphql_endpoint(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#@]+/[^\s?#]+", text):
+        msg = "not http(s)://host[:port]/path"
+        raise ValueError(msg)
+    return text
+
+
 def _table_globs(text: str) -> tuple[str, ...]:
     word = text.strip().lower()
     return {"all": ("*",), "off": ()}.get(word, _names(text))
@@ -403,6 +410,29 @@ MCD_INGEST_ENDPOINT = Setting(
     takes="http(s)://host[:port] without a path",
     meaning="Where pushes go.",
     parse=_http_endpoint,
+)
+MCD_ID = Setting(
+    name="MCD_ID",
+    group="monte carlo",
+    takes="the id of an API key (not an ingestion key)",
+    meaning="API key that asks Monte Carlo and sets it up; only set-up and verification need it.",
+    parse=_text,
+)
+MCD_TOKEN = Setting(
+    name="MCD_TOKEN",
+    group="monte carlo",
+    takes="the secret of that key",
+    meaning="Secret of the API key.",
+    parse=_text,
+    secret=True,
+)
+MCD_GRAPHQL_ENDPOINT = Setting(
+    name="MCD_GRAPHQL_ENDPOINT",
+    group="monte carlo",
+    default="https://api.getmontecarlo.com/graphql",
+    takes="http(s)://host[:port]/graphql",
+    meaning="Where questions and set-up go.",
+    parse=_graphql_endpoint,
 )
 MCD_RESOURCE_TYPE = Setting(
     name="MCD_RESOURCE_TYPE",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from iomete_mc_assets.cli.adopt import adopt
 from iomete_mc_assets.cli.exports import export
 from iomete_mc_assets.cli.imports import import_
 from iomete_mc_assets.cli.options import home_option
@@ -83,6 +84,7 @@ def doctor(*, as_object: bool) -> None:
     raise SystemExit(run_doctor(as_object=as_object))
 
 
+main.add_command(adopt)
 main.add_command(export)
 main.add_command(import_)
 main.add_command(prune)

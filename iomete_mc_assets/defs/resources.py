@@ -7,6 +7,7 @@ the environment. Secrets are marked so, and stay out of Dagster's config unless 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
@@ -132,13 +133,13 @@ class LakehouseResource(Configured):
             query_text=settings.IOMETE_QUERY_TEXT.read(seen),
         )
 
-    def open(self) -> AbstractContextManager[Warehouse]:
-        """A session; connecting waits for a server that is just starting."""
-        return Lakehouse.connect(self.config())
+    def open(self, *, scans: bool = False) -> AbstractContextManager[Warehouse]:
+        """A session, for statements that read many rows or few; connecting waits for a server that is just starting."""
+        return Lakehouse.connect(replace(self.config(), scans=scans))
 
-    def collecting(self, collect: Collect) -> "HourlyDrafts":
+    def collecting(self, collect: Collect, *, scans: bool = False) -> "HourlyDrafts":
         """What an asset body returns: nothing is asked before the IO manager iterates."""
-        return HourlyDrafts(self, collect)
+        return HourlyDrafts(lambda: self.open(scans=scans), collect)
 
 
 class HourlyDrafts:
@@ -147,11 +148,13 @@ class HourlyDrafts:
     Dagster takes a returned generator for events; this is none, so it arrives at the IO manager.
     """
 
-    def __init__(self, lakehouse: LakehouseResource, collect: Collect) -> None:
-        self._lakehouse, self._collect = lakehouse, collect
+    def __init__(
+        self, session: Callable[[], AbstractContextManager[Warehouse]], collect: Collect
+    ) -> None:
+        self._session, self._collect = session, collect
 
     def __iter__(self) -> Iterator[tuple[HourWindow, Draft | IometeMcError]]:
-        with self._lakehouse.open() as warehouse:
+        with self._session() as warehouse:
             yield from self._collect(warehouse, clock.now())
 
 

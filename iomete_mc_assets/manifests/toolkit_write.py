@@ -4,18 +4,31 @@ So any of their push scripts takes them. Pure: from records to JSON text, piece 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from iomete_mc_assets.manifests.model import JsonValue
-from iomete_mc_assets.records import Observation, QueryRecord, TableEntry
+from iomete_mc_assets.records import Column, Observation, QueryRecord, TableEntry
 
 Name = tuple[str, str, str]
 """Database, schema and name at Monte Carlo."""
 
 
-def asset(name: Name, entry: TableEntry, observation: Observation | None) -> dict[str, JsonValue]:
-    """One table or view with what was observed of it; None where nothing was."""
+def asset(
+    name: Name,
+    entry: TableEntry,
+    observation: Observation | None,
+    *,
+    description: Callable[[Column], str | None],
+) -> dict[str, JsonValue]:
+    """One table or view with what was observed of it.
+
+    Args:
+        name: at Monte Carlo.
+        entry: what the catalog says.
+        observation: None where nothing was observed.
+        description: of a column, as it is sent.
+    """
     database, schema, table = name
     seen = observation or Observation(table=entry.table)
     rows, bytes_ = seen.row_count, seen.byte_count
@@ -33,7 +46,7 @@ def asset(name: Name, entry: TableEntry, observation: Observation | None) -> dic
         "view_query": entry.view_text,
         "created_on": _instant(created),
         "fields": [
-            {"name": column.name, "type": column.type, "description": column.comment}
+            {"name": column.name, "type": column.type, "description": description(column)}
             for column in entry.columns
         ],
         "volume": None

@@ -8,6 +8,7 @@ from iomete_mc_assets.errors import ManifestMissing, SettingsError
 from iomete_mc_assets.manifests import toolkit_write
 from iomete_mc_assets.manifests.model import Flow, Header, JsonValue
 from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.events.catalog_snapshot import description
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.records import Observation, QueryRecord, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
@@ -107,7 +108,7 @@ def _metadata(
         for entry in kept:
             name = config.naming.of(entry.table)
             parts = (name.database, name.schema, name.name)
-            yield toolkit_write.asset(parts, entry, seen.get(entry.table))
+            yield toolkit_write.asset(parts, entry, seen.get(entry.table), description=description)
 
     head: dict[str, JsonValue] = {
         "resource_type": config.resource_type,

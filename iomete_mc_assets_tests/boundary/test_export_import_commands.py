@@ -259,7 +259,10 @@ def shop() -> tuple[list[Record], list[Record]]:
             table=full,
             kind="table",
             format="iceberg",
-            columns=(Column(name="Id", type="BIGINT", comment="key"),),
+            columns=(
+                Column(name="Id", type="BIGINT", comment="key"),
+                Column(name="s", type="STRUCT<a: INT>", field_comments=(("a", "inside"),)),
+            ),
             comment="all",
         ),
         TableEntry(table=emptied, kind="table", format="iceberg", columns=()),
@@ -302,7 +305,10 @@ def test_an_hour_is_exported_under_every_name_that_a_push_script_reads(
         "description": "all",
         "view_query": None,
         "created_on": None,
-        "fields": [{"name": "Id", "type": "BIGINT", "description": "key"}],
+        "fields": [
+            {"name": "Id", "type": "BIGINT", "description": "key"},
+            {"name": "s", "type": "STRUCT<a: INT>", "description": "a: inside"},
+        ],
         "volume": {"row_count": 7, "byte_count": 70},
         "row_count": 7,
         "byte_count": 70,

@@ -40,13 +40,21 @@ def _body(query: QueryRecord, text: str, *, cut_from: int | None = None) -> byte
         parts.append(f'"error_text": {quoted(clean(query.error_text))}')
     if query.returned_rows is not None and query.returned_rows >= 0:
         parts.append(f'"returned_rows": {query.returned_rows}')
-    extra = cast("dict[str, Json]", dict(query.extra))
+    extra = _extra(query) if query.extra else dict[str, Json]()
     if query.end_estimated:
         extra["end_time_estimated"] = True
     if cut_from is not None:
         extra["query_text_truncated_from"] = cut_from
     whole = f"{{{', '.join(parts)}".encode("ascii")
     return whole + (b', "extra": ' + encoded(extra) + b"}" if extra else b"}")
+
+
+def _extra(query: QueryRecord) -> dict[str, Json]:
+    """What other vendors tell, texts and numbers."""
+    return {
+        clean(name): clean(value) if isinstance(value, str) else cast("Json", value)
+        for name, value in query.extra.items()
+    }
 
 
 def _cut(query: QueryRecord, text: str, max_bytes: int) -> bytes:
