@@ -19,7 +19,7 @@ from iomete_mc_assets.defs.keys import (
     push_job_name,
     pushed_key,
 )
-from iomete_mc_assets.defs.partitions import windows_of_run
+from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
 from iomete_mc_assets.defs.resources import AlertsResource
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.operations.alert import send_alert
@@ -60,7 +60,7 @@ def failure_sensor(*, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
 
 
 def told(run: dg.DagsterRun, why: str, *, ui_url: str | None) -> str:
-    """What failed, over which hours, why, and where to look; one line.
+    """What failed, of which hours or file, why, and where to look; one line.
 
     Args:
         run: the failed one.
@@ -69,14 +69,11 @@ def told(run: dg.DagsterRun, why: str, *, ui_url: str | None) -> str:
     """
     assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
     what = assets or run.job_name
-    windows = windows_of_run(dict(run.tags))
-    hours = ""
-    if windows:
-        hours = (
-            f" {windows[0].key}" if len(windows) == 1 else f" {windows[0].key}..{windows[-1].key}"
-        )
+    one = run.tags.get(SINGLE)
+    first, last = run.tags.get(RANGE_START, one), run.tags.get(RANGE_END, one)
+    of = "" if first is None else f" {first}" if first == last else f" {first}..{last}"
     where = f"{ui_url}/runs/{run.run_id}" if ui_url else f"run {run.run_id}"
-    line = " ".join(f"{what}{hours} failed: {why}".split())
+    line = " ".join(f"{what}{of} failed: {why}".split())
     short = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"
     return f"{short} ({where})"
 

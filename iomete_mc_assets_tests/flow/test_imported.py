@@ -16,12 +16,14 @@ from iomete_mc_assets import clock
 from iomete_mc_assets.defs import imported
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.keys import IMPORT_JOB, IMPORTED_FILES, IMPORTED_KEY, PUSHED_IMPORTED_KEY
+from iomete_mc_assets.defs.resources import AlertsResource
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets_tests import toolkit_samples as samples
 from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
+from iomete_mc_assets_tests.webhook import webhook
 
 WAREHOUSES = {
     kind: f"00000000-0000-4000-8000-{number:012d}"
@@ -180,6 +182,25 @@ def test_a_bad_file_is_red_with_its_place_stays_and_is_asked_for_again_when_it_c
     assert changed.run_key != request.run_key
     assert site.run(changed).success
     assert site.tables_at("hive") == {"orders": "the orders"}
+
+
+def test_a_bad_file_is_told_to_whoever_is_told_of_failed_runs(site: Site) -> None:
+    site.drop("hive", "m.json", "{}")
+    (request,) = site.asked()
+    result = site.run(request)
+    sensor = site.definitions.get_repository_def().get_sensor_def("alert_on_failure")
+    assert isinstance(sensor, dg.RunStatusSensorDefinition)
+    with webhook() as hook:
+        context = dg.build_run_status_sensor_context(
+            sensor_name=sensor.name,
+            dagster_event=result.get_run_failure_event(),
+            dagster_instance=site.instance,
+            dagster_run=result.dagster_run,
+            resources={"alerts": AlertsResource(webhook=hook.url)},
+        ).for_run_failure()
+        sensor(context)
+    (body,) = hook.bodies
+    assert body["text"].startswith(f"{IMPORT_JOB} hive/m.json failed: hive/m.json, the whole file:")
 
 
 def test_what_monte_carlo_did_not_take_is_red_and_goes_with_the_next_look_that_asks(
