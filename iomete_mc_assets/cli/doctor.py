@@ -14,7 +14,9 @@ from iomete_mc_assets import settings
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.resources import LakehouseResource
 from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.montecarlo.control_plane import ApiConfig
 from iomete_mc_assets.operations.doctor import (
+    API_KEY,
     Check,
     Group,
     Verdict,
@@ -24,7 +26,7 @@ from iomete_mc_assets.operations.doctor import (
     settings_checks,
 )
 from iomete_mc_assets.operations.doctor_lakehouse import lakehouse_checks
-from iomete_mc_assets.operations.doctor_monte_carlo import monte_carlo_checks
+from iomete_mc_assets.operations.doctor_monte_carlo import api_checks, monte_carlo_checks
 from iomete_mc_assets.operations.doctor_store import imports_checks, store_checks
 from iomete_mc_assets.push.config import ingest_config
 
@@ -94,7 +96,14 @@ def _store(environment: Mapping[str, str]) -> Checks:
 
 def _monte_carlo(environment: Mapping[str, str]) -> Checks:
     uuid = settings.MCD_RESOURCE_UUID.read(environment)
-    return monte_carlo_checks(ingest_config(environment), resource_uuid=uuid)
+    yield from monte_carlo_checks(ingest_config(environment), resource_uuid=uuid)
+    if any(environment.get(name, "").strip() for name in API_KEY):
+        config = ApiConfig(
+            endpoint=settings.MCD_GRAPHQL_ENDPOINT.read(environment),
+            key_id=settings.MCD_ID.read(environment),
+            key_secret=settings.MCD_TOKEN.read(environment),
+        )
+        yield from api_checks(config, resource_uuid=uuid)
 
 
 def _dagster(environment: Mapping[str, str]) -> Checks:

@@ -23,10 +23,12 @@ Group = Literal["settings", "lakehouse", "manifest store", "monte carlo", "dagst
 HIDDEN = tuple(
     setting.name
     for setting in settings.SETTINGS
-    if setting.secret or setting is settings.MCD_INGEST_ID
+    if setting.secret or setting.name in ("MCD_INGEST_ID", "MCD_ID")
 )
-"""Secrets, and the id that belongs to one."""
-OTHER_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MCD_TOKEN")
+"""Secrets, and the ids that belong to them."""
+API_KEY = (settings.MCD_ID.name, settings.MCD_TOKEN.name)
+"""Needed by set-up and verification only, and then both."""
+OTHER_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Not ours, and never shown either, should a server's message repeat one."""
 _OURS = re.compile(r"(?:IOMETE|MCD)_")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
@@ -51,9 +53,11 @@ class Check:
 
 def settings_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     """Each setting, what does not go together, and variables whose names are nearly ours."""
+    without_api = not any(environment.get(name, "").strip() for name in API_KEY)
     for setting in settings.SETTINGS:
         try:
-            setting.read(environment)
+            if not (without_api and setting.name in API_KEY):
+                setting.read(environment)
             shown = _shown(setting, environment)
         except SettingsError as error:
             yield Check(group="settings", name=setting.name, verdict="red", text=str(error))

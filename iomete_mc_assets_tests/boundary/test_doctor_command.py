@@ -283,6 +283,27 @@ def test_nobody_at_monte_carlos_address_and_oauth_variables_are_red(
     assert "MCD_DEFAULT_OAUTH_CLIENT_ID" in found().texts["monte carlo: ingest API"]
 
 
+def test_with_an_api_key_the_warehouse_is_looked_up_with_what_it_has_received(
+    without_lakehouse: None, gateway: Gateway, vary: Vary
+) -> None:
+    assert "monte carlo: API key" not in found().verdicts
+    vary("MCD_ID", gateway.connection.api_id)
+    assert "settings: MCD_TOKEN" in found().red
+    vary("MCD_TOKEN", gateway.connection.api_token)
+    vary("MCD_GRAPHQL_ENDPOINT", f"{gateway.url}/graphql")
+    told = found()
+    assert told.red == ["lakehouse: connection"]
+    assert "METADATA NEVER_RECEIVED" in told.texts["monte carlo: warehouse"]
+    vary("MCD_RESOURCE_UUID", "00000000-0000-4000-8000-000000000000")
+    told = found()
+    assert told.red == ["lakehouse: connection", "monte carlo: warehouse"]
+    assert gateway.resource_uuid in told.texts["monte carlo: warehouse"]
+    vary("MCD_TOKEN", "wrong")
+    told = found()
+    assert told.red == ["lakehouse: connection", "monte carlo: API key"]
+    assert "MCD_ID and MCD_TOKEN" in told.texts["monte carlo: API key"]
+
+
 @pytest.mark.parametrize(
     ("fault", "check"),
     [("denying", "store"), ("read_only", "writing"), ("unconditional", "exclusive creation")],
