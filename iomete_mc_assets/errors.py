@@ -17,6 +17,7 @@
     │   ├── ManifestDamaged        a file is not what its header says
     │   ├── ManifestPruned         its records were removed on purpose; header and receipts stay
     │   ├── UnknownSchemaVersion   written by a newer version: never guessed at
+    │   ├── NotImportable          a file of another collector is not what its documents say
     │   └── WrongStore             the store belongs to another lakehouse
     ├── PushError                  Monte Carlo's side, and the ledger
     │   ├── Rejected               these bytes were refused: sending them again cannot help
@@ -108,6 +109,10 @@ class ManifestPruned(ManifestError):
 
 class UnknownSchemaVersion(ManifestError):
     """A newer version of this package wrote the file."""
+
+
+class NotImportable(ManifestError):
+    """A file of another collector is not what Monte Carlo documents; it is named and left in place."""
 
 
 class WrongStore(ManifestError):

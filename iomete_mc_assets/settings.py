@@ -152,6 +152,15 @@ def _hour(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d-%H:%M").replace(tzinfo=UTC)
 
 
+def _sources(text: str) -> dict[str, str]:
+    sources = {name: _uuid(warehouse) for name, warehouse in _pairs(text).items()}
+    for name in sources:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            msg = f"{name!r} is no name of letters, digits, '-' and '_'"
+            raise ValueError(msg)
+    return sources
+
+
 def _http_endpoint(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#@]+/?", text):
         msg = "not http(s)://host[:port] without a path"
@@ -537,6 +546,22 @@ IOMETE_MC_MANIFESTS = Setting(
     takes="a folder or an fsspec address such as s3://bucket/prefix",
     meaning="Where manifests and receipts live; one store belongs to one lakehouse.",
     parse=_text,
+)
+IOMETE_MC_IMPORTS = Setting(
+    name="IOMETE_MC_IMPORTS",
+    group="store",
+    default=" ",
+    takes="a folder or an fsspec address such as s3://bucket/prefix, with a folder for each source",
+    meaning="Where other collectors drop their JSON manifests, which become imported/manifests; nothing is imported when unset.",
+    parse=lambda text: text.strip() or None,
+)
+IOMETE_MC_IMPORT_SOURCES = Setting(
+    name="IOMETE_MC_IMPORT_SOURCES",
+    group="store",
+    default=" ",
+    takes="source=warehouse UUID pairs, separated by commas; a source is a folder below IOMETE_MC_IMPORTS",
+    meaning="Which warehouse at Monte Carlo each source's manifests go to.",
+    parse=_sources,
 )
 IOMETE_MC_START = Setting(
     name="IOMETE_MC_START",

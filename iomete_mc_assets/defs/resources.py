@@ -172,8 +172,12 @@ class MonteCarloResource(Configured):
         """Where links in the UI lead."""
         return settings.MCD_APP_URL.read(self.environment())
 
-    def pusher(self, store: ManifestStore) -> Pusher:
+    def pusher(self, store: ManifestStore, *, otherwise: Mapping[str, str] | None = None) -> Pusher:
         """Who pushes to the configured warehouse from this store.
+
+        Args:
+            store: whose manifests.
+            otherwise: settings by variable name that win over all others.
 
         Raises:
             SettingsError: a key or the warehouse cannot be used; before any request.
@@ -183,7 +187,7 @@ class MonteCarloResource(Configured):
             MCD_INGEST_TOKEN=self.key_secret,
             MCD_RESOURCE_UUID=self.resource_uuid,
         )
-        return Pusher.configured(store, seen)
+        return Pusher.configured(store, {**seen, **(otherwise or {})})
 
 
 class AlertsResource(Configured):
