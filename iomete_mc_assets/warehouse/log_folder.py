@@ -207,4 +207,4 @@ def _unzstd(file: BinaryIO, what: str) -> Iterator[bytes]:
 
 
 def _damaged(what: str, error: Exception) -> str:
-    return f"{what} cannot be unpacked ({error}). Its events up to there are known; restore the file if the others matter."
+    return f"{what} cannot be unpacked to its end ({error}). Restore the file and collect the hours it is of again."
