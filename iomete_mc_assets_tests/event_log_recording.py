@@ -60,10 +60,10 @@ CLOSING = (
 def statements(running: RunningLakehouse) -> None:
     """Two people's sessions, one inside the other; failed and cancelled statements among them."""
     with closing(session(running, "ann")) as ann:
-        _ask(ann, PREPARING)
+        ask(ann, PREPARING)
         with closing(session(running, "bob")) as bob:
-            _ask(bob, FAILING)
-        _ask(ann, CLOSING)
+            ask(bob, FAILING)
+        ask(ann, CLOSING)
         _cancelled(ann)
 
 
@@ -75,7 +75,8 @@ def session(running: RunningLakehouse, user: str) -> Any:
     )
 
 
-def _ask(connection: Any, texts: Iterable[str]) -> None:
+def ask(connection: Any, texts: Iterable[str]) -> None:
+    """Run statements one after the other, those that fail among them."""
     for text in texts:
         with closing(connection.cursor()) as cursor, contextlib.suppress(Error):
             cursor.execute(text)

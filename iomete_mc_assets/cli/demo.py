@@ -14,6 +14,7 @@ from rich.table import Table
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli import demo_proof
 from iomete_mc_assets.cli.environment import (
+    QueryLog,
     alone,
     cut_off,
     decide,
@@ -43,6 +44,7 @@ from iomete_mc_assets.defs.materializations import (
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS, STATE
 from iomete_mc_assets.defs.partitions import range_request
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.sandbox import shop_events
 from iomete_mc_assets.sandbox.commands import command
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_records import Counts
@@ -55,13 +57,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The demo's own lines are enough; the UI has every run's log."""
 
 
-def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
+def run_demo(home: Path, *, hours: int, fresh: bool, query_log: QueryLog = "table") -> int:
     """The whole journey.
 
     Args:
         home: absolute folder for everything the demo writes.
         hours: how many closed hours to collect, newest included.
         fresh: forget an earlier demo.
+        query_log: where queries are read.
 
     Returns:
         The exit code: 0 when everything agrees.
@@ -70,10 +73,10 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
         SandboxError: the lakehouse or the gateway cannot start, or another demo is at work there.
     """
     with alone(home):
-        return _run_alone(home, hours=hours, fresh=fresh)
+        return _run_alone(home, hours=hours, fresh=fresh, query_log=query_log)
 
 
-def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
+def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> int:
     console = Console()
     steps = Steps(console)
     began = clock.now()
@@ -87,7 +90,10 @@ def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
         forget(home)
     servers = start_servers(home, steps)
     log = seeded(servers, began, steps)
-    steps.not_used(decide(os.environ, home, servers))
+    if query_log == "events":
+        with steps.step("events", "the shop's queries copied from Spark's event log"):
+            shop_events.write(servers.lakehouse, log)
+    steps.not_used(decide(os.environ, home, servers, query_log=query_log))
     prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance, GatewayClient(servers.gateway.url) as gateway:
         journey = Journey(instance, build_definitions(), windows)

@@ -3,24 +3,37 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Generator, MutableMapping
+from collections.abc import Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from iomete_mc_assets import settings
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.sandbox import commands, gateway_process, lakehouse, seed, seed_log
+from iomete_mc_assets.sandbox import (
+    commands,
+    gateway_process,
+    lakehouse,
+    seed,
+    seed_log,
+    shop_events,
+)
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.warehouse import address
 
-QUERY_LOG_TABLE = "spark_catalog.ops.query_history"
+QueryLog = Literal["table", "events"]
+"""Where the demo's queries are read: in the shop's query-history table, or in Spark's event logs."""
+_QUERY_LOGS: Mapping[QueryLog, Callable[[Path], Mapping[str, str]]] = {
+    "table": lambda _: {"IOMETE_QUERY_LOG_TABLE": "spark_catalog.ops.query_history"},
+    "events": lambda state: {"IOMETE_QUERY_LOG_EVENTS": str(state / shop_events.FOLDER)},
+}
 SETTINGS_BEGIN = ("IOMETE_", "MCD_")
 """How every variable that we or pycarlo read begins."""
 
@@ -136,7 +149,9 @@ def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
     return log
 
 
-def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
+def demo_environment(
+    home: Path, servers: Servers, *, query_log: QueryLog = "table"
+) -> dict[str, str]:
     """Variables for everything that runs on the demo; secrets are in here, so never print it."""
     log = seed_log.read(lakehouse_state(home))
     return {
@@ -148,7 +163,7 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
         "IOMETE_USER": servers.lakehouse.user,
         "IOMETE_TOKEN": servers.lakehouse.token,
         "IOMETE_CATALOGS": "spark_catalog",
-        "IOMETE_QUERY_LOG_TABLE": QUERY_LOG_TABLE,
+        **_QUERY_LOGS[query_log](servers.lakehouse.state),
         "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
         "MCD_INGEST_ENDPOINT": servers.gateway.url,
         "MCD_INGEST_ID": servers.gateway.key_id,
@@ -159,13 +174,19 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     }
 
 
-def decide(environment: MutableMapping[str, str], home: Path, servers: Servers) -> list[str]:
+def decide(
+    environment: MutableMapping[str, str],
+    home: Path,
+    servers: Servers,
+    *,
+    query_log: QueryLog = "table",
+) -> list[str]:
     """Point an environment at the demo, and take every other setting out of it.
 
     Returns:
         The names of the settings that were there and count no more, sorted.
     """
-    decided = demo_environment(home, servers)
+    decided = demo_environment(home, servers, query_log=query_log)
     others = sorted(
         name
         for name, value in environment.items()

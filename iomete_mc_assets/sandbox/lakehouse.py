@@ -22,7 +22,7 @@ from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 
 NAME = "lakehouse"
 USER = "sandbox"
-DATA_FOLDERS = ("metastore", "warehouse", "lake", "events", "tmp")
+DATA_FOLDERS = ("metastore", "warehouse", "lake", "events", "shop_events", "tmp")
 """Below the state folder; without them a lakehouse is empty, and keeps its token and port."""
 START_TIMEOUT_S = 180.0
 """Seconds to readiness. Measured on two cores: 10 to 15, 40 once on a busy machine."""
