@@ -68,7 +68,7 @@ def test_what_was_just_run_stands_in_the_log_that_is_still_being_written(
         "SELECT * FROM daily_revenue LIMIT 1",
         "USE lake.crm",
         "SELECT count(*) FROM `Campaign Results 2026`",
-        "SELECT nobody FROM raw.orders",
+        "SELECT nobody FROM spark_catalog.raw.orders",
         "SELECT 7 AS last",
     )
     found = run(sandbox, user, texts)
