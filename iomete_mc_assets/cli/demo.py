@@ -14,13 +14,16 @@ from rich.table import Table
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli import demo_proof
 from iomete_mc_assets.cli.environment import (
+    QUERY_LOG_FILE,
     QueryLog,
     alone,
     cut_off,
     decide,
     forget,
+    lakehouse_state,
     outlived,
     prepare_dagster_home,
+    query_log_of,
     seeded,
     start_servers,
 )
@@ -85,15 +88,16 @@ def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> i
         f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n",
         soft_wrap=True,
     )
-    if why := _why_afresh(home, began, fresh=fresh):
+    if why := _why_afresh(home, began, query_log, fresh=fresh):
         steps.note(f"Starting afresh: {why}.")
         forget(home)
+    (home / QUERY_LOG_FILE).write_text(query_log)
     servers = start_servers(home, steps)
     log = seeded(servers, began, steps)
     if query_log == "events":
         with steps.step("events", "the shop's queries copied from Spark's event log"):
             shop_events.write(servers.lakehouse, log)
-    steps.not_used(decide(os.environ, home, servers, query_log=query_log))
+    steps.not_used(decide(os.environ, home, servers))
     prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance, GatewayClient(servers.gateway.url) as gateway:
         journey = Journey(instance, build_definitions(), windows)
@@ -124,12 +128,14 @@ def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> i
     return 0 if proof.holds else 1
 
 
-def _why_afresh(home: Path, now: datetime, *, fresh: bool) -> str | None:
+def _why_afresh(home: Path, now: datetime, query_log: QueryLog, *, fresh: bool) -> str | None:
     """Why what lies there is to be forgotten; None keeps it."""
     if fresh:
         return "as you asked"
     if cut_off(home):
         return "an earlier seed was cut off"
+    if lakehouse_state(home).exists() and query_log_of(home) != query_log:
+        return "its queries were read elsewhere, and each goes once"
     return "the shop here is of an earlier day" if outlived(home, now) else None
 
 

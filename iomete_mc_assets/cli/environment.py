@@ -30,6 +30,8 @@ from iomete_mc_assets.warehouse import address
 
 QueryLog = Literal["table", "events"]
 """Where the demo's queries are read: in the shop's query-history table, or in Spark's event logs."""
+QUERY_LOG_FILE = "query_log"
+"""Below a home: which of them it is, for whoever goes on there."""
 _QUERY_LOGS: Mapping[QueryLog, Callable[[Path], Mapping[str, str]]] = {
     "table": lambda _: {"IOMETE_QUERY_LOG_TABLE": "spark_catalog.ops.query_history"},
     "events": lambda state: {"IOMETE_QUERY_LOG_EVENTS": str(state / shop_events.FOLDER)},
@@ -80,6 +82,15 @@ def outlived(home: Path, now: datetime) -> bool:
     """Whether the demo's shop is of an earlier UTC day: its newest hours would all be empty."""
     log = seed_log.read(lakehouse_state(home))
     return log is not None and log.window.end.date() < now.date()
+
+
+def query_log_of(home: Path) -> QueryLog:
+    """Where the demo of a home reads its queries."""
+    try:
+        said = (home / QUERY_LOG_FILE).read_text()
+    except FileNotFoundError:
+        return "table"
+    return "events" if said == "events" else "table"
 
 
 def lakehouse_state(home: Path) -> Path:
@@ -149,9 +160,7 @@ def seeded(servers: Servers, now: datetime, steps: Steps) -> SeedLog:
     return log
 
 
-def demo_environment(
-    home: Path, servers: Servers, *, query_log: QueryLog = "table"
-) -> dict[str, str]:
+def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
     """Variables for everything that runs on the demo; secrets are in here, so never print it."""
     log = seed_log.read(lakehouse_state(home))
     return {
@@ -163,7 +172,7 @@ def demo_environment(
         "IOMETE_USER": servers.lakehouse.user,
         "IOMETE_TOKEN": servers.lakehouse.token,
         "IOMETE_CATALOGS": "spark_catalog",
-        **_QUERY_LOGS[query_log](servers.lakehouse.state),
+        **_QUERY_LOGS[query_log_of(home)](servers.lakehouse.state),
         "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
         "MCD_INGEST_ENDPOINT": servers.gateway.url,
         "MCD_INGEST_ID": servers.gateway.key_id,
@@ -174,19 +183,13 @@ def demo_environment(
     }
 
 
-def decide(
-    environment: MutableMapping[str, str],
-    home: Path,
-    servers: Servers,
-    *,
-    query_log: QueryLog = "table",
-) -> list[str]:
+def decide(environment: MutableMapping[str, str], home: Path, servers: Servers) -> list[str]:
     """Point an environment at the demo, and take every other setting out of it.
 
     Returns:
         The names of the settings that were there and count no more, sorted.
     """
-    decided = demo_environment(home, servers, query_log=query_log)
+    decided = demo_environment(home, servers)
     others = sorted(
         name
         for name, value in environment.items()

@@ -274,6 +274,57 @@ def test_hours_may_come_in_any_order_and_again(order: list[HourWindow], again: b
             assert reader.read(window)[0] == TRUTH[window]
 
 
+def finish_of(lines: Sequence[bytes], text: bytes) -> int:
+    """Which line says that a statement finished."""
+    (start,) = (line for line in lines if b"OperationStart" in line[:110] and text in line)
+    name = json.loads(start)["id"].encode()
+    (at,) = (n for n, line in enumerate(lines) if b"OperationFinish" in line[:110] and name in line)
+    return at
+
+
+def with_an_end(early_ms: int) -> tuple[list[bytes], int]:
+    """The log moved so that the CREATE TABLE ends that long before the end of ``FIRST``; and which line says so."""
+    at = finish_of(recorded(), b"CREATE TABLE raw.orders")
+    begun_ms = (instant_of(recorded()[at]) or 0) - 3_600_000
+    return moved(recorded(), lambda ms: FIRST.start_ms + ms - begun_ms - early_ms), at
+
+
+@pytest.mark.parametrize(("early_ms", "window"), [(0, FIRST.next), (1, FIRST)])
+def test_an_hour_is_half_open_by_the_milliseconds_of_the_ends(
+    tmp_path: Path, early_ms: int, window: HourWindow
+) -> None:
+    """Others end within the minute that is read beyond the hour."""
+    lines, _ = with_an_end(early_ms)
+    write_plain(tmp_path, lines, running=False)
+    found = {
+        hour: {one.ended_at: one for one in Reader(str(tmp_path)).read(hour)[0]}
+        for hour in (FIRST, FIRST.next)
+    }
+    edge = FIRST.end - timedelta(milliseconds=early_ms)
+    assert found[window][edge].text.startswith("CREATE TABLE raw.orders")
+    assert all(hour.holds(at) for hour, ends in found.items() for at in ends)
+    assert [len(ends) for ends in found.values()] == [2 - (early_ms == 0), 12 + (early_ms == 0)]
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_an_end_that_stands_behind_an_event_of_the_next_hour_is_the_hours(
+    tmp_path: Path, *, chained: bool
+) -> None:
+    """Threads log slightly out of order."""
+    lines, at = with_an_end(1)
+    (created, *_) = (line for line in lines if b"SessionCreated" in line[:110])
+    other = moved([created], lambda _: FIRST.end_ms + 10)
+    write_plain(tmp_path, [*lines[:at], *other, *lines[at:]], running=False)
+    reader = Reader(str(tmp_path))
+    first = reader.read(FIRST)[0]
+    assert FIRST.end - timedelta(milliseconds=1) in {one.ended_at for one in first}
+    if not chained:
+        reader.states.clear()
+    second = reader.read(FIRST.next)[0]
+    ids = [one.query_id for one in (*first, *second)]
+    assert len(ids) == len(set(ids)) == 14
+
+
 def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
     """All before the hour is overwritten, but for the beginnings of what was open."""
     data = b"".join(LONG)
@@ -289,6 +340,29 @@ def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
     assert blanked != data
     (tmp_path / "app-1.inprogress").write_bytes(blanked)
     assert reader.read(OPEN.next)[0] == TRUTH[OPEN.next]
+
+
+def test_what_is_open_keeps_the_place_where_it_began(tmp_path: Path) -> None:
+    """A client may move its session while a statement runs."""
+    at = finish_of(recorded(), b"MERGE INTO orders")
+    use = next(line for line in recorded() if b'"USE lake.crm"' in line)
+    (start,) = (line for line in recorded() if b"OperationStart" in line and b"MERGE INTO" in line)
+    begun_ms = (instant_of(recorded()[at]) or 0) - 3_600_000
+    moves = [
+        use.replace(json.loads(use)["sessionId"].encode(), json.loads(start)["sessionId"].encode()),
+        recorded()[finish_of(recorded(), b'"USE lake.crm"')],
+    ]
+    moves = [line.replace(json.loads(use)["id"].encode(), b"moving") for line in moves]
+    moves = moved(moves, lambda _: begun_ms + 3_600_000 - 1)
+    lines = moved(
+        [*recorded()[:at], *moves, *recorded()[at:]], lambda ms: FIRST.start_ms + ms - begun_ms
+    )
+    write_plain(tmp_path, lines, running=False)
+    reader = Reader(str(tmp_path))
+    reader.read(FIRST)
+    places = {one.text[:13]: (one.catalog, one.database) for one in reader.read(FIRST.next)[0]}
+    assert places["MERGE INTO or"] == ("spark_catalog", "raw")
+    assert places["SELECT * FROM"] == ("lake", "crm")
 
 
 def position_of(state: Any) -> dict[str, Any]:
