@@ -1,11 +1,11 @@
 """Spark event logs, recorded from the sandbox's Spark, in every layout, read hour by hour in any order."""
 
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from iomete_mc_assets.collectors.event_logs import EventLogs, logs
 from iomete_mc_assets.collectors.query_judging import QueryLogRules
 from iomete_mc_assets.collectors.query_logs import collect
-from iomete_mc_assets.collectors.spark_events import Place, error_text, switched
+from iomete_mc_assets.collectors.spark_events import Lines, Place, error_text, switched
 from iomete_mc_assets.errors import HourFailed, IometeMcError, LakehouseUnavailable
 from iomete_mc_assets.manifests.model import Draft, JsonValue, Verdict
 from iomete_mc_assets.manifests.storage import Storage
@@ -239,6 +239,7 @@ def visible_at(window: HourWindow, beyond: int) -> int:
 
 @given(growing(), st.lists(st.integers(0, 60), min_size=len(HOURS), max_size=len(HOURS)))
 @example(("", [], 0, 7), [3] * len(HOURS))
+@example(("", [], 0, 7), [0] * len(HOURS))
 def test_a_growing_log_read_hour_by_hour_says_what_the_finished_one_says(
     layout: tuple[str, list[int], int, int | None], beyond: list[int]
 ) -> None:
@@ -252,7 +253,7 @@ def test_a_growing_log_read_hour_by_hour_says_what_the_finished_one_says(
             running = len(lines) < len(LONG)
             if cuts:
                 edges = [0, *(at for at in cuts if at < len(lines)), len(lines)]
-                files = [lines[a:b] for a, b in pairwise(edges)]
+                files = [lines[a:b] for a, b in itertools.pairwise(edges)]
                 last = compacted if window == HOURS[-1] else 0
                 write_rolling(
                     folder, files, packed=packed, running=running, compacted=min(last, len(files))
@@ -403,6 +404,36 @@ def test_a_log_that_was_replaced_by_another_is_read_whole_again(tmp_path: Path) 
         running=True,
     )
     assert reader.read(OPEN.next)[0] == TRUTH[OPEN.next]
+
+
+def test_another_folder_is_read_from_its_beginning(tmp_path: Path) -> None:
+    write_plain(tmp_path / "a", [*LONG, *moved(LONG, lambda ms: ms + 86_400_000)], running=True)
+    write_plain(tmp_path / "b", LONG[5:], running=True)
+    reader = Reader(str(tmp_path / "a"))
+    reader.read(HOURS[0])
+    reader.folder = str(tmp_path / "b")
+    assert reader.read(HOURS[1])[0] == TRUTH[HOURS[1]]
+
+
+@given(st.lists(st.integers(1, 400), min_size=1), st.integers(0, 30))
+def test_lines_are_found_however_a_file_is_cut_into_blocks(sizes: list[int], lost: int) -> None:
+    wanted = [line for line in recorded()[:40] if len(line) < 2_000]
+    data = b"".join(wanted)[: -lost or None]
+    blocks: list[bytes] = []
+    for size in itertools.cycle(sizes):
+        if not data[sum(map(len, blocks)) :]:
+            break
+        at = sum(map(len, blocks))
+        blocks.append(data[at : at + size])
+    lines = Lines(blocks, end=7)
+    found = list(lines)
+    assert lines.end == 7 + data.rfind(b"\n") + 1
+    assert [line.text for line in found] == [
+        line.rstrip(b"\n")
+        for line in wanted[: data.count(b"\n")]
+        if b"ThriftServer" in line[:90] or b"ListenerApplication" in line[:40]
+    ]
+    assert all(data[line.at - 7 :].startswith(line.text) for line in found)
 
 
 def test_a_log_that_lost_its_suffix_after_it_was_listed_is_read(tmp_path: Path) -> None:
