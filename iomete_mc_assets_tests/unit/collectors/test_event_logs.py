@@ -456,7 +456,7 @@ def test_both_servers_of_a_folder_are_read_and_other_files_are_not(tmp_path: Pat
     write_plain(tmp_path, PLAIN, running=False)
     other = [line.replace(b'"id":"', b'"id":"other-') for line in PLAIN]
     write_rolling(tmp_path, [other], name="app-2", packed=".zstd", running=True)
-    (tmp_path / "notes.txt").write_text("no log\n")
+    (tmp_path / "notes.txt").write_bytes(b"no log\n" + b"".join(PLAIN))
     (tmp_path / ".hidden.crc").write_text("x")
     (tmp_path / "somebody").mkdir()
     (tmp_path / "somebody" / "else").write_bytes(b"".join(PLAIN))
