@@ -5,7 +5,6 @@ It works without Dagster; where DAGSTER_HOME names an instance, that is asked an
 
 import os
 import secrets
-from collections.abc import Mapping
 from typing import get_args
 
 import click
@@ -22,7 +21,7 @@ from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.operations.push import Surroundings, of_the_store
 from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.windows import HourWindow
 
@@ -61,7 +60,7 @@ def push(
     if dry_run:
         previews = pusher.dry_run(flow, wanted, named=lambda _: around.named(), force=force)
         for _, preview in previews:
-            _show_preview(console, flow, preview)
+            console.print(f"{flow} {escape(preview.told)}")
     else:
         failed |= _pushed(console, pusher, flow, wanted, around, force=force)
     for window, error in failed.items():
@@ -116,28 +115,9 @@ def _pushed(
 
 
 def _show(console: Console, flow: Flow, outcome: HourOutcome) -> None:
-    why = f" ({escape(outcome.reason)})" if outcome.reason else ""
-    before = ", settled before" if outcome.reused else ""
-    console.print(
-        f"[green]✓[/green] {flow} {outcome.window.key} [bold]{outcome.word}[/bold]{why}: "
-        f"{_counted(outcome.counts)}; {outcome.batches} batches, {outcome.sent_bytes} bytes, "
-        f"{outcome.attempts} attempts{before}"
-    )
+    console.print(f"[green]✓[/green] {flow} {escape(outcome.told)}")
     for invocation_id in outcome.invocation_ids[:SHOWN_IDS]:
         console.print(f"    {escape(invocation_id)}")
     if len(outcome.invocation_ids) > SHOWN_IDS:
         more = len(outcome.invocation_ids) - SHOWN_IDS
         console.print(f"    and {more} more; `iomete-mc receipts {outcome.window.key}` has all")
-
-
-def _show_preview(console: Console, flow: Flow, preview: Preview) -> None:
-    would = f"{len(preview.requests)} requests of {preview.sent_bytes} bytes would be sent"
-    if not preview.requests:
-        would = f"nothing would be sent ({escape(preview.reason or 'nothing new')})"
-    console.print(f"{flow} {preview.window.key} {would}: {_counted(preview.counts)}")
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return (
-        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no records"
-    )

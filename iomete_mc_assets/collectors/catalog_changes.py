@@ -99,17 +99,22 @@ def _order(change: Change) -> tuple[int, str]:
 
 
 def _changes(old: dict[TableId, TableEntry], new: dict[TableId, TableEntry]) -> Iterator[Change]:
-    gone = [entry for table, entry in old.items() if table not in new]
-    come = [entry for table, entry in new.items() if table not in old]
-    respelled = _matched(gone, come, _folded)
-    renamed = _matched(gone, come, _uuid)
-    for before, after in [(old[table], new[table]) for table in old if table in new] + respelled:
+    """A uuid says which table it is, whatever name it has by now; what shows none is known by its name."""
+    gone, come = [*old.values()], [*new.values()]
+    for before, after in _matched(gone, come, _uuid):
+        if _folded(before) != _folded(after):
+            names = before.table.shown, after.table.shown
+            yield _change("table renamed", after, before=names[0], after=names[1])
         yield from _differences(before, after)
-    for before, after in renamed:
-        yield _change("table renamed", after, before=before.table.shown, after=after.table.shown)
-        yield from _differences(before, after)
+    for key in (_name, _folded):
+        for before, after in _matched(gone, come, key):
+            yield from _differences(before, after)
     yield from (_change("table dropped", entry) for entry in gone)
     yield from (_change("table added", entry) for entry in come)
+
+
+def _name(entry: TableEntry) -> TableId:
+    return entry.table
 
 
 def _folded(entry: TableEntry) -> tuple[str, ...]:
@@ -128,9 +133,9 @@ def _matched(
     """Takes out of both what is one table by its key; a key that several share (a copy's uuid) tells nothing."""
     before, after = _unique(gone, key), _unique(come, key)
     pairs = [(before[one], after[one]) for one in before if one in after]
-    taken = {entry.table for pair in pairs for entry in pair}
-    gone[:] = [entry for entry in gone if entry.table not in taken]
-    come[:] = [entry for entry in come if entry.table not in taken]
+    taken = {pair[0].table for pair in pairs}, {pair[1].table for pair in pairs}
+    gone[:] = [entry for entry in gone if entry.table not in taken[0]]
+    come[:] = [entry for entry in come if entry.table not in taken[1]]
     return pairs
 
 

@@ -7,6 +7,7 @@ the environment. Secrets are marked so, and stay out of Dagster's config unless 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
@@ -41,7 +42,7 @@ HourAnswer = tuple[HourWindow, Draft | IometeMcError]
 Collect = Callable[[Warehouse, datetime], Iterable[HourAnswer]]
 
 
-def described(setting: settings.Setting[str]) -> str:
+def _described(setting: settings.Setting[str] | settings.Setting[str | None]) -> str:
     """A field's description. Not ``dg.EnvVar``: Dagster's own error for an unset one says no next step."""
     return f"{setting.meaning} {setting.name} when empty."
 
@@ -77,10 +78,10 @@ class ManifestStoreResource(Configured):
 class LakehouseResource(Configured):
     """The lakehouse over its Thrift server."""
 
-    url: str = Field(default="", description=described(settings.IOMETE_URL))
-    user: str = Field(default="", description=described(settings.IOMETE_USER))
+    url: str = Field(default="", description=_described(settings.IOMETE_URL))
+    user: str = Field(default="", description=_described(settings.IOMETE_USER))
     token: str = Field(
-        default="", description=described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
+        default="", description=_described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
     )
 
     def config(self) -> LakehouseConfig:
@@ -155,7 +156,7 @@ class LakehouseResource(Configured):
                 config = QueryLogConfig(
                     table=table, columns=columns, timezone=timezone, without_end=without_end
                 )
-                with self.open() as warehouse:
+                with self.open(scans=True) as warehouse:
                     yield QueryTable(warehouse, config)
             case (settings.IOMETE_QUERY_LOG_EVENTS, folder):
                 catalogs = settings.IOMETE_CATALOGS.read(seen)
@@ -164,9 +165,9 @@ class LakehouseResource(Configured):
                 mapping = ColumnMapping(columns=columns, timezone=timezone, without_end=without_end)
                 yield QueryExports(LogFolder(folder), mapping)
 
-    def open(self) -> AbstractContextManager[Warehouse]:
-        """A session; connecting waits for a server that is just starting."""
-        return Lakehouse.connect(self.config())
+    def open(self, *, scans: bool = False) -> AbstractContextManager[Warehouse]:
+        """A session, for statements that read many rows or few; connecting waits for a server that is just starting."""
+        return Lakehouse.connect(replace(self.config(), scans=scans))
 
     def collecting(self, collect: Collect) -> "HourlyDrafts":
         """What an asset body returns: nothing is asked before the IO manager iterates."""
@@ -206,11 +207,11 @@ class HourlyDrafts:
 class MonteCarloResource(Configured):
     """Monte Carlo's push side."""
 
-    key_id: str = Field(default="", description=described(settings.MCD_INGEST_ID))
+    key_id: str = Field(default="", description=_described(settings.MCD_INGEST_ID))
     key_secret: str = Field(
-        default="", description=described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
+        default="", description=_described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
     )
-    resource_uuid: str = Field(default="", description=described(settings.MCD_RESOURCE_UUID))
+    resource_uuid: str = Field(default="", description=_described(settings.MCD_RESOURCE_UUID))
 
     @property
     def app_url(self) -> str:
@@ -229,3 +230,23 @@ class MonteCarloResource(Configured):
             MCD_RESOURCE_UUID=self.resource_uuid,
         )
         return Pusher.configured(store, seen)
+
+
+class AlertsResource(Configured):
+    """Who is told of failed runs."""
+
+    webhook: str = Field(
+        default="",
+        description=_described(settings.IOMETE_MC_ALERT_WEBHOOK),
+        json_schema_extra=SECRET,
+    )
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where links in alerts lead; None without one."""
+        return settings.IOMETE_MC_UI_URL.read(self.environment())
+
+    def read_webhook(self) -> str | None:
+        """The address to post to; None where nobody is told. SettingsError when it is none."""
+        seen = self.environment(IOMETE_MC_ALERT_WEBHOOK=self.webhook)
+        return settings.IOMETE_MC_ALERT_WEBHOOK.read(seen)

@@ -78,7 +78,8 @@ class PycarloIngest:
         """Nothing is sent.
 
         Raises:
-            SettingsError: the environment holds OAuth credentials, with which pycarlo cannot push.
+            SettingsError: the key cannot be sent, or the environment holds OAuth credentials, with which
+                pycarlo cannot push.
         """
         # pycarlo warns of seven enum values of its own schema each time it is imported
         logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)

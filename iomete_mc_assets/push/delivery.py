@@ -65,37 +65,38 @@ class EventSource(Protocol):
         ...
 
 
-class KeptEvents:
-    """Events held since they were planned."""
-
-    def __init__(self, events: Mapping[int, Event]) -> None:
-        self._events = events
-
-    def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
-        """As ``EventSource.take``."""
-        return {ordinal: self._events[ordinal] for ordinal in ordinals}
-
-
 class EventsReadAgain(Generic[Stored]):
-    """Events built anew from what a manifest holds, one batch in memory at a time."""
+    """Events built anew from what a manifest holds, one batch in memory at a time.
+
+    Args:
+        records: not begun before an event is asked for that was not kept.
+        event: of a record.
+        kept: the first ones as they were planned, by ordinal; let go as they are taken.
+    """
 
     def __init__(
         self,
         records: Iterable[tuple[int, Stored]],
         event: Callable[[Stored], Event | None],
+        *,
+        kept: dict[int, Event] | None = None,
     ) -> None:
         self._records = iter(records)
         self._event = event
+        self._kept = kept or {}
 
     def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
         """As ``EventSource.take``."""
-        wanted = set(ordinals)
-        built: dict[int, Event] = {}
-        while len(built) < len(wanted):
+        wanted = list(ordinals)
+        kept = self._kept
+        built = {ordinal: kept.pop(ordinal) for ordinal in wanted if ordinal in kept}
+        missing = set(wanted[len(built) :])  # what was kept are the first
+        while missing:
             ordinal, record = next(self._records, (None, None))
             if ordinal is None or record is None:
                 raise PlanOutdated
-            if ordinal in wanted:
+            if ordinal in missing:
+                missing.remove(ordinal)
                 event = self._event(record)
                 if event is None:
                     raise PlanOutdated

@@ -97,9 +97,9 @@ class Desk:
         """A manifest's records with their ordinals, read anew."""
         return enumerate(self.store.records(header))
 
-    def lines(self, header: Header) -> Iterable[tuple[int, Line]]:
-        """The same as they stand on disk."""
-        return enumerate(self.store.lines(header))
+    def lines(self, header: Header, *, first: int = 0) -> Iterable[tuple[int, Line]]:
+        """The same as they stand on disk, from the ordinal ``first`` on."""
+        return enumerate(self.store.lines(header, first=first), start=first)
 
     def opened(self, log: Log, head: Head | None, header: Header, *, generation: int) -> Head:
         """Take the ledger for a manifest's plan; LedgerBusy when another was quicker."""

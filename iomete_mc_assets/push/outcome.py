@@ -57,6 +57,14 @@ class HourOutcome:
             reused=reused,
         )
 
+    @property
+    def told(self) -> str:
+        """One line for people."""
+        why = f" ({self.reason})" if self.reason else ""
+        sent = f"{self.batches} batches, {self.sent_bytes} bytes, {self.attempts} attempts"
+        before = ", settled before" if self.reused else ""
+        return f"{self.window.key} {self.word}{why}: {_counted(self.counts)}; {sent}{before}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
@@ -79,6 +87,14 @@ class Preview:
         """In all requests."""
         return sum(size for _, size in self.requests)
 
+    @property
+    def told(self) -> str:
+        """One line for people."""
+        would = f"{len(self.requests)} requests of {self.sent_bytes} bytes would be sent"
+        if not self.requests:
+            would = f"nothing would be sent ({self.reason or 'nothing new'})"
+        return f"{self.window.key} {would}: {_counted(self.counts)}"
+
 
 def word_of(counts: Mapping[str, int], *, superseded: bool) -> Word:
     """The worst of what became of an hour's records."""
@@ -89,3 +105,9 @@ def word_of(counts: Mapping[str, int], *, superseded: bool) -> Word:
     if superseded:
         return "superseded"
     return "pushed" if counts.get("accepted") else "nothing_to_send"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return (
+        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no records"
+    )

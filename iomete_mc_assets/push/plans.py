@@ -1,7 +1,7 @@
 """From candidates to a plan: which records go in which request, and why the others do not. Sends nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,8 +18,10 @@ UNREMARKABLE = ("accepted_before", "carried")
 """Left out as a matter of course: counted, not listed."""
 
 
-KEPT_BYTES = 32 * 1024 * 1024
-"""Bodies of events held from planning to sending; beyond that records are read a second time."""
+KEPT_BYTES = 48 * 1024 * 1024
+"""Of events held from planning to sending; the records of those beyond are read a second time."""
+EVENT_OVERHEAD_BYTES = 450
+"""What a kept event takes beside its body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +29,11 @@ class Planned:
     """A plan just made.
 
     Attributes:
-        events: those of its batches by ordinal; None where they were too many to hold.
+        kept: the first events of its batches by ordinal, as many as are held.
     """
 
     plan: Plan
-    events: Mapping[int, Event] | None
+    kept: dict[int, Event]
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class _Tally:
     left_out: Counter[str]
     sample: list[LeftOut]
     notes: Counter[str]
-    events: dict[int, Event] | None
+    kept: dict[int, Event]
     bytes_left: int = KEPT_BYTES
 
     def going(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
@@ -58,11 +60,12 @@ class _Tally:
                 )
 
     def _keep(self, candidate: Candidate) -> None:
-        self.bytes_left -= candidate.size
-        if candidate.event is None or self.bytes_left < 0:
-            self.events = None
-        if self.events is not None and candidate.event is not None:
-            self.events[candidate.ordinal] = candidate.event
+        """Hold its event while there is room; never one after another that was not held."""
+        self.bytes_left -= candidate.size + EVENT_OVERHEAD_BYTES
+        if candidate.event is None:
+            self.bytes_left = 0
+        elif self.bytes_left > 0:
+            self.kept[candidate.ordinal] = candidate.event
 
 
 def planned(
@@ -101,7 +104,7 @@ def planned(
         left_out_sample=tuple(tally.sample),
         notes=dict(sorted(tally.notes.items())),
     )
-    return Planned(plan=plan, events=tally.events)
+    return Planned(plan=plan, kept=tally.kept)
 
 
 def state_candidates(

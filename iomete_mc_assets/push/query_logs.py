@@ -10,18 +10,19 @@ from iomete_mc_assets.montecarlo.events import query_logs
 from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.push import query_lines
 from iomete_mc_assets.push.candidates import Candidate, reason_too_large
+from iomete_mc_assets.push.key_set import KeySet
 from iomete_mc_assets.records import QueryRecord
 
 KEY_BYTES = 12
-"""Of a query id's hash, as remembered while a push decides: 12 bytes collide once in 10**14 hours."""
+"""Of a query id's hash, as remembered while a push decides; how often two are taken for one: ``KeySet``."""
 
 
 @dataclass(slots=True, kw_only=True)
 class HourKeys:
     """What manifests of one hour and destination have had accepted or refused."""
 
-    accepted: set[bytes] = field(default_factory=set[bytes])
-    refused: set[bytes] = field(default_factory=set[bytes])
+    accepted: KeySet = field(default_factory=KeySet)
+    refused: KeySet = field(default_factory=KeySet)
 
     def accept(self, event: Event) -> None:
         """Remember a query id."""
@@ -62,13 +63,13 @@ class QueryRules:
         self, lines: Iterable[tuple[int, Line]], earlier: HourKeys
     ) -> Iterator[Candidate]:
         """What becomes of each record; of several with one id the first goes."""
-        seen: set[bytes] = set()
+        seen, accepted = KeySet(), earlier.accepted or ()
         for ordinal, line in lines:
             event = self.event(line)
             key = _short(event.key.encode("utf-8", "surrogatepass"))
-            if key in earlier.accepted:
+            if key in accepted:
                 yield Candidate(ordinal=ordinal, about=event.key, status="accepted_before")
-            elif key in seen:
+            elif not seen.add(key):
                 yield Candidate(ordinal=ordinal, about=event.key, status="duplicate")
             elif len(event.body) > self.max_event_bytes:
                 reason = reason_too_large(self.max_event_bytes)
@@ -79,7 +80,6 @@ class QueryRules:
             else:
                 name, body, digest, notes = event
                 yield Candidate(ordinal, name, None, "", len(body), digest, notes, event)
-            seen.add(key)
 
 
 def _short(value: bytes) -> bytes:

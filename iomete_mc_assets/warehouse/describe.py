@@ -33,12 +33,12 @@ def read_description(table: TableId, rows: Sequence[Row]) -> Described:
     """What the answer says.
 
     Raises:
-        ValueError: it has no column or no details, so it is none of Spark's answers.
+        ValueError: it has no details, so it is none of Spark's answers. Iceberg has tables without a column.
     """
     columns = _columns(rows)
     details = _details(rows)
-    if not details or not columns:
-        msg = f"DESCRIBE of {table.shown} has no columns or no details"
+    if not details:
+        msg = f"DESCRIBE of {table.shown} has no details"
         raise ValueError(msg)
     text = details.get("Table Properties") or details.get("View Properties") or "[]"
     separator = ", " if "Database" in details else ","

@@ -192,7 +192,7 @@ def main(kind: str, where: str, key: str, store: str) -> None:
         return
     known = json.loads((Path(where) / "connection.json").read_text())
     token = Path(known["token_file"]).read_text()
-    config = LakehouseConfig(url=known["url"], user=known["user"], token=token)
+    config = LakehouseConfig(url=known["url"], user=known["user"], token=token, scans=True)
     with Lakehouse.connect(config) as session:
         _collect(QueryTable(session, QueryLogConfig(table=TABLE)), hour, store)
 

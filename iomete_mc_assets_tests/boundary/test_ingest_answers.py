@@ -328,6 +328,14 @@ def test_rule_37_an_empty_key_is_refused_before_pycarlo_looks_for_another(
         IngestConfig(endpoint="http://127.0.0.1:9", key_id=key_id, key_secret=key_secret)
 
 
+@pytest.mark.parametrize("key", ["two\nlines", "gro\u00df"])
+def test_rule_36_a_key_that_no_header_may_hold_is_refused_unshown(key: str) -> None:
+    config = IngestConfig(endpoint="http://nobody.example", key_id="id", key_secret=key)
+    with pytest.raises(SettingsError, match="holds a character that no header") as refused:
+        PycarloIngest(config)
+    assert key not in str(refused.value)
+
+
 def test_rule_36_the_key_is_in_no_repr_and_an_echo_of_it_is_masked(gateway: Gateway) -> None:
     config = IngestConfig(endpoint=gateway.url, key_id="key-id-1", key_secret="key-secret-1")
     assert "key-id-1" not in repr(config)

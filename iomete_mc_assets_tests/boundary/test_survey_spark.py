@@ -206,3 +206,36 @@ def test_survey_and_describe_agree_on_every_iceberg_table_of_the_shop(lakehouse:
                 )
                 agreed += 1
     assert agreed > 5
+
+
+def test_tables_and_views_without_columns_are_entries(lakehouse: Lakehouse) -> None:
+    """Iceberg has such tables; Spark makes no others of them."""
+    ours = f"spark_catalog.{DATABASE}"
+    made = (f"{ours}.bare", f"{ours}.stripped", f"lake.{DATABASE}.bare")
+    lakehouse.ask(f"CREATE NAMESPACE lake.{DATABASE}")
+    lakehouse.ask(f"CREATE TABLE {made[0]} USING iceberg")
+    lakehouse.ask(f"CREATE TABLE {made[1]} (id INT) USING iceberg")
+    lakehouse.ask(f"ALTER TABLE {made[1]} DROP COLUMN id")
+    lakehouse.ask(f"CREATE TABLE {made[2]} USING iceberg")
+    lakehouse.ask(f"CREATE VIEW {ours}.bare_view AS SELECT * FROM {made[0]}")
+    try:
+        whole = survey_catalogs(
+            lakehouse, catalogs=("spark_catalog", "lake"), exclusions=Exclusions()
+        )
+    finally:
+        lakehouse.ask(f"DROP VIEW {ours}.bare_view")
+        for name in made:
+            lakehouse.ask(f"DROP TABLE {name}")
+        lakehouse.ask(f"DROP NAMESPACE lake.{DATABASE}")
+    bare = {
+        (entry.table.catalog, entry.table.table): (entry.kind, entry.format)
+        for entry in whole.entries
+        if entry.table.namespace == (DATABASE,) and not entry.columns
+    }
+    assert whole.omissions == ()
+    assert bare == {
+        ("spark_catalog", "bare"): ("table", "iceberg"),
+        ("spark_catalog", "stripped"): ("table", "iceberg"),
+        ("spark_catalog", "bare_view"): ("view", "other"),
+        ("lake", "bare"): ("table", "iceberg"),
+    }

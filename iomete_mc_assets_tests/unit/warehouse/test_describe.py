@@ -116,8 +116,14 @@ def test_an_ordinary_table_has_no_state() -> None:
 
 
 def test_an_answer_without_details_is_none_of_sparks() -> None:
-    with pytest.raises(ValueError, match="no columns or no details"):
+    with pytest.raises(ValueError, match="no details"):
         read_description(TABLE, answer(*COLUMNS))
+
+
+def test_an_iceberg_table_may_have_no_columns() -> None:
+    rows = answer(("", ""), ("# Metadata Columns", ""), ("_file", "string"), ("", ""), *DETAILS)
+    described = read_description(TABLE, rows)
+    assert (described.entry.columns, described.entry.format) == ((), "iceberg")
 
 
 @pytest.mark.parametrize(
