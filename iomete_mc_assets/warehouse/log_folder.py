@@ -186,8 +186,6 @@ def _gunzipped(packed: Iterator[bytes], what: str) -> Iterator[bytes]:
                 if unpacked:
                     yield unpacked
                 left = member.unused_data if member.eof else member.unconsumed_tail
-        if not member.eof:
-            yield member.flush()
     except zlib.error as error:
         raise LogDamaged(_damaged(what, error)) from error
 
