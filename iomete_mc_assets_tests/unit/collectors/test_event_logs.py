@@ -233,8 +233,9 @@ def growing(draw: st.DrawFn) -> tuple[str, list[int], int, int | None]:
 
 def visible_at(window: HourWindow, beyond: int) -> int:
     """How many lines a log had when an hour was read: all up to its end, and some that came after."""
-    ends = [n for n, line in enumerate(LONG) if (instant_of(line) or 0) < window.end_ms]
-    return min(len(LONG), max(ends) + 1 + beyond)
+    instants = [(n, instant) for n, line in enumerate(LONG) if (instant := instant_of(line))]
+    last = max(n for n, instant in instants if instant < window.end_ms)
+    return min(len(LONG), last + 1 + beyond)
 
 
 @given(growing(), st.lists(st.integers(0, 60), min_size=len(HOURS), max_size=len(HOURS)))
