@@ -260,11 +260,11 @@ class _Reading:
         """The part of the hour that is in one file."""
         server, begins, ends = course.server, self.window.start_ms, self.window.end_ms
         for line in lines:
-            if line.kind == "OperationParsed":
-                server.parsed(line)
-                continue
-            event = server.read(line)
+            event = server.read(line) if server.concerns(line) else None
             if event is None:
+                continue
+            if line.kind == "OperationParsed":
+                server.plan(event)
                 continue
             instant_ms = instant_of(line.kind, event)
             if instant_ms >= ends:

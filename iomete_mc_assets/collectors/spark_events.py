@@ -71,6 +71,7 @@ _KEYS: Mapping[Kind, tuple[str, ...]] = {
 }
 """What an event must have to be of use."""
 
+_OFTEN_IDLE = ("OperationParsed", "OperationClosed")
 _NAME_BEGINS = len(b'{"Event":"')
 _SWITCHES = re.compile(
     r"(?:USE\s+(?:(?:NAMESPACE|DATABASE|SCHEMA)\s+)?(?P<use>.+?)|SET\s+CATALOG\s+(?P<set>.+?))\s*;?\s*",
@@ -137,6 +138,7 @@ class Operation:
     Attributes:
         at: where its first line stands: the file's key and the line's beginning.
         place: as of its beginning.
+        switches: whether it moves its session elsewhere, should it succeed.
         plan: what ``OperationParsed`` said; None where it was not wanted or not reached.
     """
 
@@ -147,12 +149,8 @@ class Operation:
     session: str
     started_ms: int
     place: Place
+    switches: bool
     plan: str | None = None
-
-    @property
-    def switches(self) -> bool:
-        """Whether it moves its session elsewhere, should it succeed."""
-        return _SWITCHES.fullmatch(bare_text(self.text)) is not None
 
 
 UNSTARTED: Row = {}
@@ -186,15 +184,20 @@ class Server:
         self.unread_lines += 1
         return None
 
-    def parsed(self, line: Line) -> None:
-        """Take up a plan, if it is of an operation whose plan is wanted; most are not, and large."""
+    def concerns(self, line: Line) -> bool:
+        """Whether a line is worth parsing: most plans are of no use, and most closings are of what had ended."""
+        if line.kind not in _OFTEN_IDLE:
+            return True
         begins = line.text.find(b'"id":"') + len(b'"id":"')
         name = line.text[begins : line.text.find(b'"', begins)].decode(errors="replace")
         operation = self.operations.get(name)
-        if operation is None or not (self.plans or operation.switches):
-            return
-        if (event := self.read(line)) is not None:
-            operation.plan = str(event["executionPlan"])
+        if operation is None or line.kind == "OperationClosed":
+            return operation is not None
+        return self.plans or operation.switches
+
+    def plan(self, event: Json) -> None:
+        """Take up the plan of an open operation."""
+        self.operations[str(event["id"])].plan = str(event["executionPlan"])
 
     def take(self, kind: Kind, event: Json, at: tuple[str, int]) -> Row | None:
         """Follow an event.
@@ -223,14 +226,16 @@ class Server:
     def start(self, event: Json, at: tuple[str, int], *, place: Place | None = None) -> None:
         """Take up an operation, in its session's place where none is given."""
         session, user = str(event["sessionId"]), event.get("userName")
+        text = str(event["statement"])
         operation = Operation(
             at=at,
             id=str(event["id"]),
-            text=str(event["statement"]),
+            text=text,
             user=None if user is None else str(user),
             session=session,
             started_ms=instant_of("OperationStart", event),
             place=place or self.sessions.get(session, _UNTOLD),
+            switches=_SWITCHES.fullmatch(bare_text(text)) is not None,
         )
         self.operations[operation.id] = operation
 
