@@ -167,6 +167,10 @@ class BudgetSpent(PushError):
     """The run's or the hour's time is over before everything was sent; the next run goes on."""
 
 
+class Interrupted(PushError):
+    """Somebody ended the push before everything was sent; the next one goes on."""
+
+
 class LedgerBusy(PushError):
     """Another push holds the ledger of this flow, or its head is unreadable; nothing was sent."""
 

@@ -46,7 +46,7 @@ mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
   __typename ... on Sensor { sensorState { status } } ... on PythonError { message } } }"""
 SENSOR = """
 query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor {
-  sensorState { id ticks(limit: 1) { tickId status skipReason } } } } }"""
+  sensorState { id } } } }"""
 STOP_SENSOR = """
 mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }"""
 CLEAR_CURSOR = """
@@ -225,11 +225,6 @@ class DagsterProcesses:
         return [(one["status"], one["startKey"], one["endKey"]) for one in ranges]
 
     # What happened
-
-    def newest_tick(self, name: str) -> dict[str, Any]:
-        """``tickId``, ``status`` and ``skipReason`` of a sensor's newest tick; empty before the first."""
-        ticks = self._sensor(name)["ticks"]
-        return ticks[0] if ticks else {}
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """The runs of a job, oldest first."""

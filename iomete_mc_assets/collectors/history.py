@@ -236,7 +236,8 @@ def _gap_after(history: History, place: int, log: MetadataLog, seen: Seen | None
         for at in log.without_commit()
         if row.at < at and (following is None or at < following.at) and at not in made_current
     ]
-    innocent = _innocent(history, row, log, since_row)
+    until = None if following is None else following.at
+    innocent = _innocent(history, row, log, since_row, until=until)
     files = [at for at in since_row if holds < at and at not in innocent]
     reaches = bool(log.entries) and log.entries[0].at <= holds
     if reaches and not files:
@@ -246,11 +247,17 @@ def _gap_after(history: History, place: int, log: MetadataLog, seen: Seen | None
 
 
 def _innocent(
-    history: History, row: HistoryRow, log: MetadataLog, files: Sequence[datetime]
+    history: History,
+    row: HistoryRow,
+    log: MetadataLog,
+    files: Sequence[datetime],
+    *,
+    until: datetime | None,
 ) -> set[datetime]:
     """Files that are no replacement, because a branch or a staged write began at the row after them.
 
-    It began at main, which was still there, or at a branch, whose making is the one file before it.
+    It began at main, which was still there, or at a branch, whose making is the one file before it. What was
+    made after the next row (``until``) may have begun at that one.
     """
     known = {**{one.snapshot_id: one for one in log.snapshots}, **history.snapshots}
     own = known.get(row.snapshot_id)
@@ -259,7 +266,9 @@ def _innocent(
     begun = [
         one.committed_at
         for one in known.values()
-        if one.parent_id == row.snapshot_id and one.committed_at is not None
+        if one.parent_id == row.snapshot_id
+        and one.committed_at is not None
+        and (until is None or one.committed_at < until)
     ]
     before = [[at for at in files if at < instant] for instant in begun]
     return {found[0] for found in before if len(found) == 1}

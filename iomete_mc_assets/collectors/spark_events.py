@@ -55,7 +55,7 @@ _STATUSES: Mapping[Kind, str] = {
     "OperationError": "failed",
     "OperationCanceled": "cancelled",
     "OperationTimeout": "failed",
-    # its client let go of it while it ran, and Spark cancels its jobs then
+    # its client let go of it while it ran: Spark cancels its jobs then, and logs no other end (3.5.8)
     "OperationClosed": "cancelled",
 }
 _KEYS: Mapping[Kind, tuple[str, ...]] = {
@@ -164,6 +164,7 @@ class Server:
     Attributes:
         catalogs: known ones, folded; for a USE whose plan was not logged.
         plans: whether plans are wanted; that of a USE always is.
+        closed: operations whose client let go of them while they ran; nothing is expected of them any more.
         unread_lines: lines that begin as they should, and are no JSON or lack a key.
     """
 
@@ -171,6 +172,7 @@ class Server:
     plans: bool = False
     sessions: dict[str, Place] = field(default_factory=dict[str, Place])
     operations: dict[str, Operation] = field(default_factory=dict[str, Operation])
+    closed: set[str] = field(default_factory=set[str])
     unread_lines: int = 0
 
     def read(self, line: Line) -> Json | None:
@@ -241,9 +243,12 @@ class Server:
 
     def _end(self, kind: Kind, event: Json) -> Row | None:
         """Every operation is closed once it has ended; only one that has not ended ends by that."""
-        operation = self.operations.pop(str(event["id"]), None)
+        name = str(event["id"])
+        operation = self.operations.pop(name, None)
         if operation is None:
-            return None if kind == "OperationClosed" else UNSTARTED
+            return None if kind == "OperationClosed" or name in self.closed else UNSTARTED
+        if kind == "OperationClosed":
+            self.closed.add(name)
         if kind == "OperationFinish" and operation.switches:
             self.sessions[operation.session] = switched(
                 operation.text,
@@ -314,6 +319,8 @@ def _row(operation: Operation, kind: Kind, event: Json) -> Row:
         row["error_text"] = error_text(message)
     if kind == "OperationTimeout":
         row["error_code"] = "TIMED_OUT"
+    if kind == "OperationClosed":
+        row["end_estimated"] = True
     return row
 
 

@@ -384,7 +384,7 @@ class ManifestStore:
             ManifestPruned, ManifestDamaged: as ``lines``, or a line is no record.
         """
         for line, where in self.lines(header):
-            yield codec.decode_record(header.flow, line, where=where)
+            yield codec.decode_record(header.flow, line, where=where, version=header.schema_version)
 
     def lines(self, header: Header, *, first: int = 0) -> Iterator[Line]:
         """Records as they stand on disk, in the order they were written, from number ``first`` on.

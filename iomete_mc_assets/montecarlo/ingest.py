@@ -98,6 +98,7 @@ class PycarloIngest:
         )
         self._client = client
         self._config = config
+        self._posts = posts
         self._service = IngestionService(client.TunedClient(session, posts))
 
     def send(self, outgoing: Outgoing) -> str:
@@ -109,3 +110,7 @@ class PycarloIngest:
             raise self._client.without_answer(unanswered, asked=asked) from None
         secrets = (self._config.key_secret, self._config.key_id)
         return invocation_id(answer.without(secrets), asked=asked)
+
+    def cut(self) -> None:
+        """End the requests that are under way: nobody knows what became of them."""
+        self._posts.cut("the push was interrupted")

@@ -74,12 +74,16 @@ class Posts:
             except (HTTPError, OSError) as error:  # an error of requests is an OSError
                 # the error holds the request and so the key: it must not become a cause
                 untrusted = not watch.sent and "certificate verify failed" in str(error)
-                reason = "it took too long" if watch.late else _reason(error)
+                reason = watch.ended or _reason(error)
             else:
                 self._idle.append(line)
                 return answer
             line.close()
         raise Unanswered(reason, sent=watch.sent, untrusted=untrusted)
+
+    def cut(self, reason: str) -> None:
+        """End the posts that are under way; each is ``Unanswered`` for that reason."""
+        self._deadlines.cut_all(reason)
 
     def _line(self) -> "_Line":
         # an hour's threads end with it, and a TLS connection costs as much as twenty posts
@@ -173,22 +177,27 @@ def _reason(error: BaseException) -> str:
 
 
 class _Watch:
-    """What is known of one request under way."""
+    """What is known of one request under way.
+
+    Attributes:
+        sent: whether its first byte may have left.
+        ended: why it was ended from here; None while it was not.
+    """
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self.sent = False
-        self.late = False
+        self.ended: str | None = None
 
     def first_byte(self, connected: socket.socket | None) -> None:
         """The connection stands and the request is about to leave."""
         self._socket, self.sent = connected, True
-        if self.late:  # the time ran out before there was a socket to shut
-            self.cut()
+        if self.ended:  # the time ran out before there was a socket to shut
+            self.cut(self.ended)
 
-    def cut(self) -> None:
+    def cut(self, reason: str) -> None:
         """End it, wherever it is stuck."""
-        self.late = True
+        self.ended = reason
         if self._socket is not None:
             with suppress(OSError):  # already closed: the request is over
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -223,6 +232,12 @@ class _Deadlines:
             with self._lock:
                 self._due.pop(watch, None)
 
+    def cut_all(self, reason: str) -> None:
+        """End all that is under way."""
+        with self._lock:
+            for watch in self._due:
+                watch.cut(reason)
+
     def _run(self) -> None:
         while (seconds := self._cut_late()) is not None:
             time.sleep(seconds)
@@ -235,7 +250,7 @@ class _Deadlines:
                 if seconds > 0:
                     return seconds
                 del self._due[watch]
-                watch.cut()
+                watch.cut("it took too long")
             self._awake = False
             return None
 

@@ -1,11 +1,27 @@
 """How one hour's push ended, as its caller sees it. What lies on disk is ``receipts.Settled``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from iomete_mc_assets.manifests.receipts import Settled, Superseding, Word
 from iomete_mc_assets.windows import HourWindow
+
+
+class Named(Protocol):
+    """Which manifest speaks for each hour of a flow: its newest event's, else the pointer's.
+
+    A mapping is one. Others read a pointer only when asked for its hour: a bucket may hold years.
+    """
+
+    def __iter__(self) -> Iterator[HourWindow]:
+        """Hours that may have one."""
+        ...
+
+    def get(self, window: HourWindow, /) -> str | None:
+        """Its id; None where the hour has none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.warehouse.address import Address, parse
 from iomete_mc_assets.warehouse.binary import BinaryTransport
 from iomete_mc_assets.warehouse.faults import Faults
+from iomete_mc_assets.warehouse.properties import CANARY, HIDDEN
 from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 from iomete_mc_assets.warehouse.statements import quoted, tagged
 from iomete_mc_assets.warehouse.transport import HttpTransport, Transport
@@ -42,6 +43,9 @@ SETTINGS = {
     "spark.sql.thriftServer.incrementalCollect": "false",
     # DESCRIBE cuts struct types after 25 fields otherwise
     "spark.sql.debug.maxToStringFields": "10000",
+    # properties are printed unescaped: what could pass for several of them is hidden
+    "spark.sql.redaction.options.regex": HIDDEN,
+    CANARY[0]: CANARY[1],
 }
 INTERPRETED = {
     "spark.sql.codegen.wholeStage": "false",

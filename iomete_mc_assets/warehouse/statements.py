@@ -111,6 +111,34 @@ def show_table_properties(table: TableId) -> str:
     return tagged(f"SHOW TBLPROPERTIES {_name(table)}")
 
 
+def show_create_table(table: TableId) -> str:
+    """``createtab_stmt``: one text, in which nested names are quoted and nested comments shown."""
+    return tagged(f"SHOW CREATE TABLE {_name(table)}")
+
+
+def show_setting(name: str) -> str:
+    """``key``, ``value``: a session's setting, hidden as a property would be."""
+    return tagged(f"SET {name}")
+
+
+def present_state(table: TableId) -> str:
+    """What a table says of its present itself, where the metastore's listing is not to be had.
+
+    Columns: ``kind``, ``snapshot_id``, ``at_ms``, ``file`` and ``summary``, a JSON object of texts. Kinds: ``m`` for
+    each metadata file in the order they were written, the current one last; ``s`` for the current snapshot, if there
+    is one; ``c`` with the number of snapshots as ``snapshot_id``.
+    """
+    return tagged(
+        "SELECT 'm' AS kind, CAST(NULL AS BIGINT) AS snapshot_id, unix_millis(timestamp) AS at_ms, file, "
+        f"CAST(NULL AS STRING) AS summary FROM {_name(table, 'metadata_log_entries')}\nUNION ALL\n"
+        "SELECT 's', snapshot_id, unix_millis(committed_at), CAST(NULL AS STRING), to_json(summary) "
+        f"FROM {_name(table, 'snapshots')} WHERE snapshot_id IN "
+        f"(SELECT snapshot_id FROM {_name(table, 'refs')} WHERE name = 'main')\nUNION ALL\n"
+        "SELECT 'c', count(*), CAST(NULL AS BIGINT), CAST(NULL AS STRING), CAST(NULL AS STRING) "
+        f"FROM {_name(table, 'snapshots')}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRead:
     """What to read of one table's history.

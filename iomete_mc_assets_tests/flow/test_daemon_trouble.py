@@ -572,17 +572,22 @@ def _crashed(daemon: Trouble, hour: HourWindow) -> tuple[int, Counter[str]]:
     return before, daemon.in_flight(before, taken=1)
 
 
+def _settled(daemon: Trouble, hours: Sequence[HourWindow]) -> int:
+    """Collect hours and push them, with the sensor off again afterwards; the requests until then."""
+    daemon.collect(hours)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], list(hours), within_s=PATIENCE_S)
+    daemon.finished_pushes(QUERIES)
+    daemon.dagster.stop_sensor(PUSH)
+    return len(daemon.gateway.requests)
+
+
 @pytest.mark.nightly
 def test_after_runs_were_deleted_the_hours_are_settled_again_and_nothing_is_sent(
     daemon: Trouble, newest: HourWindow
 ) -> None:
     hours = hours_before(newest, 3, ago=890)
-    daemon.collect(hours)
-    daemon.dagster.start_sensor(PUSH)
-    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
-    daemon.finished_pushes(QUERIES)
-    daemon.dagster.stop_sensor(PUSH)
-    requests = len(daemon.gateway.requests)
+    requests = _settled(daemon, hours)
     for run in (*daemon.push_runs(), *daemon.dagster.runs(ASSET_JOB)):
         daemon.dagster.delete(run)
     assert not daemon.collected(QUERIES)
@@ -600,12 +605,7 @@ def test_an_emptied_dagster_settles_collected_hours_again_and_sends_nothing(
     daemon: Trouble, newest: HourWindow
 ) -> None:
     hours = hours_before(newest, 3, ago=900)
-    daemon.collect(hours)
-    daemon.dagster.start_sensor(PUSH)
-    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
-    daemon.finished_pushes(QUERIES)
-    daemon.dagster.stop_sensor(PUSH)
-    requests = len(daemon.gateway.requests)
+    requests = _settled(daemon, hours)
     emptied = DagsterProcesses(
         daemon.home / "emptied",
         daemon.environment,

@@ -199,6 +199,18 @@ def test_not_null_that_one_listing_cannot_show_is_no_change() -> None:
     assert found(table("t", ID), table("t", replace(ID, required=None))) == []
 
 
+def test_comments_inside_a_nested_column_change() -> None:
+    nested = Column(
+        name="s", type="STRUCT<a: INT, b: INT>", field_comments=(("a", "x"), ("b", "y"))
+    )
+    after = replace(nested, field_comments=(("b", "z"), ("c.element.d", "new")))
+    assert found(table("t", nested), table("t", after)) == [
+        Change(kind="comment changed", scope="spark_catalog.db.t.s.a", before="x"),
+        Change(kind="comment changed", scope="spark_catalog.db.t.s.b", before="y", after="z"),
+        Change(kind="comment changed", scope="spark_catalog.db.t.s.c.element.d", after="new"),
+    ]
+
+
 def test_comments_of_tables_and_columns_change() -> None:
     after = table("t", ID, replace(NAME, comment=None), comment="orders")
     assert found(table("t"), after) == [

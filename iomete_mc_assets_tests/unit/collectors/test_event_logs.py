@@ -526,12 +526,29 @@ def test_half_a_character_in_a_statement_does_not_cost_it(tmp_path: Path) -> Non
     assert "SELECT '\ud83d' FROM orders ORDER BY id LIMIT 5" in {one.text for one in records}
 
 
-def test_a_statement_its_client_let_go_of_is_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_statement_its_client_let_go_of_is_cancelled_when_it_was_closed(
+    tmp_path: Path, *, late: bool
+) -> None:
     (at,) = (n for n, line in enumerate(PLAIN) if b"OperationCanceled" in line)
-    write_plain(tmp_path, [*PLAIN[:at], *PLAIN[at + 1 :]], running=False)
-    records, _ = Reader(str(tmp_path)).read(FIRST)
+    lines = [*PLAIN[:at], PLAIN[at + 1], *([PLAIN[at]] if late else []), *PLAIN[at + 2 :]]
+    assert b"OperationClosed" in PLAIN[at + 1]
+    write_plain(tmp_path, lines, running=False)
+    records, verdict = Reader(str(tmp_path)).read(FIRST)
     (endless,) = (one for one in records if one.text == ENDLESS and one.user == "ann")
-    assert endless.status == "cancelled"
+    assert (endless.status, endless.end_estimated) == ("cancelled", True)
+    assert endless.ended_at == datetime.fromtimestamp((instant_of(PLAIN[at + 1]) or 0) / 1000, UTC)
+    assert verdict.omissions == ()
+
+
+def test_names_of_a_session_whose_beginning_is_not_there_are_left_open(tmp_path: Path) -> None:
+    """A ``USE`` may have come before; ``default`` would be a guess."""
+    at = next(n for n, line in enumerate(PLAIN) if b"SessionCreated" in line and b'"bob"' in line)
+    write_plain(tmp_path, PLAIN[at:], running=False)
+    records, _ = Reader(str(tmp_path)).read(FIRST)
+    places = {one.text[:13]: (one.catalog, one.database) for one in records if one.user == "ann"}
+    assert places["SELECT * FROM"] == (None, None)
+    assert {one.catalog for one in records if one.user == "bob"} == {"spark_catalog", "lake"}
 
 
 def test_a_statement_that_ran_out_of_time_failed(tmp_path: Path) -> None:

@@ -454,6 +454,18 @@ def test_a_branch_that_began_at_the_row_was_made_by_the_one_file_before_it() -> 
     )
 
 
+def test_a_commit_onto_a_row_that_became_current_again_clears_no_file_before_that() -> None:
+    """Found by random histories: replaced by an empty table, undone, and compacted."""
+    undone, compacted = row_of(WRITTEN, minutes(40)), made(2, minutes(50), "replace", parent=1)
+    entries = [replace(FIRST, at=minutes(0)), entry(minutes(10), 1, 1), EMPTIED]
+    later = [entry(minutes(40), 1, 1), entry(minutes(50), 2, 2)]
+    rows = [row_of(WRITTEN), undone, row_of(compacted)]
+    log = metadata_log(*entries, *later, first=rows[0], made=[WRITTEN, compacted], main=2)
+    history = History(rows=rows, snapshots={1: WRITTEN, 2: compacted})
+    found = with_gaps(history, log, seen=None).gaps
+    assert found == {0: Gap(since=minutes(30), empty_from=minutes(30))}
+
+
 def test_a_branch_that_published_the_row_goes_on_without_being_made() -> None:
     """So the file before its next write may be a replacement."""
     published, further = row_of(WRITTEN, minutes(20)), made(2, minutes(40), parent=1)

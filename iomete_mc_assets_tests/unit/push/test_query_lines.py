@@ -94,6 +94,26 @@ def test_what_only_the_record_can_tell_is_left_to_it(record: QueryRecord) -> Non
 
 
 @pytest.mark.parametrize(
+    "record", [SUCCEEDED, replace(SUCCEEDED, text="é" * 30, user=None, returned_rows=None)]
+)
+def test_an_event_of_exactly_the_cap_is_taken_as_it_stands_and_one_byte_more_is_cut(
+    record: QueryRecord,
+) -> None:
+    line = line_of(record)
+    whole = query_logs.event(record, max_bytes=10**6)
+    size = len(whole.body)
+    assert query_lines.event(line, max_bytes=size + 1) == whole
+    assert query_lines.event(line, max_bytes=size) == whole
+    assert query_lines.event(line, max_bytes=size - 1) is None
+    for max_bytes in (size + 1, size, size - 1):
+        assert query_logs.event(record, max_bytes=max_bytes) == QueryRules(
+            max_event_bytes=max_bytes
+        ).event((line, "here"))
+    assert query_logs.event(record, max_bytes=size).notes == ()
+    assert query_logs.event(record, max_bytes=size - 1).notes == ("truncated",)
+
+
+@pytest.mark.parametrize(
     ("good", "bad"),
     [
         (b'"returned_rows":7', b'"returned_rows":"7"'),

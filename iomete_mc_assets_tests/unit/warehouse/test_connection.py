@@ -97,6 +97,8 @@ def test_a_session_sets_its_zone_collects_at_once_and_shows_whole_types_and_scan
         "set:hiveconf:spark.sql.session.timeZone": "UTC",
         "set:hiveconf:spark.sql.thriftServer.incrementalCollect": "false",
         "set:hiveconf:spark.sql.debug.maxToStringFields": "10000",
+        "set:hiveconf:spark.sql.redaction.options.regex": r'(?i:url)|\n|\A(?!\{").*, ',
+        "set:hiveconf:spark.iomete_mc_assets.canary": "a, b",
     }
     assert spark.configurations == [
         scanning,
