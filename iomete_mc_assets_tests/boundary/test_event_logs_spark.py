@@ -6,6 +6,8 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from iomete_mc_assets import clock
 from iomete_mc_assets.collectors.event_logs import Earlier, EventLogs
 from iomete_mc_assets.collectors.query_judging import QueryLogRules
@@ -17,7 +19,7 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.warehouse.log_folder import LogFolder
 from iomete_mc_assets.windows import HOUR, HourWindow
-from iomete_mc_assets_tests.event_log_recording import ask, session
+from iomete_mc_assets_tests.event_log_recording import ENDLESS, ask, session
 
 RULES = QueryLogRules()
 LOGGED_WITHIN_S = 60
@@ -40,9 +42,11 @@ def hours_between(first: datetime, last: datetime) -> Iterator[HourWindow]:
         window = window.next
 
 
-def run(sandbox: RunningLakehouse, user: str, texts: Sequence[str]) -> list[QueryRecord]:
+def run(
+    sandbox: RunningLakehouse, user: str, texts: Sequence[str], *, since: datetime | None = None
+) -> list[QueryRecord]:
     """What the log says of this user's statements, once it tells of the last; Spark writes it from a queue."""
-    begun = clock.now()
+    begun = since or clock.now()
     with closing(session(sandbox, user)) as connection:
         ask(connection, texts)
     until = time.monotonic() + LOGGED_WITHIN_S
@@ -85,6 +89,31 @@ def test_what_was_just_run_stands_in_the_log_that_is_still_being_written(
     instants = [instant for one in found for instant in (one.started_at, one.ended_at)]
     assert begun - timedelta(milliseconds=1) <= min(instants)
     assert max(instants) <= clock.now()
+
+
+def test_a_statement_that_its_client_closes_while_it_runs_is_cancelled(
+    sandbox: RunningLakehouse,
+) -> None:
+    """Spark logs no end of it but Closed."""
+    user = f"closer-{time.monotonic_ns()}"
+    with closing(session(sandbox, user)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(ENDLESS, async_=True)
+        wait_for(sandbox, user, b"OperationStart", ENDLESS)
+        cursor.close()
+    (one,) = run(sandbox, user, ["SELECT 9 AS after"], since=clock.now() - HOUR / 60)[:1]
+    assert (one.text, one.status, one.end_estimated) == (ENDLESS, "cancelled", True)
+
+
+def wait_for(sandbox: RunningLakehouse, user: str, kind: bytes, text: str) -> None:
+    """Until the log shows an event of a user's statement."""
+    until = time.monotonic() + LOGGED_WITHIN_S
+    while time.monotonic() < until:
+        for file in sandbox.events.glob("[!.]*"):
+            for line in file.read_bytes().splitlines():
+                if kind in line[:110] and user.encode() in line and text.encode() in line:
+                    return
+    pytest.fail(f"{text!r} is not in the log after {LOGGED_WITHIN_S} s")
 
 
 def test_a_log_that_grows_is_read_on_from_where_it_was_left(sandbox: RunningLakehouse) -> None:
