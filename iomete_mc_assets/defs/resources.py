@@ -145,25 +145,38 @@ class LakehouseResource(Configured):
             LakehouseError: no session.
         """
         seen = self.environment()
-        address = settings.query_log_source(seen)
-        columns = settings.IOMETE_QUERY_LOG_COLUMNS.read(seen)
-        timezone = settings.IOMETE_QUERY_LOG_TIMEZONE.read(seen)
-        without_end = settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen)
-        match address:
-            case None:
-                yield None
-            case (settings.IOMETE_QUERY_LOG_TABLE, table):
-                config = QueryLogConfig(
-                    table=table, columns=columns, timezone=timezone, without_end=without_end
-                )
-                with self.open(scans=True) as warehouse:
-                    yield QueryTable(warehouse, config)
-            case (settings.IOMETE_QUERY_LOG_EVENTS, folder):
-                catalogs = settings.IOMETE_CATALOGS.read(seen)
-                yield EventLogs(LogFolder(folder), earlier=earlier, catalogs=catalogs)
-            case (_, folder):
-                mapping = ColumnMapping(columns=columns, timezone=timezone, without_end=without_end)
-                yield QueryExports(LogFolder(folder), mapping)
+        source, table = settings.query_log_source(seen), self.query_log_config()
+        if source is None:
+            yield None
+        elif table is not None:
+            with self.open(scans=True) as warehouse:
+                yield QueryTable(warehouse, table)
+        elif source[0] == settings.IOMETE_QUERY_LOG_EVENTS:
+            catalogs = settings.IOMETE_CATALOGS.read(seen)
+            yield EventLogs(LogFolder(source[1]), earlier=earlier, catalogs=catalogs)
+        else:
+            yield QueryExports(LogFolder(source[1]), self._column_mapping())
+
+    def query_log_config(self) -> QueryLogConfig | None:
+        """The query-history table and how it is read; None without one."""
+        table = settings.IOMETE_QUERY_LOG_TABLE.read(self.environment())
+        if table is None:
+            return None
+        mapping = self._column_mapping()
+        return QueryLogConfig(
+            table=table,
+            columns=mapping.columns,
+            timezone=mapping.timezone,
+            without_end=mapping.without_end,
+        )
+
+    def _column_mapping(self) -> ColumnMapping:
+        seen = self.environment()
+        return ColumnMapping(
+            columns=settings.IOMETE_QUERY_LOG_COLUMNS.read(seen),
+            timezone=settings.IOMETE_QUERY_LOG_TIMEZONE.read(seen),
+            without_end=settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen),
+        )
 
     def open(self, *, scans: bool = False) -> AbstractContextManager[Warehouse]:
         """A session, for statements that read many rows or few; connecting waits for a server that is just starting."""
