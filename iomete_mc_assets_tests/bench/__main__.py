@@ -21,12 +21,12 @@ from iomete_mc_assets_tests.bench.survey import survey_catalog
 BENCHMARKS: Mapping[str, Benchmark[Site]] = {
     "demo": demo,  # first: it starts from nothing, and its servers stay for the others
     "survey": survey_catalog,
-    "query_logs": query_logs,
     "push": push_queries,
     "push_tls": push_queries_over_tls,
     "unchanged": push_unchanged,
     "sensors": look_of_sensors,
     "memory": memory_of_push,
+    "query_logs": query_logs,
     "scale": scale,
 }
 HOME = Path(".bench")
