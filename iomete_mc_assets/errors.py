@@ -10,7 +10,8 @@
     │   ├── NotALakehouse          404, 3xx, a page instead of Thrift: the address is wrong
     │   ├── SessionLost            the server forgot our session (a restart): reconnect
     │   ├── StatementFailed        Spark refused or failed the statement
-    │   └── StatementTimedOut      the deadline passed and the statement was cancelled
+    │   ├── StatementTimedOut      the deadline passed and the statement was cancelled
+    │   └── LogDamaged             a log file cannot be unpacked; others may be fine
     ├── HourFailed                 an hour could not be collected; other hours of a range may be fine
     ├── ManifestError              the manifest store
     │   ├── ManifestMissing        no such manifest
@@ -85,6 +86,10 @@ class StatementFailed(LakehouseError):
 
 class StatementTimedOut(LakehouseError):
     """The statement's deadline passed; it was cancelled."""
+
+
+class LogDamaged(LakehouseError):
+    """A log file that cannot be unpacked, or is packed in a way that is not read here."""
 
 
 class HourFailed(IometeMcError):

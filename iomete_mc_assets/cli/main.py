@@ -1,6 +1,7 @@
 """`iomete-mc`: the command line's front door. Each command lives in a module of its own, imported when called."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -42,8 +43,15 @@ def main() -> None:
 @click.option(
     "--hours", type=click.IntRange(1, 24), default=6, show_default=True, help="Hours to collect."
 )
+@click.option(
+    "--query-log",
+    type=click.Choice(["table", "events"]),
+    default="table",
+    show_default=True,
+    help="Read the queries from the shop's query-history table or from Spark's event logs.",
+)
 @click.option("--fresh", is_flag=True, help="Forget what an earlier demo did and seed again.")
-def demo(home: Path, hours: int, *, fresh: bool) -> None:
+def demo(home: Path, hours: int, query_log: Literal["table", "events"], *, fresh: bool) -> None:
     """Collect and push the last hours of a real local lakehouse, and check what arrived.
 
     Starts a Spark Thrift server with Iceberg and a Monte Carlo gateway on this machine, seeds a small
@@ -53,7 +61,7 @@ def demo(home: Path, hours: int, *, fresh: bool) -> None:
     """
     from iomete_mc_assets.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to load
 
-    raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh))
+    raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh, query_log=query_log))
 
 
 @main.command(short_help="Serve the Dagster UI on the demo's data.")
