@@ -98,13 +98,16 @@ class LineageCollector:
             self._keep_session(query, session, around, reading)
 
     def _session_of(self, query: QueryRecord) -> Session:
-        session = self._sessions.get(query.session_id or "", Session(Place(self._catalog)))
-        place = session.place
+        session = self._sessions.get(query.session_id or "") or Session(Place(self._catalog))
+        if query.catalog is None and query.database is None:
+            return session
+        catalog, namespace = session.place.catalog, session.place.namespace
         if query.catalog is not None:
-            place = replace(place, catalog=query.catalog.casefold())
+            catalog = query.catalog.casefold()
         if query.database is not None:
-            place = replace(place, namespace=tuple(query.database.casefold().split(".")))
-        return replace(session, place=place)
+            namespace = tuple(query.database.casefold().split("."))
+        place = Place(catalog, namespace)
+        return Session(place, session.views, session.columns, session.quoted_names)
 
     def _shape_of(self, text: str) -> tuple[str, bytes]:
         exact = shapes.digest(text)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from iomete_mc_assets.collectors.lineage.model import (
     Doubt,
@@ -46,9 +46,10 @@ class State:
     def reading(self) -> Reading:
         """What the text says."""
         indirect = frozenset(self.indirect - self.direct)
+        session = self.session
         return Reading(
             edges=Edges(frozenset(self.tables), frozenset(self.direct), indirect),
-            session=replace(self.session, views=self.views, columns=self.known.made),
+            session=Session(session.place, self.views, self.known.made, session.quoted_names),
             statements=self.statements,
             skipped=dict(self.skipped),
             doubts=dict(self.doubts),

@@ -4,14 +4,22 @@
 between texts but the catalog.
 """
 
+import gc
 import resource
 import sys
 import threading
 from multiprocessing.connection import Connection
+from typing import cast
 
 from sqlglot.parser import logger
 
-from iomete_mc_assets.collectors.lineage.requests import Hello, Request, answer
+from iomete_mc_assets.collectors.lineage.requests import (
+    Hello,
+    Told,
+    answer,
+    answered,
+    understood,
+)
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 
 MAX_MEMORY_BYTES = 3 * 1024**3
@@ -20,6 +28,9 @@ STACK_BYTES = 512 * 1024**2
 """The C build nests its calls on the stack."""
 RECURSION_LIMIT = 100_000
 """The same nesting for the build without C."""
+
+COLLECT_AFTER_OBJECTS = 20_000
+"""About a hundred short statements."""
 
 
 def main(number: int) -> None:
@@ -41,11 +52,13 @@ def _serve(connection: "Connection[object, object]") -> None:
             if not isinstance(hello, Hello):
                 return
             catalog = Catalog(hello.tables, hello.catalogs)
+            # trees are cycles: each collection would look at the whole catalog, and most of them for nothing
+            gc.freeze()
+            gc.set_threshold(COLLECT_AFTER_OBJECTS)
             connection.send("ready")
             while True:
-                request = connection.recv()
-                if isinstance(request, Request):
-                    connection.send(answer(request, catalog))
+                request = understood(cast("Told", connection.recv()))
+                connection.send(answered(answer(request, catalog), request.session))
         except (EOFError, OSError):
             return
 

@@ -5,11 +5,17 @@ import sys
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from iomete_mc_assets.collectors.lineage import shapes
 from iomete_mc_assets.collectors.lineage.model import Reading, Skip
-from iomete_mc_assets.collectors.lineage.requests import Hello, Request
+from iomete_mc_assets.collectors.lineage.requests import (
+    Answered,
+    Hello,
+    Request,
+    heard,
+    told,
+)
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 from iomete_mc_assets.errors import HourFailed
 
@@ -66,11 +72,9 @@ class ParsingProcess:
             return "quarantined"
         connection = self._connection or self._start()
         try:
-            connection.send(request)
+            connection.send(told(request))
             if connection.poll(self._deadline_s):
-                found = connection.recv()
-                if isinstance(found, Reading):
-                    return found
+                return heard(cast("Answered", connection.recv()), request.session)
             verdict: Skip = "timed out"
         except (EOFError, OSError):
             verdict = "crashed the parser"
