@@ -24,7 +24,9 @@ def short(number: int, day: int = 1) -> str:
 def medium(number: int, day: int = 1) -> str:
     """2.3 kB: two CTEs, a window, joins, 22 aggregates and 22 conditions."""
     sums = ", ".join(f"sum(o.m{at}) AS s{at}" for at in range(22))
-    cases = ", ".join(f"max(CASE WHEN o.k{at} = 'v{at}' THEN o.m{at} END) AS c{at}" for at in range(22))
+    cases = ", ".join(
+        f"max(CASE WHEN o.k{at} = 'v{at}' THEN o.m{at} END) AS c{at}" for at in range(22)
+    )
     return (
         f"INSERT OVERWRITE dw.m_{number} PARTITION (dt = '2024-01-{day:02d}') "
         "WITH latest AS (SELECT id, name, ROW_NUMBER() OVER (PARTITION BY id ORDER BY ts DESC) AS rn "
@@ -61,7 +63,7 @@ def hour_of_few_shapes(count: int) -> Iterator[str]:
     dice = random.Random(7)  # noqa: S311 - content, not secrets
     for number in range(count):
         shape = min(int(dice.expovariate(1 / 25)), SHAPES - 1)
-        shape = dice.randrange(SHAPES) if dice.random() < 0.5 else shape  # noqa: PLR2004 - half
+        shape = dice.randrange(SHAPES) if dice.random() < 0.5 else shape
         day = dice.randint(1, 28)
         text = short(shape, day) if shape < SHORT_SHAPES else medium(shape - SHORT_SHAPES, day)
         if number % 3 == 0:
@@ -108,7 +110,9 @@ def huge() -> Mapping[str, str]:
             f" END AS o {x}",
             by=" ",
         ),
-        "or": _filled(lambda at: f"x.{column(at)} = {at}", f"{make}SELECT c1 {x} WHERE ", by=" OR "),
+        "or": _filled(
+            lambda at: f"x.{column(at)} = {at}", f"{make}SELECT c1 {x} WHERE ", by=" OR "
+        ),
         "concat": _filled(lambda at: f"x.{column(at)}", f"{make}SELECT ", f" AS o {x}", by=" || "),
         "joins": _filled(
             lambda at: f"LEFT JOIN raw.x j{at} ON j{at}.c1 = x.{column(at)}",
@@ -142,7 +146,7 @@ def nested(depth: int) -> Mapping[str, str]:
         "types": f"{head} CAST(c0 AS {'array<' * depth}int{'>' * depth}) FROM raw.x",
         "nots": f"{head} {'NOT ' * depth}c0 FROM raw.x",
         "signs": f"{head} {'- ' * depth}c0 FROM raw.x",
-        "columns": f"CREATE TABLE dw.n AS WITH q0 AS (SELECT * FROM raw.x)"
+        "columns": "CREATE TABLE dw.n AS WITH q0 AS (SELECT * FROM raw.x)"
         + "".join(f", q{at + 1} AS (SELECT *, * FROM q{at})" for at in range(depth // 10))
         + " SELECT * FROM q0",
         "quotes": f"{head} c0 FROM raw.x WHERE c1 = {chr(39) + chr(92) * 1}" * depth,

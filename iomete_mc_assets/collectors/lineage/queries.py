@@ -327,7 +327,7 @@ class Resolver:
 
     def _table(self, node: Node, ctes: Ctes, frame: Frame) -> Source:
         alias = alias_of(node)
-        if not isinstance(node.this, exp.Identifier):
+        if not isinstance(node.this, exp.Identifier | exp.Dot):
             return self._function(node.this, alias, frame, ctes)
         parts = [folded(part) for part in parts_of(node)]
         view = self._view(parts, ctes)

@@ -7,7 +7,7 @@ an open quote or comment goes to the end of the text.
 import hashlib
 import re
 
-_STRING = r"""'(?:[^'\\]|\\.|'')*+(?:'|\Z)|"(?:[^"\\]|\\.|"")*+(?:"|\Z)"""
+_STRING = r"""'(?:[^'\\]|\\.?+|'')*+(?:'|\Z)|"(?:[^"\\]|\\.?+|"")*+(?:"|\Z)"""
 _NAME = r"`(?:[^`]|``)*+(?:`|\Z)"
 _BLANK = r"(?:--[^\n]*+|/\*(?!\+).*?(?:\*/|\Z)|\s)++"
 _BLANKS = re.compile(rf"({_STRING}|{_NAME})|{_BLANK}", re.DOTALL)
@@ -15,7 +15,7 @@ _NUMBER = r"(?<![\w.`])\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?(?:BD|[LSYDF])?\b"
 _LITERALS = re.compile(rf"({_NAME})|[rR]?(?:{_STRING})|{_NUMBER}", re.DOTALL)
 _LIST = re.compile(r"\( ?\?(?: ?, ?\?)++ ?\)")
 _NAMING = re.compile(
-    r"\b(?:identifier|stack|inline|inline_outer|un?pivot)\b|execute\s+immediate|`[^`]*/",
+    r"\b(?:identifier|stack|inline|inline_outer|pivot|unpivot)\b|execute\s+immediate|`[^`]*/",
     re.IGNORECASE,
 )
 """Words beside which a literal is, or makes, a name. (An expression of CREATE .. AS that nobody named

@@ -53,11 +53,9 @@ def parts_of(node: Node) -> list[Node]:
     """The parts of a table's or a column's name, outermost first."""
     outer = [node.args.get(name) for name in ("catalog", "db", "table")]
     found = [one for one in outer if isinstance(one, exp.Expr)]
-    this = node.this
-    while isinstance(this, exp.Dot):  # a name of more than three parts
-        found.append(this.this)
-        this = this.expression
-    return [*found, this]
+    # a table's name of more than three parts
+    last = list(node.this.flatten()) if isinstance(node.this, exp.Dot) else [node.this]
+    return [*found, *last]
 
 
 def folded(node: Node | str) -> str:
