@@ -61,7 +61,7 @@ def _session(folder: Path) -> SparkSession:
     prepared = sandbox_spark.prepare(os.environ)
     os.environ["JAVA_HOME"] = str(prepared.java.home)
     iceberg = "org.apache.iceberg.spark"
-    settings = {
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.ui.enabled": "false",
         "spark.log.level": "OFF",
         "spark.driver.extraClassPath": str(prepared.iceberg_jar),

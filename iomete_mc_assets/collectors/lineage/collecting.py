@@ -21,6 +21,7 @@ from iomete_mc_assets.collectors.lineage.model import (
     Skip,
     TableKey,
 )
+from iomete_mc_assets.collectors.lineage.plans import PlanReading
 from iomete_mc_assets.collectors.lineage.requests import Request
 from iomete_mc_assets.records import LineageEdge, QueryRecord, TableEntry
 
@@ -72,8 +73,12 @@ class LineageCollector:
 
     # queries
 
-    def add(self, query: QueryRecord) -> None:
-        """One query; those of a session come in the order in which they began."""
+    def add(self, query: QueryRecord, plan: PlanReading | None = None) -> None:
+        """One query; those of a session come in the order in which they began.
+
+        ``plan``: what Spark itself resolved for it. Then the text is read for the session, and for the
+        columns where the plan does not tell them.
+        """
         self._counts["queries"] += 1
         if query.status in {"failed", "cancelled"}:
             self._counts["not succeeded"] += 1
@@ -93,7 +98,10 @@ class LineageCollector:
             self._count_reasons(skip, 1)
             return
         around = self._relevant(session, shape)
-        reading = self._read(query, digest, around)
+        counts = plan is None or not plan.columns_known
+        reading = self._read(query, digest, around, counts=counts)
+        if plan is not None:
+            self._add_plan(plan, reading, query.ended_at)
         if isinstance(reading, Reading):
             self._keep_session(query, session, around, reading)
 
@@ -132,7 +140,9 @@ class LineageCollector:
         keys = {key for word in words & self._by_word.keys() for key in self._by_word[word]}
         return replace(session, views=views, columns={key: self._columns[key] for key in keys})
 
-    def _read(self, query: QueryRecord, digest: bytes, session: Session) -> Reading | Skip:
+    def _read(
+        self, query: QueryRecord, digest: bytes, session: Session, *, counts: bool
+    ) -> Reading | Skip:
         tables_only = len(query.text) > guards.MAX_TEXT_FOR_COLUMNS
         key = (
             *(digest, tables_only, session.place, session.quoted_names),
@@ -143,12 +153,12 @@ class LineageCollector:
         if seen is not None:
             self._shapes.move_to_end(key)
             self._counts["of a known shape"] += 1
-            seen.times += 1
+            seen.times += counts
             seen.last = max(seen.last, query.ended_at)
             return seen.reading
         request = Request(text=query.text, session=session, tables_only=tables_only)
         reading = self._reader.read(request)
-        self._shapes[key] = _Shape(reading, 1, query.ended_at)
+        self._shapes[key] = _Shape(reading, int(counts), query.ended_at)
         if len(self._shapes) > MAX_SHAPES:
             self._count(self._shapes.popitem(last=False)[1])
         if isinstance(reading, Reading):
@@ -203,14 +213,22 @@ class LineageCollector:
 
     # plans
 
-    def add_plan(self, edges: Edges, *, seen_at: datetime) -> None:
-        """What Spark itself resolved for one query."""
+    def _add_plan(self, plan: PlanReading, reading: Reading | Skip, at: datetime) -> None:
+        """An edge that the text shows, too, is not counted twice."""
         self._counts["plans"] += 1
-        self._edges.add(edges, found_in="plan", times=1, last=seen_at)
+        shown = frozenset[tuple[TableKey, TableKey]]()
+        if isinstance(reading, Reading) and not plan.columns_known:
+            shown = reading.edges.tables
+        again = Edges(plan.edges.tables & shown)
+        self._edges.add(again, found_in="plan", times=0, last=at)
+        once = Edges(plan.edges.tables - shown, plan.edges.direct, plan.edges.indirect)
+        self._edges.add(once, found_in="plan", times=1, last=at)
 
     # results
 
     def _count(self, seen: _Shape) -> None:
+        if not seen.times:
+            return
         if isinstance(seen.reading, Reading):
             self._edges.add(seen.reading.edges, found_in="sql", times=seen.times, last=seen.last)
         self._count_reasons(seen.reading, seen.times)

@@ -8,6 +8,7 @@ import pytest
 from iomete_mc_assets.collectors.lineage.collecting import LineageCollector
 from iomete_mc_assets.collectors.lineage.edges import Spelling
 from iomete_mc_assets.collectors.lineage.model import Edges, Reading, Session
+from iomete_mc_assets.collectors.lineage.plans import PlanReading
 from iomete_mc_assets.collectors.lineage.requests import Request
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 from iomete_mc_assets.collectors.lineage.workers import ParsingProcess
@@ -100,16 +101,34 @@ def test_an_edge_is_spelled_as_the_catalog_spells_it_and_says_how_often_and_when
     assert collector.counts() == {"edges": 3, "of a known shape": 2, "parsed": 1, "queries": 3}
 
 
-def test_the_surest_evidence_wins_and_a_view_is_told_by_its_text(process: ParsingProcess) -> None:
+def test_a_view_is_told_by_its_text(process: ParsingProcess) -> None:
     collector = LineageCollector(process, Spelling([*ENTRIES, VIEW]))
     collector.add_view(VIEW, seen_at=AT)
-    edge = (("spark_catalog", "raw", "src"), ("spark_catalog", "dw", "v"))
-    collector.add_plan(Edges(frozenset({edge})), seen_at=AT + timedelta(minutes=1))
     edges = {short(one): one for one in collector.records()}
-    whole = edges["spark_catalog.raw.Src > spark_catalog.dw.v"]
-    assert (whole.found_in, whole.times_seen) == ("plan", 2)
     column = edges["direct spark_catalog.raw.Src.Id > spark_catalog.dw.v.key"]
-    assert (column.found_in, column.last_seen) == ("view text", AT)
+    assert (column.found_in, column.times_seen, column.last_seen) == ("view text", 1, AT)
+
+
+def test_what_a_plan_and_the_text_both_show_is_counted_once_and_as_the_plans(
+    process: ParsingProcess,
+) -> None:
+    """The first plan knows its columns, the second leaves them to the text; the third query has none."""
+    collector = LineageCollector(process, Spelling([*ENTRIES, VIEW]))
+    text = query("INSERT INTO dw.dst SELECT id, name FROM raw.src")
+    source, target = ("spark_catalog", "raw", "src"), ("spark_catalog", "dw", "dst")
+    other = ("spark_catalog", "raw", "two")
+    table = frozenset({(source, target)})
+    column = frozenset({((source, "id"), (target, "id"))})
+    collector.add(text, PlanReading(Edges(table, column), columns_known=True))
+    collector.add(text, PlanReading(Edges(table | {(other, target)}), columns_known=False))
+    collector.add(text)
+    seen = {short(edge): (edge.found_in, edge.times_seen) for edge in collector.records()}
+    assert seen == {
+        "spark_catalog.raw.Src > spark_catalog.dw.dst": ("plan", 3),
+        "spark_catalog.raw.two > spark_catalog.dw.dst": ("plan", 1),
+        "direct spark_catalog.raw.Src.Id > spark_catalog.dw.dst.Id": ("plan", 3),
+        "direct spark_catalog.raw.Src.name > spark_catalog.dw.dst.name": ("sql", 2),
+    }
 
 
 def test_a_shape_means_something_else_where_the_session_is_another(process: ParsingProcess) -> None:
