@@ -48,6 +48,7 @@ class Generator:
             *(self._create, self._create, self._create, self._merge, self._merge_all),
             *(self._multi_insert, self._session, self._view, self._update, self._star),
             *(self._pivot, self._unpivot, self._nested, self._overwrite),
+            *(self._using, self._using, self._alias, self._rollup, self._named_window),
         ]
         return self.dice.choice(kinds)()
 
@@ -179,6 +180,51 @@ class Generator:
         return (
             f"CREATE TABLE scratch.{self._name('t')} USING iceberg AS "
             f"SELECT {', '.join(made)} FROM {table} x {lateral} {where}"
+        )
+
+    def _using(self) -> str:
+        """Joins by equal names, whose stars and bare columns have an order and an owner of their own."""
+        one, two, three = (self.dice.choice(self.targets) for _ in range(3))
+        side = self.dice.choice(["", "LEFT ", "RIGHT ", "FULL "])
+        joins = self.dice.choice(
+            [
+                f"{one} x {side}JOIN {two} y USING (id)",
+                f"{one} x {side}JOIN {two} y USING (id, name)",
+                f"{one} x NATURAL {side}JOIN (SELECT id, name AS other FROM {two}) y",
+                f"{one} x {side}JOIN {two} y USING (id) {side}JOIN {three} z USING (id)",
+            ]
+        )
+        listed = self.dice.choice(["id", "id, x.name AS n", "x.id AS a, y.id AS b"])
+        if " z " not in joins and ("NATURAL" in joins or "(id, name)" in joins):
+            listed = self.dice.choice([listed, "x.*", "id, y.*"])
+        return (
+            f"CREATE TABLE scratch.{self._name('t')} USING iceberg AS SELECT {listed} FROM {joins}"
+        )
+
+    def _alias(self) -> str:
+        """Aliases of the same SELECT, which lose against columns; three parts before a column."""
+        table = self.dice.choice([one for one in self.targets if not one.startswith("lake")])
+        return (
+            f"CREATE TABLE scratch.{self._name('t')} USING iceberg AS SELECT id + 1 AS fresh, fresh * 2 AS twice, "
+            f"upper(name) AS value, value AS again, spark_catalog.{table}.name AS called "
+            f"FROM spark_catalog.{table}"
+        )
+
+    def _rollup(self) -> str:
+        table = self.dice.choice(self.targets)
+        how = self.dice.choice(
+            ["name, id WITH ROLLUP", "CUBE (name, id)", "GROUPING SETS ((name), (id))"]
+        )
+        return (
+            f"CREATE TABLE scratch.{self._name('t')} USING iceberg AS "
+            f"SELECT name, id, sum(value) AS total FROM {table} GROUP BY {how}"
+        )
+
+    def _named_window(self) -> str:
+        table = self.dice.choice(self.targets)
+        return (
+            f"CREATE TABLE scratch.{self._name('t')} USING iceberg AS SELECT first_value(value) OVER w AS f, "
+            f"ntile(4) OVER (w) AS q FROM {table} WINDOW w AS (PARTITION BY name ORDER BY id)"
         )
 
     # queries

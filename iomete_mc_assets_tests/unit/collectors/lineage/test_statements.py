@@ -14,7 +14,7 @@ TABLES = {
     "a.src": "id BIGINT, name STRING, dt DATE",
     "a.part": "id BIGINT, day STRING, name STRING",
     "a.dst": "id BIGINT, name STRING, dt DATE",
-    "a.nest": "id BIGINT, s STRUCT<City: STRING, geo: STRUCT<x: INT>>, l ARRAY<STRUCT<k: INT, v: INT>>, m MAP<STRING, INT>",
+    "a.nest": "id BIGINT, s STRUCT<City: STRING, geo: STRUCT<x: INT, y: INT>>, l ARRAY<STRUCT<k: INT, v: INT>>, m MAP<STRING, INT>",
 }
 
 
@@ -198,7 +198,9 @@ def test_an_update_does_not_take_what_only_its_condition_reads() -> None:
 def test_a_view_is_read_under_the_names_that_the_catalog_lists() -> None:
     known = catalog()
     key: TableKey = ("spark_catalog", "a", "dst")
-    reading = read_view("SELECT id, count(*), dt FROM a.src GROUP BY 1, 3", key, Session(), known)
+    reading = read_view(
+        "SELECT id AS x, count(*), dt AS y FROM a.src GROUP BY 1, 3", key, Session(), known
+    )
     assert columns(reading) == {"a.src.id > a.dst.id", "a.src.dt > a.dst.dt"}
 
 
