@@ -26,6 +26,11 @@
     │   ├── Misconfigured          401, 403, 404, 405, 3xx, HTML: not Monte Carlo, or the wrong key
     │   ├── BudgetSpent            no time left to start another request in this run
     │   └── LedgerBusy             another push holds the ledger, or its head cannot be read
+    ├── ControlPlaneError          Monte Carlo's API (GraphQL): a question or a change was not answered
+    │   ├── ApiKeyRefused          401, 403: the API key, or its scope
+    │   ├── ApiUnavailable         429, 5xx, refused, time-out: may work later
+    │   └── OperationRefused       Monte Carlo understood and said no
+    ├── AlertNotSent               the webhook for failed runs did not take a line
     └── SandboxError               the local lakehouse or gateway cannot start or is missing something
 
 Every message says who, what, verdict and next step, and never holds a secret or a whole statement.
@@ -157,8 +162,45 @@ class BudgetSpent(PushError):
     """The run's or the hour's time is over before everything was sent; the next run goes on."""
 
 
+class Interrupted(PushError):
+    """Somebody ended the push before everything was sent; the next one goes on."""
+
+
 class LedgerBusy(PushError):
     """Another push holds the ledger of this flow, or its head is unreadable; nothing was sent."""
+
+
+class ControlPlaneError(IometeMcError):
+    """Monte Carlo's API gave no usable answer: a page, an empty body, something that is no GraphQL."""
+
+
+class ApiKeyRefused(ControlPlaneError):
+    """401 or 403: an unknown key, one of another scope, or one without the right."""
+
+
+class ApiUnavailable(ControlPlaneError):
+    """No answer, or "later".
+
+    Attributes:
+        retry_after_s: as told (>= 0); None when nothing was.
+        unknown: whether a change may have been made all the same.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, unknown: bool = False
+    ) -> None:
+        """Keep what is known beside the sentence."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.unknown = unknown
+
+
+class OperationRefused(ControlPlaneError):
+    """Errors inside an answer: Monte Carlo understood the question and refused it."""
+
+
+class AlertNotSent(IometeMcError):
+    """The webhook for failed runs did not take a line; its address is a secret and not in the message."""
 
 
 class SandboxError(IometeMcError):

@@ -61,12 +61,15 @@ class Column:
             e.g. ``STRUCT<City: STRING, geo: ARRAY<DOUBLE>>``.
         required: True for NOT NULL; None where the source cannot tell.
         comment: None without.
+        field_comments: of the fields inside, by path below the column (``City``, ``geo.element.zip``), in order;
+            empty also where the source shows none.
     """
 
     name: str
     type: str
     required: bool | None = None
     comment: str | None = None
+    field_comments: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ class SurveyedState:
     """What the survey alone said of an Iceberg table's present state (main branch).
 
     Attributes:
-        uuid: the Iceberg table uuid; None in v2 catalogs.
+        uuid: the Iceberg table uuid; None in v2 catalogs, and where the metastore cannot list the table.
         metadata_location: the current metadata file; None in v2 catalogs.
         snapshot_id: None for a table that has no snapshot.
         snapshot_count: None where the survey does not show it.
@@ -102,7 +105,6 @@ class TableEntry:
 
     Attributes:
         columns: complete and in order.
-        properties: the user's own table properties, sorted; bookkeeping of Iceberg and Hive left out.
         view_text: views only; None where the catalog does not show it.
         state: Iceberg tables only.
     """
@@ -113,7 +115,6 @@ class TableEntry:
     columns: tuple[Column, ...]
     comment: str | None = None
     owner: str | None = None
-    properties: tuple[tuple[str, str], ...] = ()
     view_text: str | None = None
     state: SurveyedState | None = None
 

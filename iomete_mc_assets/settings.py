@@ -159,6 +159,25 @@ def _http_endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
+def _graphql_endpoint(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#@]+/[^\s?#]+", text):
+        msg = "not http(s)://host[:port]/path"
+        raise ValueError(msg)
+    return text
+
+
+def _table_globs(text: str) -> tuple[str, ...]:
+    word = text.strip().lower()
+    return {"all": ("*",), "off": ()}.get(word, _names(text))
+
+
+def _webhook(text: str) -> str | None:
+    if text.strip() and not re.fullmatch(r"https?://[^/\s?#@]+(/\S*)?", text):
+        msg = "no http(s) address"
+        raise ValueError(msg)
+    return text.strip() or None
+
+
 IOMETE_URL = Setting(
     name="IOMETE_URL",
     group="lakehouse",
@@ -383,6 +402,29 @@ MCD_INGEST_ENDPOINT = Setting(
     meaning="Where pushes go.",
     parse=_http_endpoint,
 )
+MCD_ID = Setting(
+    name="MCD_ID",
+    group="monte carlo",
+    takes="the id of an API key (not an ingestion key)",
+    meaning="API key that asks Monte Carlo and sets it up; only set-up and verification need it.",
+    parse=_text,
+)
+MCD_TOKEN = Setting(
+    name="MCD_TOKEN",
+    group="monte carlo",
+    takes="the secret of that key",
+    meaning="Secret of the API key.",
+    parse=_text,
+    secret=True,
+)
+MCD_GRAPHQL_ENDPOINT = Setting(
+    name="MCD_GRAPHQL_ENDPOINT",
+    group="monte carlo",
+    default="https://api.getmontecarlo.com/graphql",
+    takes="http(s)://host[:port]/graphql",
+    meaning="Where questions and set-up go.",
+    parse=_graphql_endpoint,
+)
 MCD_RESOURCE_TYPE = Setting(
     name="MCD_RESOURCE_TYPE",
     group="monte carlo",
@@ -527,6 +569,39 @@ IOMETE_MC_AUTOMATION = Setting(
     takes="stopped or running",
     meaning="Whether sensors and schedules start switched on; their switches in Dagster win.",
     parse=_one_of(("stopped", "running")),
+)
+IOMETE_MC_TABLE_ASSETS = Setting(
+    name="IOMETE_MC_TABLE_ASSETS",
+    group="dagster",
+    default="all",
+    takes="all, off, or globs over catalog.database.table, separated by commas",
+    meaning="Which tables of the lakehouse are shown in Dagster as external assets, with columns, rows and freshness.",
+    parse=_table_globs,
+)
+IOMETE_MC_TABLE_ASSETS_LIMIT = Setting(
+    name="IOMETE_MC_TABLE_ASSETS_LIMIT",
+    group="dagster",
+    default="200",
+    takes="1 to 2000",
+    meaning="At most so many of them, the first by name.",
+    parse=_whole(1, 2000),
+)
+IOMETE_MC_ALERT_WEBHOOK = Setting(
+    name="IOMETE_MC_ALERT_WEBHOOK",
+    group="dagster",
+    default=" ",
+    takes="http(s)://... as Slack gives it",
+    meaning="Incoming webhook that is told of runs that failed for good, as Slack's JSON; nobody is told when unset.",
+    parse=_webhook,
+    secret=True,
+)
+IOMETE_MC_UI_URL = Setting(
+    name="IOMETE_MC_UI_URL",
+    group="dagster",
+    default=" ",
+    takes="http(s)://host[:port] without a path",
+    meaning="Where people open the Dagster UI, for links in alerts; none when unset.",
+    parse=lambda text: _http_endpoint(text) if text.strip() else None,
 )
 
 SETTINGS = tuple(

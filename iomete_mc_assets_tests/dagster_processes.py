@@ -21,6 +21,7 @@ from typing import Any, Self
 import dagster as dg
 import requests
 
+from iomete_mc_assets.defs.materializations import LIVE
 from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +46,7 @@ mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
   __typename ... on Sensor { sensorState { status } } ... on PythonError { message } } }"""
 SENSOR = """
 query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor {
-  sensorState { id ticks(limit: 1) { tickId status skipReason } } } } }"""
+  sensorState { id } } } }"""
 STOP_SENSOR = """
 mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }"""
 CLEAR_CURSOR = """
@@ -167,14 +168,18 @@ class DagsterProcesses:
     def materialize(self, key: dg.AssetKey, partitions: Sequence[str]) -> str:
         """Materialise neighbouring partitions in one run at once, without a backfill; the run's id."""
         tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
+        return self.launch(ASSET_JOB, tags, assetSelection=[{"path": key.path}])
+
+    def launch(self, job: str, tags: Mapping[str, str], **selected: Any) -> str:
+        """Launch a job with tags, as the launchpad does; the run's id."""
         params = {
             "mode": "default",
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
             "selector": {
                 "repositoryLocationName": LOCATION,
                 "repositoryName": REPOSITORY,
-                "pipelineName": ASSET_JOB,
-                "assetSelection": [{"path": key.path}],
+                "pipelineName": job,
+                **selected,
             },
         }
         launched = self._ask(LAUNCH_RUN, params=params)["launchRun"]
@@ -201,6 +206,13 @@ class DagsterProcesses:
         cancelled = self._ask(CANCEL_RUN, id=run.run_id)["terminateRun"]
         assert cancelled["__typename"] == "TerminateRunSuccess", cancelled
 
+    def cancel_all(self) -> None:
+        """Cancel every run that has not ended; one that ends by itself meanwhile cannot be."""
+        for record in self.instance.get_run_records(dg.RunsFilter(statuses=list(LIVE))):
+            run_id = record.dagster_run.run_id
+            self._ask(CANCEL_RUN, id=run_id)
+            self.wait_until_finished(run_id, within_s=60)
+
     def delete(self, run: dg.DagsterRun) -> None:
         """Delete a run with its events."""
         deleted = self._ask(DELETE_RUN, id=run.run_id)["deleteRun"]
@@ -213,11 +225,6 @@ class DagsterProcesses:
         return [(one["status"], one["startKey"], one["endKey"]) for one in ranges]
 
     # What happened
-
-    def newest_tick(self, name: str) -> dict[str, Any]:
-        """``tickId``, ``status`` and ``skipReason`` of a sensor's newest tick; empty before the first."""
-        ticks = self._sensor(name)["ticks"]
-        return ticks[0] if ticks else {}
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """The runs of a job, oldest first."""
@@ -247,6 +254,17 @@ class DagsterProcesses:
                 return int(str(event.engine_event_data.metadata["pid"].value))
         msg = f"the log of run {run.run_id} names no process"
         raise AssertionError(msg)
+
+    def asked_at(self, run_id: str) -> float:
+        """When a run was put into the queue, in epoch seconds."""
+        record = self.instance.get_run_record_by_id(run_id)
+        assert record is not None, run_id
+        return record.create_timestamp.timestamp()
+
+    def steps_of(self, run_id: str) -> list[float]:
+        """When each step of a run began, which one with a pool does when it has got its slot."""
+        entries = self.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_START)
+        return [entry.timestamp for entry in entries]
 
     def log_of(self, run_id: str) -> str:
         """The messages on a run's page."""

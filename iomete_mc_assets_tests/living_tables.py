@@ -5,6 +5,7 @@ the planned one, as the sandbox's seed does it.
 """
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +33,12 @@ EDGES = (timedelta(0), HOUR - MILLISECOND)
 MERGE_ON_READ = {
     f"write.{statement}.mode": "merge-on-read" for statement in ("delete", "update", "merge")
 }
-NO_CHANGE = frozenset({"create", "alter", "upgrade", "tag", "branch", "staged", "expire"})
+NO_ROW = frozenset(
+    {"create", "alter", "upgrade", "tag", "branch", "staged", "expire", "emptied", "restored"}
+)
 """They add nothing to main's history."""
+NO_COMMIT = frozenset({"alter", "upgrade", "tag", "branch", "expire", "emptied"})
+"""They may write a metadata file that no commit comes with."""
 REWRITES = frozenset({"compaction", "manifests", "position deletes"})
 """They add a ``replace`` to it, or nothing where there is nothing to rewrite."""
 
@@ -45,12 +50,14 @@ class Deed:
     Attributes:
         content: main's, after it.
         changed: whether main's data changed, as freshness means it.
+        row: what it added to main's history: nothing, a commit onto the row before, or another row.
     """
 
     at: datetime
     kind: str
     content: Content
     changed: bool
+    row: Literal["none", "onto", "other"]
 
     @property
     def rows(self) -> int:
@@ -69,11 +76,12 @@ class LivingTable:
     """
 
     def __init__(self, number: int, *, home: Home, state: Path, random: Random) -> None:
-        self.table = TableId(home, (DATABASE,), f"t{number:03}")
+        self.table = TableId(home, (DATABASE,), _called(number, home))
         self.deeds: list[Deed] = []
         self.random = random
         self._home: Home = home
         self._working = self.table
+        self._state = state
         self._folder = state / "lake" / DATABASE / self.table.table
         if home == "spark_catalog":
             self._working = TableId(WORKSHOP, (f"{DATABASE}.db",), self.table.table)
@@ -93,6 +101,7 @@ class LivingTable:
         self._staged: tuple[int, Content] | None = None
         self._logged = 0
         self._current = -1
+        self._known: set[int] = set()
         self._tags = 0
         self.expired = False
 
@@ -108,19 +117,67 @@ class LivingTable:
         changes = [deed.at for deed in self.deeds if deed.at < instant and deed.changed]
         return changes[-1] if changes else None
 
-    def may_be_unknown(self, instant: datetime) -> bool:
-        """Whether its history before an instant was expired, or cannot be shown not to have been.
+    def why_unknown(self, instant: datetime) -> Literal["expired", "no proof", "emptied"] | None:
+        """Why nobody may be able to tell its state before an instant; None where everybody can.
 
-        Without sequence numbers a table whose first write replaced all rows looks like one that was replaced.
+        An expiry took its history; or nothing shows that none did; or a replacement without a query is among
+        several files without a commit.
         """
-        log = self._metadata()["snapshot-log"]
-        oldest = min((_instant(entry["timestamp-ms"]) for entry in log), default=None)
-        written = oldest is not None and oldest < instant
-        unproven = self._born_format == 1 and len(self.deeds) > 1 and self.deeds[1].kind != "append"
-        return not written and (self.expired or unproven)
+        if self._written(instant):
+            return "emptied" if self.is_blurred(instant) else None
+        if self.expired:
+            return "expired"
+        rows = [place for place, deed in enumerate(self.deeds) if deed.row != "none"]
+        first = rows[0] if rows else len(self.deeds)
+        files = any(deed.kind in NO_COMMIT - {"branch"} for deed in self.deeds[:first])
+        late = bool(rows) and self.deeds[first].kind != "append" and self._born_format == 1
+        return "no proof" if files or late else None
+
+    def is_blurred(self, instant: datetime) -> bool:
+        """Whether files without a commit lie between two rows around an instant, where neither row tells which.
+
+        A lone one does, if the table is empty now, if Spark appended to nothing, or if the same content became
+        current once more.
+        """
+        rows = [place for place, deed in enumerate(self.deeds) if deed.row != "none"]
+        before = [place for place in rows if self.deeds[place].at < instant]
+        if not before:
+            return False
+        after = [place for place in rows if place > before[-1]]
+        if after and self.deeds[after[0]].row == "onto":
+            return False
+        between = self.deeds[before[-1] + 1 : after[0] if after else None]
+        files = [deed for deed in between if deed.kind in NO_COMMIT]
+        told = not after or self.deeds[after[0]].kind in {"append", "cherry-pick"}
+        if len(files) == 1 and files[0].kind == "emptied" and told:
+            return False
+        emptied_now = not after and any(deed.kind == "emptied" for deed in files)
+        return any(deed.at < instant for deed in files) and bool(after or emptied_now)
+
+    def change_may_be_unknown(self, instant: datetime) -> bool:
+        """Whether a row before an instant may be one after the table had been empty: then it changed data."""
+        file_between = False
+        for deed in (one for one in self.deeds if one.at < instant):
+            if deed.row == "other" and file_between:
+                return True
+            file_between = deed.kind in NO_COMMIT or (file_between and deed.row == "none")
+        return self.expired or self.is_blurred(instant)
+
+    def is_emptied(self, instant: datetime) -> bool:
+        """Whether it was replaced by an empty table since its last row before an instant."""
+        earlier = [deed for deed in self.deeds if deed.at < instant]
+        while earlier and earlier[-1].row == "none":
+            if earlier.pop().kind == "emptied":
+                return True
+        return False
 
     def told(self, instant: datetime) -> bool:
-        """Whether Spark's time travel has something to say of it just before an instant."""
+        """Whether Spark's time travel and we have the same to say of it just before an instant."""
+        hazy = self.why_unknown(instant) is not None or self.is_emptied(instant)
+        return self._written(instant) and not hazy
+
+    def _written(self, instant: datetime) -> bool:
+        """Whether its history has a row before an instant."""
         log = self._metadata()["snapshot-log"]
         return any(_instant(entry["timestamp-ms"]) < instant for entry in log)
 
@@ -151,6 +208,11 @@ class LivingTable:
         new = TableId(self._home, (DATABASE,), f"{self.table.table}_renamed")
         session.ask(f"ALTER TABLE {name(self.table)} RENAME TO {quoted(DATABASE, new.table)}")
         self.table = self._working = new
+
+    def be_called(self, name: TableId, other: "LivingTable") -> None:
+        """By the other's name, and it by ours."""
+        other.table = other._working = self.table
+        self.table = self._working = name
 
     def publish(self, session: Warehouse) -> None:
         """Under its own name, with its planned past."""
@@ -193,33 +255,55 @@ class LivingTable:
             self._roll_back: bool(self._older(metadata)),
             self._set_current: bool(self._others(metadata)),
             self._tag: some,
-            self._write_branch: some,
+            self._write_branch: 1 if some else 0.4,
             self._fast_forward: self._branch is not None and self._branch[0] == current,
-            self._stage: some,
+            self._stage: 1 if some else 0.4,
             self._cherry_pick: self._staged is not None,
             self._expire: len(metadata["snapshot-log"]) > 1,
             self._replace_table: 1,
+            self._empty: 0.7,
+            self._restore: named,
             self._alter: some,
             self._upgrade: self._format == 1 and some,
-            self._create_again: 0 if named else 0.3,
+            self._create_again: 0.3,
         }
 
     def _create(self, session: Warehouse, at: datetime | None) -> None:
+        self._make(session, "CREATE TABLE")
+        self._note("create", at)
+
+    def _empty(self, session: Warehouse, at: datetime | None) -> None:
+        """Without a query, which leaves no row in the history."""
+        self._make(session, "CREATE OR REPLACE TABLE")
+        self._main = EMPTY
+        self._note("emptied", at)
+
+    def _make(self, session: Warehouse, how: str) -> None:
         properties = {"format-version": str(self._format), "write.wap.enabled": "true"}
         properties |= MERGE_ON_READ if self.merge_on_read else {}
         listed = ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
         partitions = "PARTITIONED BY (part)" if self._partitioned else ""
         session.ask(
-            f"CREATE TABLE {self._sql} (id BIGINT, part BIGINT, v STRING) USING iceberg {partitions} "
+            f"{how} {self._sql} (id BIGINT, part BIGINT, v STRING) USING iceberg {partitions} "
             f"TBLPROPERTIES ({listed})"
         )
-        self._note("create", at)
 
     def _create_again(self, session: Warehouse, at: datetime | None) -> None:
         session.ask(f"DROP TABLE {self._sql}")
+        if self._published and self._home == "spark_catalog":
+            shutil.rmtree(self._folder)
+            self._folder = self._state / "warehouse" / f"{DATABASE}.db" / self.table.table
         self._born()
         self.deeds.clear()
         self._create(session, at)
+
+    def _restore(self, session: Warehouse, at: datetime | None) -> None:
+        """The metastore forgot it, and is told again where its metadata lies."""
+        newest, _ = self._newest()
+        session.ask(f"DROP TABLE {self._sql}")
+        target = literal(quoted(DATABASE, self.table.table))
+        session.ask(f"CALL spark_catalog.system.register_table({target}, {literal(str(newest))})")
+        self._note("restored", at)
 
     def _append(self, session: Warehouse, at: datetime | None) -> None:
         fresh = self._fresh()
@@ -309,10 +393,15 @@ class LivingTable:
         self._note("tag", at)
 
     def _write_branch(self, session: Warehouse, at: datetime | None) -> None:
-        fresh = self._fresh()
-        if self._branch is None or self.random.random() < 0.3:
-            session.ask(f"ALTER TABLE {self._sql} CREATE OR REPLACE BRANCH b")
-            base, content = self._metadata()["current-snapshot-id"], self._main
+        fresh, current = self._fresh(), self._metadata().get("current-snapshot-id", -1)
+        known = "b" in self._metadata()["refs"]
+        if self._branch is None and known and current == -1:
+            return  # what it holds is not kept any more, and it cannot be made anew
+        if self._branch is None or (current != -1 and self.random.random() < 0.3):
+            replacing = "OR REPLACE " if current != -1 else ""
+            session.ask(f"ALTER TABLE {self._sql} CREATE {replacing}BRANCH b")
+            base, content = current, self._main
+            self._contents.setdefault(self._metadata()["refs"]["b"]["snapshot-id"], content)
         else:
             base, content = self._branch
         session.ask(f"INSERT INTO {self._sql}.branch_b {_rows(fresh)}")
@@ -381,15 +470,23 @@ class LivingTable:
         self._logged = logged
         came_from, self._current = self._current, current
         if kind not in REWRITES:
-            assert grown is (kind not in NO_CHANGE), (kind, self.life())
+            assert grown is (kind not in NO_ROW), (kind, self.life())
         self._contents.setdefault(current, self._main)
         assert self._contents[current] == self._main or current == -1, (kind, self.life())
         at = at or _instant(metadata["last-updated-ms"])
         new = sorted(_times(metadata) - self._planned.keys(), reverse=True)
         self._planned |= {ms: at - place * MILLISECOND for place, ms in enumerate(new)}
         rewritten = kind in REWRITES or _rewrites(metadata, current, of=came_from)
-        changed = grown and not rewritten
-        self.deeds.append(Deed(at=at, kind=kind, content=self._main, changed=changed))
+        changed = (grown and not rewritten) or (kind == "emptied" and came_from != -1)
+        parents = {
+            one["snapshot-id"]: one.get("parent-snapshot-id", -1) for one in metadata["snapshots"]
+        }
+        row = "none"
+        if grown:
+            onto = current not in self._known and parents[current] == came_from != -1
+            row = "onto" if onto else "other"
+        self._known |= parents.keys()
+        self.deeds.append(Deed(at=at, kind=kind, content=self._main, changed=changed, row=row))
 
     def _aged(self, metadata: dict[str, Any]) -> dict[str, Any]:
         for listed in ("snapshots", "snapshot-log", "metadata-log"):
@@ -455,6 +552,20 @@ class LivingTable:
         """A step and a rest that hit at least one row, and mostly not all."""
         step = self.random.choice((2, 3, 5))
         return step, self.random.choice(sorted(self._main))[0] % step
+
+
+def swap(session: Warehouse, one: LivingTable, other: LivingTable) -> None:
+    """Blue and green change their names; the files stay where they are."""
+    spare = TableId(one.table.catalog, one.table.namespace, "spare")
+    for old, new in ((one.table, spare), (other.table, one.table), (spare, other.table)):
+        session.ask(f"ALTER TABLE {name(old)} RENAME TO {quoted(*new.namespace, new.table)}")
+    one.be_called(other.table, other)
+
+
+def _called(number: int, home: Home) -> str:
+    """In a catalog of folders, where case tells names apart, each second table is another's sibling."""
+    sibling = home == "lake" and number % 2 == 1
+    return f"T{number - 3:03}" if sibling and number > 3 else f"t{number:03}"
 
 
 def name(table: TableId) -> str:

@@ -14,7 +14,12 @@ from iomete_mc_assets import clock, settings
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.collected import MANIFESTS_IO
 from iomete_mc_assets.defs.keys import FLOWS, LAKEHOUSE_POOL, collected_key, pushed_key
-from iomete_mc_assets.defs.partitions import accepting_beta, hourly, windows_of
+from iomete_mc_assets.defs.partitions import (
+    MAX_HOURS_PER_RUN,
+    accepting_beta,
+    hourly,
+    windows_of,
+)
 from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Verdict
 from iomete_mc_assets.records import Column, Observation, QueryRecord, Record, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
@@ -23,8 +28,12 @@ LATE_QUERIES = "PREPARED_LATE_QUERIES"
 """Names a folder: a file named like an hour's folder holds how many more queries its log has by now."""
 QUERIES_AN_HOUR = 6
 TABLES = 3
-HOURS_PER_RUN = 240
-"""More than the product collects in a run: what is to be seen here is pushing."""
+HOURS_PER_RUN: dict[Flow, int] = {
+    "catalog_snapshot": 240,
+    "observations": MAX_HOURS_PER_RUN,
+    "query_logs": 240,
+}
+"""Mostly more than the product collects in a run, as it is pushing that is looked at; observations queue as they really do."""
 
 Hours = list[tuple[HourWindow, Draft]]
 
@@ -81,7 +90,7 @@ def _prepared(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsDefi
     decorate = dg.asset(
         key=collected_key(flow),
         partitions_def=hours,
-        backfill_policy=dg.BackfillPolicy.multi_run(HOURS_PER_RUN),
+        backfill_policy=dg.BackfillPolicy.multi_run(HOURS_PER_RUN[flow]),
         io_manager_key=MANIFESTS_IO,
         pool=LAKEHOUSE_POOL,
     )

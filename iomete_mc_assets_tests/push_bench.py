@@ -147,6 +147,16 @@ class Bench:
         self.named[flow][window] = manifest_id
         return manifest_id
 
+    def collect_some(self, flow: Flow, count: int) -> str:
+        """The hour's first manifest of a flow; what observations are of was pushed before."""
+        if flow == "query_logs":
+            return self.collect(flow, queries(count))
+        manifest_id = self.collect("catalog_snapshot", entries(count))
+        if flow == "catalog_snapshot":
+            return manifest_id
+        self.push_one("catalog_snapshot")
+        return self.collect(flow, observed(count))
+
     def push(
         self,
         flow: Flow,

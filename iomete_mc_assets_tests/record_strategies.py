@@ -92,6 +92,7 @@ def table_entries() -> st.SearchStrategy[TableEntry]:
         type=texts(),
         required=st.none() | st.booleans(),
         comment=maybe(texts()),
+        field_comments=st.lists(st.tuples(texts(), texts()), max_size=2).map(tuple),
     )
     return st.builds(
         TableEntry,
@@ -101,9 +102,6 @@ def table_entries() -> st.SearchStrategy[TableEntry]:
         columns=st.lists(columns, max_size=4).map(tuple),
         comment=maybe(texts()),
         owner=maybe(texts()),
-        properties=st.dictionaries(texts(), texts(), max_size=3).map(
-            lambda pairs: tuple(sorted(pairs.items()))
-        ),
         view_text=maybe(texts()),
         state=maybe(surveyed_states()),
     )

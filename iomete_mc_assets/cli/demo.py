@@ -53,6 +53,8 @@ MAX_ROUNDS = 10
 INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The demo's own lines are enough; the UI has every run's log."""
+TABLE_WIDTH = 112
+"""Columns that the table takes with whole invocation ids."""
 
 
 def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
@@ -132,10 +134,6 @@ def _last_hours(now: datetime, hours: int) -> list[HourWindow]:
     while len(windows) < hours:
         windows.insert(0, windows[0].previous)
     return windows
-
-
-TABLE_WIDTH = 112
-"""Columns that the table takes with whole invocation ids."""
 
 
 class Journey:

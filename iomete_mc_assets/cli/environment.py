@@ -16,7 +16,7 @@ from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.sandbox import commands, gateway_process, lakehouse, seed, seed_log
 from iomete_mc_assets.sandbox.gateway_connection import Connection
-from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.sandbox.lakehouse import Mode, RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.warehouse import address
 
@@ -79,13 +79,16 @@ def gateway_state(home: Path) -> Path:
     return home / "gateway"
 
 
-def start_servers(home: Path, steps: Steps, *, port: int | None = None) -> Servers:
+def start_servers(
+    home: Path, steps: Steps, *, port: int | None = None, mode: Mode = "http"
+) -> Servers:
     """Both servers; what runs already is used as it is, and a gateway alone does not stay.
 
     Args:
         home: the demo's folder.
         steps: says how it goes.
         port: of the lakehouse; None takes the one it had before, or a free one.
+        mode: of the lakehouse.
 
     Raises:
         SandboxError: something is missing or taken; the message says what to install or free.
@@ -95,7 +98,7 @@ def start_servers(home: Path, steps: Steps, *, port: int | None = None) -> Serve
         gateway = gateway_process.start(gateway_state(home))
     try:
         with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
-            running = lakehouse.start(lakehouse_state(home), port=port)
+            running = lakehouse.start(lakehouse_state(home), port=port, mode=mode)
     except BaseException:
         if not ran_before:
             gateway_process.stop(gateway_state(home))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from iomete_mc_assets.cli.adopt import adopt
 from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
@@ -66,6 +67,7 @@ def dev(home: Path, port: int | None) -> None:
     run_dev(home.absolute(), port=port)
 
 
+main.add_command(adopt)
 main.add_command(prune)
 main.add_command(push)
 main.add_command(receipts)

@@ -5,7 +5,6 @@ It works without Dagster; where DAGSTER_HOME names an instance, that is asked an
 
 import os
 import secrets
-from collections.abc import Mapping
 from typing import get_args
 
 import click
@@ -13,21 +12,34 @@ from rich.console import Console
 from rich.markup import escape
 
 from iomete_mc_assets import settings
+from iomete_mc_assets.cli import interrupting
 from iomete_mc_assets.cli.options import partitions_argument
-from iomete_mc_assets.errors import IometeMcError, ManifestMissing
+from iomete_mc_assets.errors import Interrupted, IometeMcError, ManifestMissing
 from iomete_mc_assets.manifests.codec import RECORD_TYPES
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.ingest import PycarloIngest
 from iomete_mc_assets.operations.push import Surroundings, of_the_store
+from iomete_mc_assets.operations.receipts import SoFar, so_far
+from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.windows import HourWindow
 
+GOES_ON_WHERE_IT_STOPPED = (
+    "The same command goes on where this one stopped; what was accepted is not sent again."
+)
 SHOWN_IDS = 20
 """Invocation ids of an hour on the terminal; ``iomete-mc receipts`` has all."""
+
+
+class Ended(click.ClickException):
+    """Somebody ended the command before everything was settled."""
+
+    exit_code = interrupting.EXIT_CODE
 
 
 @click.command()
@@ -47,38 +59,49 @@ def push(
     Goes on where an earlier push stopped. A settled hour is told from its receipts and sends nothing,
     unless --force says so. Takes the same settings as Dagster's runs; where DAGSTER_HOME names an
     instance, the outcomes show on its assets. Exit code 1 when an hour is not settled, or was never
-    collected.
+    collected; 130 when Ctrl-C or SIGTERM ended the push, which lets the ledger go first.
     """
     store = ManifestStore.open(settings.IOMETE_MC_MANIFESTS.read(os.environ), source=None)
-    pusher = Pusher.configured(store, os.environ)
+    config = PushConfig.read(os.environ)
+    ingest = PycarloIngest(ingest_config(os.environ))
+    pusher = Pusher(store, ingest, config)
     around = _surroundings(store, flow, partitions)
     named = around.named()
-    wanted = {window: named[window] for window in partitions if window in named}
+    wanted = {window: named_id for window in partitions if (named_id := named.get(window))}
     console = Console()
     failed: dict[HourWindow, IometeMcError] = {
         window: _never_collected(store) for window in sorted(set(partitions) - wanted.keys())
     }
+    interrupted = False
     if dry_run:
         previews = pusher.dry_run(flow, wanted, named=lambda _: around.named(), force=force)
         for _, preview in previews:
-            _show_preview(console, flow, preview)
+            console.print(f"{flow} {escape(preview.told)}")
     else:
-        failed |= _pushed(console, pusher, flow, wanted, around, force=force)
+        with interrupting.in_order(pusher.interrupt, ingest.cut) as interruption:
+            failed |= _pushed(console, pusher, flow, wanted, around, force=force)
+        interrupted = interruption.asked
     for window, error in failed.items():
         console.print(f"[red]✗[/red] {flow} {window.key}: {escape(str(error))}")
+        if isinstance(error, Interrupted):
+            _show_so_far(console, window, so_far(store, flow, window, config.destination.id))
     if failed:
         said = "cannot be sent" if dry_run else "are not settled at Monte Carlo"
         msg = f"{len(failed)} of {len(set(partitions))} hours of {flow} {said}."
         if force is not None and not dry_run:
             msg = f"{msg} {GOES_ON}"
-        raise click.ClickException(msg)
+        elif interrupted:
+            msg = f"{msg} {GOES_ON_WHERE_IT_STOPPED}"
+        raise Ended(msg) if interrupted else click.ClickException(msg)
+    if interrupted:
+        raise SystemExit(Ended.exit_code)
 
 
 def _surroundings(
     store: ManifestStore, flow: Flow, partitions: tuple[HourWindow, ...]
 ) -> Surroundings:
     if not os.environ.get("DAGSTER_HOME"):
-        return of_the_store(store, flow, partitions)
+        return of_the_store(store, flow)
     from iomete_mc_assets.defs.by_hand import of_the_instance  # noqa: PLC0415 - takes seconds to load
 
     return of_the_instance(store, flow, partitions, os.environ)
@@ -116,28 +139,24 @@ def _pushed(
 
 
 def _show(console: Console, flow: Flow, outcome: HourOutcome) -> None:
-    why = f" ({escape(outcome.reason)})" if outcome.reason else ""
-    before = ", settled before" if outcome.reused else ""
-    console.print(
-        f"[green]✓[/green] {flow} {outcome.window.key} [bold]{outcome.word}[/bold]{why}: "
-        f"{_counted(outcome.counts)}; {outcome.batches} batches, {outcome.sent_bytes} bytes, "
-        f"{outcome.attempts} attempts{before}"
-    )
-    for invocation_id in outcome.invocation_ids[:SHOWN_IDS]:
+    console.print(f"[green]✓[/green] {flow} {escape(outcome.told)}")
+    _show_ids(console, outcome.window, outcome.invocation_ids)
+
+
+def _show_ids(console: Console, window: HourWindow, invocation_ids: tuple[str, ...]) -> None:
+    for invocation_id in invocation_ids[:SHOWN_IDS]:
         console.print(f"    {escape(invocation_id)}")
-    if len(outcome.invocation_ids) > SHOWN_IDS:
-        more = len(outcome.invocation_ids) - SHOWN_IDS
-        console.print(f"    and {more} more; `iomete-mc receipts {outcome.window.key}` has all")
+    if len(invocation_ids) > SHOWN_IDS:
+        more = len(invocation_ids) - SHOWN_IDS
+        console.print(f"    and {more} more; `iomete-mc receipts {window.key}` has all")
 
 
-def _show_preview(console: Console, flow: Flow, preview: Preview) -> None:
-    would = f"{len(preview.requests)} requests of {preview.sent_bytes} bytes would be sent"
-    if not preview.requests:
-        would = f"nothing would be sent ({escape(preview.reason or 'nothing new')})"
-    console.print(f"{flow} {preview.window.key} {would}: {_counted(preview.counts)}")
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return (
-        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no records"
+def _show_so_far(console: Console, window: HourWindow, sent: SoFar) -> None:
+    if not sent.invocation_ids and not sent.unanswered:
+        console.print("    nothing of it was sent")
+        return
+    console.print(
+        f"    sent so far: {sent.accepted} events accepted in {len(sent.invocation_ids)} requests, "
+        f"{sent.unanswered} without an answer"
     )
+    _show_ids(console, window, sent.invocation_ids)

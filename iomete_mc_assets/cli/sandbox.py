@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from iomete_mc_assets.cli.options import home_option
+
+if TYPE_CHECKING:
+    from iomete_mc_assets.sandbox.lakehouse import Mode
 
 quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 
@@ -22,14 +26,30 @@ def sandbox() -> None:
     type=click.IntRange(1, 65_535),
     help="Port of the lakehouse; the one it had before, or a free one, by default.",
 )
+@click.option(
+    "--transport",
+    type=click.Choice(["http", "binary"]),
+    default="http",
+    show_default=True,
+    help="How the lakehouse speaks Thrift: over HTTP as IOMETE does, or in binary mode.",
+)
 @click.option("--no-seed", is_flag=True, help="Leave the lakehouse as it is, without the shop.")
 @click.option("--fresh", is_flag=True, help="Remove the lakehouse's data first and seed again.")
 @quiet_option
-def start(home: Path, port: int | None, *, no_seed: bool, fresh: bool, quiet: bool) -> None:
+def start(
+    home: Path, port: int | None, transport: "Mode", *, no_seed: bool, fresh: bool, quiet: bool
+) -> None:
     """Start both servers, or find them running, and say how to connect."""
     from iomete_mc_assets.cli.sandbox_start import run_start  # noqa: PLC0415 - loads the drivers
 
-    run_start(home.absolute(), port=port, to_seed=not no_seed, fresh=fresh, quiet=quiet)
+    run_start(
+        home.absolute(),
+        port=port,
+        mode=transport,
+        to_seed=not no_seed,
+        fresh=fresh,
+        quiet=quiet,
+    )
 
 
 @sandbox.command(short_help="Say what runs and how to reach it.")

@@ -16,6 +16,7 @@ from iomete_mc_assets.cli.environment import (
 )
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.sandbox import gateway_process, lakehouse, seed, seed_log
+from iomete_mc_assets.sandbox.lakehouse import Mode
 
 
 class FoundLakehouse(TypedDict):
@@ -79,7 +80,9 @@ def shown(state: Found) -> str:
     return "\n".join(lines)
 
 
-def run_start(home: Path, *, port: int | None, to_seed: bool, fresh: bool, quiet: bool) -> None:
+def run_start(
+    home: Path, *, port: int | None, mode: Mode, to_seed: bool, fresh: bool, quiet: bool
+) -> None:
     """Start both servers and print how to reach them; a seed that was cut off is removed first.
 
     Raises:
@@ -95,7 +98,7 @@ def run_start(home: Path, *, port: int | None, to_seed: bool, fresh: bool, quiet
             with steps.step("fresh", "earlier data removed"):
                 lakehouse.stop(state)
                 seed.remove_data(state)
-        servers = start_servers(home, steps, port=port)
+        servers = start_servers(home, steps, port=port, mode=mode)
         if to_seed:
             seeded(servers, clock.now(), steps)
     if not quiet:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import get_args
 
-from iomete_mc_assets.collectors.surveying import Survey
+from iomete_mc_assets.collectors.surveying import NOTED, Survey
 from iomete_mc_assets.manifests.model import CHANGE_SAMPLE, Changes
-from iomete_mc_assets.records import Change, ChangeKind, Column, TableEntry, TableId
+from iomete_mc_assets.records import Change, ChangeKind, Column, Omission, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
 
 SHOWN_CHARACTERS = 200
@@ -52,7 +52,7 @@ def changes_since(
     if before.silent is None:
         reason = f"the catalog of {before.window.key} does not list all that it could not read"
         return Changes(since=None, reason=reason)
-    silent = before.silent | {omission.scope for omission in found.omissions}
+    silent = before.silent | silent_scopes(found.omissions)
     left_out = {name for name, kind in found.left_out.items() if kind != "temporary view"}
     both = set(before.catalogs) & set(catalogs)
     old = _comparable(before.entries, catalogs=both, without=silent | left_out)
@@ -65,6 +65,11 @@ def changes_since(
         counts={kind: counts[kind] for kind in KINDS},
         sample=tuple(changes[:CHANGE_SAMPLE]),
     )
+
+
+def silent_scopes(omissions: Iterable[Omission]) -> frozenset[str]:
+    """What a listing could not tell; not what it told with something to say about it."""
+    return frozenset(one.scope for one in omissions if one.question not in NOTED)
 
 
 def _why_not_everything(silent: Collection[str], catalogs: Collection[str]) -> str | None:
@@ -99,17 +104,22 @@ def _order(change: Change) -> tuple[int, str]:
 
 
 def _changes(old: dict[TableId, TableEntry], new: dict[TableId, TableEntry]) -> Iterator[Change]:
-    gone = [entry for table, entry in old.items() if table not in new]
-    come = [entry for table, entry in new.items() if table not in old]
-    respelled = _matched(gone, come, _folded)
-    renamed = _matched(gone, come, _uuid)
-    for before, after in [(old[table], new[table]) for table in old if table in new] + respelled:
+    """A uuid says which table it is, whatever name it has by now; what shows none is known by its name."""
+    gone, come = [*old.values()], [*new.values()]
+    for before, after in _matched(gone, come, _uuid):
+        if _folded(before) != _folded(after):
+            names = before.table.shown, after.table.shown
+            yield _change("table renamed", after, before=names[0], after=names[1])
         yield from _differences(before, after)
-    for before, after in renamed:
-        yield _change("table renamed", after, before=before.table.shown, after=after.table.shown)
-        yield from _differences(before, after)
+    for key in (_name, _folded):
+        for before, after in _matched(gone, come, key):
+            yield from _differences(before, after)
     yield from (_change("table dropped", entry) for entry in gone)
     yield from (_change("table added", entry) for entry in come)
+
+
+def _name(entry: TableEntry) -> TableId:
+    return entry.table
 
 
 def _folded(entry: TableEntry) -> tuple[str, ...]:
@@ -128,9 +138,9 @@ def _matched(
     """Takes out of both what is one table by its key; a key that several share (a copy's uuid) tells nothing."""
     before, after = _unique(gone, key), _unique(come, key)
     pairs = [(before[one], after[one]) for one in before if one in after]
-    taken = {entry.table for pair in pairs for entry in pair}
-    gone[:] = [entry for entry in gone if entry.table not in taken]
-    come[:] = [entry for entry in come if entry.table not in taken]
+    taken = {pair[0].table for pair in pairs}, {pair[1].table for pair in pairs}
+    gone[:] = [entry for entry in gone if entry.table not in taken[0]]
+    come[:] = [entry for entry in come if entry.table not in taken[1]]
     return pairs
 
 
@@ -160,6 +170,7 @@ def _differences(before: TableEntry, after: TableEntry) -> Iterator[Change]:
         else:
             yield from _retyped(after, was, column)
             yield from _comments(after, (name,), was.comment, column.comment)
+            yield from _inner_comments(after, was, column)
     for name in old.keys() - new:
         yield _change("column dropped", after, name, before=old[name].type)
 
@@ -180,6 +191,13 @@ def _comments(
 ) -> Iterator[Change]:
     if before != after:
         yield _change("comment changed", entry, *column, before=before, after=after)
+
+
+def _inner_comments(entry: TableEntry, before: Column, after: Column) -> Iterator[Change]:
+    """Comments inside a nested column; the scope is the field."""
+    old, new = dict(before.field_comments), dict(after.field_comments)
+    for path in [*old, *(path for path in new if path not in old)]:
+        yield from _comments(entry, (after.name, path), old.get(path), new.get(path))
 
 
 def _change(

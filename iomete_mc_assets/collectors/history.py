@@ -4,12 +4,14 @@ An hour is half-open, so the state at its end is what was current *just before* 
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from iomete_mc_assets.records import Observation
 
+REPLACED_AND_EXPIRED = 2
+"""Files without a commit that it takes for a table with data to have no history."""
 FIRST_METADATA_FILE = re.compile(r"(?:^|/)(?:0+-[^/]*|v1\.[^/]*)$")
 """A metadata file's name begins with its version: ``00000-<uuid>`` from a metastore, ``v1.`` from a folder catalog."""
 
@@ -36,11 +38,15 @@ class Snapshot:
         deleted_files: data files that the commit removed; 0 where the summary names none.
         figures_before: records, bytes, position deletes and equality deletes in all before the commit, by its
             own summary; None where that does not tell.
+        committed_at: when it was made; the row that makes it current later (a rollback, a branch) is younger.
+        engine: who wrote it, e.g. ``spark``; None where the summary does not say.
     """
 
     snapshot_id: int
     parent_id: int | None
     operation: str | None
+    committed_at: datetime | None = None
+    engine: str | None = None
     total_records: int | None = None
     total_bytes: int | None = None
     position_deletes: int | None = None
@@ -65,30 +71,83 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """How a table's recorded past begins, read for tables without a row before an hour's end.
+class MetadataLog:
+    """A table's metadata files, read for tables whose rows do not tell an hour.
 
     Attributes:
+        entries: oldest first; Iceberg keeps the last 100 by default.
+        snapshots: those made since the first entry, oldest first, on whatever branch.
         first_row: the oldest row of ``.history``; None when there is none.
-        first_operation: of its snapshot; None where an older snapshot exists, or no row.
-        first_committed_at: when that snapshot was made; None like the operation. A rollback's row is later.
-        log: oldest first; Iceberg keeps the last 100 entries by default.
+        main: the snapshot that is current; None where there is none.
         created_at: the metastore's word, which a re-registered table makes too young; None without.
     """
 
+    entries: Sequence[LogEntry]
+    snapshots: Sequence[Snapshot] = ()
     first_row: HistoryRow | None
-    first_operation: str | None = None
-    first_committed_at: datetime | None = None
-    log: Sequence[LogEntry]
+    main: int | None = None
     created_at: datetime | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it reaches back to the table's first file."""
+        return bool(self.entries) and is_first_metadata_file(self.entries[0].file)
+
+    def without_commit(self) -> list[datetime]:
+        """When files were written that no known snapshot came with, the first file aside.
+
+        An ALTER, an expiry, a commit that was expired since, or a replacement by an empty table.
+        """
+        commits = {snapshot.committed_at for snapshot in self.snapshots}
+        later = self.entries[1:] if self.is_whole else self.entries
+        return [entry.at for entry in later if entry.at not in commits]
+
+
+def is_first_metadata_file(location: str) -> bool:
+    """Whether nothing was done to its table but to create it."""
+    return FIRST_METADATA_FILE.search(location) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What an earlier hour saw: up to its end this row held."""
+
+    snapshot_id: int
+    at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Between two rows the table was, or may have been, without data.
+
+    CREATE OR REPLACE TABLE without a query leaves no row, only a metadata file like that of any ALTER.
+
+    Attributes:
+        since: up to here the row before holds.
+        empty_from: from here on it was empty for certain; None where even that it ever was is not.
+    """
+
+    since: datetime
+    empty_from: datetime | None
+
+    @property
+    def emptied_at(self) -> datetime | None:
+        """The instant of the replacement, where it is known."""
+        return self.empty_from if self.empty_from == self.since else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The rows of one table, in the server's order (neighbours may be out of order by a minute)."""
+    """The rows of one table, in the server's order (neighbours may be out of order by a minute).
+
+    Attributes:
+        gaps: by the place of the row before; known after ``with_gaps``.
+    """
 
     rows: Sequence[HistoryRow]
     snapshots: Mapping[int, Snapshot] = field(default_factory=dict[int, Snapshot])
+    gaps: Mapping[int, Gap] = field(default_factory=dict[int, Gap])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,42 +173,167 @@ def place_at(history: History, instant: datetime) -> int | None:
     return places[-1] if places else None
 
 
-def without_rows(beginning: Beginning, instant: datetime) -> Existed | NotYet | Unknown:
+def in_doubt(history: History, instants: Iterable[datetime], *, current: int | None) -> bool:
+    """Whether only the metadata files tell if the table had been replaced by an empty one.
+
+    A row's successor made from it shows that nothing lay between, and so does a table that still shows the
+    newest row's snapshot.
+
+    Args:
+        history: its rows, with the one that follows the last instant.
+        instants: those of interest.
+        current: the snapshot that a listing after the instants showed; None where it showed none.
+    """
+    places = {place_at(history, instant) for instant in instants} - {None}
+    newest = len(history.rows) - 1
+    for place in places:
+        shown = place == newest and current == history.rows[newest].snapshot_id
+        if place is not None and not shown and not _continues(history, place):
+            return True
+    read = history.rows[1 : max((place for place in places if place is not None), default=0) + 1]
+    return any(_only_made_current(history, row) for row in read)
+
+
+def _continues(history: History, place: int) -> bool:
+    """Whether the next row is a commit onto this one."""
+    if place + 1 == len(history.rows):
+        return False
+    following = history.rows[place + 1]
+    snapshot = history.snapshots.get(following.snapshot_id)
+    return (
+        snapshot is not None
+        and snapshot.parent_id == history.rows[place].snapshot_id
+        and snapshot.committed_at == following.at
+    )
+
+
+def _only_made_current(history: History, row: HistoryRow) -> bool:
+    """Whether a row is a rewrite made elsewhere: whether it changed data depends on what it replaced."""
+    snapshot = history.snapshots.get(row.snapshot_id)
+    return (
+        snapshot is not None and snapshot.operation == "replace" and snapshot.committed_at != row.at
+    )
+
+
+def with_gaps(history: History, log: MetadataLog, *, seen: Seen | None) -> History:
+    """The history, with what the metadata files say lay between its rows and after them."""
+    found = {place: _gap_after(history, place, log, seen) for place in range(len(history.rows))}
+    return replace(history, gaps={place: gap for place, gap in found.items() if gap is not None})
+
+
+def _gap_after(history: History, place: int, log: MetadataLog, seen: Seen | None) -> Gap | None:
+    """Each file without a commit may be the replacement, so one alone tells when it was."""
+    row = history.rows[place]
+    holds = row.at
+    if seen is not None and (seen.snapshot_id, seen.at) == (row.snapshot_id, row.at):
+        holds = seen.until
+    following = history.rows[place + 1] if place + 1 < len(history.rows) else None
+    if _continues(history, place) or (following is None and log.main == row.snapshot_id):
+        return None
+    made_current = {one.at for one in history.rows}
+    since_row = [
+        at
+        for at in log.without_commit()
+        if row.at < at and (following is None or at < following.at) and at not in made_current
+    ]
+    until = None if following is None else following.at
+    innocent = _innocent(history, row, log, since_row, until=until)
+    files = [at for at in since_row if holds < at and at not in innocent]
+    reaches = bool(log.entries) and log.entries[0].at <= holds
+    if reaches and not files:
+        return None
+    emptied = bool(files) and _was_emptied(history, row, following, log)
+    return Gap(since=files[0] if reaches else holds, empty_from=max(files) if emptied else None)
+
+
+def _innocent(
+    history: History,
+    row: HistoryRow,
+    log: MetadataLog,
+    files: Sequence[datetime],
+    *,
+    until: datetime | None,
+) -> set[datetime]:
+    """Files that are no replacement, because a branch or a staged write began at the row after them.
+
+    It began at main, which was still there, or at a branch, whose making is the one file before it. What was
+    made after the next row (``until``) may have begun at that one.
+    """
+    known = {**{one.snapshot_id: one for one in log.snapshots}, **history.snapshots}
+    own = known.get(row.snapshot_id)
+    if own is None or own.committed_at != row.at or not log.entries or log.entries[0].at > row.at:
+        return set()
+    begun = [
+        one.committed_at
+        for one in known.values()
+        if one.parent_id == row.snapshot_id
+        and one.committed_at is not None
+        and (until is None or one.committed_at < until)
+    ]
+    before = [[at for at in files if at < instant] for instant in begun]
+    return {found[0] for found in before if len(found) == 1}
+
+
+def _was_emptied(
+    history: History, row: HistoryRow, following: HistoryRow | None, log: MetadataLog
+) -> bool:
+    """Whether the table was empty before the following row, or is now.
+
+    It was where the same snapshot became current once more, and where Spark appended to nothing: its CREATE OR
+    REPLACE TABLE AS is an overwrite.
+    """
+    if following is None:
+        return log.main is None
+    snapshot = history.snapshots.get(following.snapshot_id)
+    appended = snapshot is not None and _appended_to_nothing(snapshot, following)
+    return appended or following.snapshot_id == row.snapshot_id
+
+
+def _appended_to_nothing(snapshot: Snapshot, row: HistoryRow) -> bool:
+    """Whether a row is Spark's append to a table without data; another engine's may replace the data as well."""
+    what = (snapshot.parent_id, snapshot.operation, snapshot.engine)
+    return what == (None, "append", "spark") and snapshot.committed_at == row.at
+
+
+def without_rows(log: MetadataLog, instant: datetime) -> Existed | NotYet | Unknown:
     """What a table was at an instant before which its history has no row."""
-    first, log = beginning.first_row, beginning.log
-    whole_log = bool(log) and FIRST_METADATA_FILE.search(log[0].file) is not None
-    if whole_log and log[0].at >= instant:
+    first, entries = log.first_row, log.entries
+    if log.is_whole and entries[0].at >= instant:
         return NotYet()
-    existed = bool(log) and log[0].at < instant
-    never_written = first is None or _is_first_ever(first, beginning, whole_log=whole_log)
-    if existed and never_written:
+    existed = bool(entries) and entries[0].at < instant
+    if existed and _never_written(log, instant):
         return Existed()
     begins_here = first is None or first.parent_id is None
-    if (
-        not existed
-        and begins_here
-        and beginning.created_at is not None
-        and beginning.created_at >= instant
-    ):
+    if not existed and begins_here and log.created_at is not None and log.created_at >= instant:
         return NotYet()
     return Unknown("its history before the hour's end was expired")
 
 
-def _is_first_ever(row: HistoryRow, beginning: Beginning, *, whole_log: bool) -> bool:
-    """Whether the row is the commit of the table's first snapshot, so that nothing before it was expired.
+def _never_written(log: MetadataLog, instant: datetime) -> bool:
+    """Whether main had no data at an instant after the log's first entry and before the first row.
 
-    A rollback to the first snapshot is not: the rows between may be gone. A replaced table's snapshots have no parent either, so that alone is no proof. An append is none where it is
-    right after the table's first metadata file; nor is one with sequence number 1, and any write with that number
-    right after the first file: version 1 has no numbers, and a table upgraded from it begins with 1 again.
+    Data it had would have been taken away since: by a replacement, which writes a file without a commit, and an
+    expiry, which may be younger than the first row. Sequence numbers show that nothing was expired: the
+    first row's is the number of snapshots up to it. Tables upgraded from version 1 begin with 1 again, so there
+    also no file without a commit may stand before the instant.
     """
-    if row.parent_id is not None or row.at != beginning.first_committed_at:
+    first, files = log.first_row, log.without_commit()
+    if first is None:
+        return sum(at >= instant for at in files) < REPLACED_AND_EXPIRED
+    made = next((one for one in log.snapshots if one.snapshot_id == first.snapshot_id), None)
+    if made is None or made.committed_at is None:
         return False
-    appended = beginning.first_operation == "append"
-    numbered = any(
-        one.snapshot_id == row.snapshot_id and one.sequence_number == 1 for one in beginning.log
-    )
-    right_after = whole_log and sum(one.at < row.at for one in beginning.log) == 1
-    return sum((appended, numbered, right_after)) > 1
+    before = sum(at < instant for at in files)
+    since = sum(instant <= at < first.at for at in files)
+    appended = _appended_to_nothing(made, first)
+    if appended and not since:
+        return True
+    up_to_it = [
+        one for one in log.snapshots if one.committed_at and one.committed_at <= made.committed_at
+    ]
+    numbers = {one.sequence_number for one in log.entries if one.snapshot_id == first.snapshot_id}
+    all_known = log.is_whole and numbers == {len(up_to_it)}
+    return all_known and not before and (appended or not since)
 
 
 def last_data_change(
@@ -193,6 +377,9 @@ def _changed(history: History, place: int) -> bool | None:
     """
     before = history.rows[place - 1].snapshot_id
     here = history.rows[place].snapshot_id
+    gap = history.gaps.get(place - 1)
+    if gap is not None and gap.empty_from is not None:
+        return True
     while True:
         snapshot = history.snapshots.get(here)
         if snapshot is None:
@@ -200,7 +387,7 @@ def _changed(history: History, place: int) -> bool | None:
         if snapshot.operation != "replace" or snapshot.parent_id is None:
             return True
         if snapshot.parent_id == before:
-            return False
+            return None if gap is not None else False
         here = snapshot.parent_id
 
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from iomete_mc_assets.collectors.history import (
-    Beginning,
     History,
     HistoryRow,
     LogEntry,
+    MetadataLog,
     Snapshot,
 )
 from iomete_mc_assets.collectors.limits import Asker
@@ -67,16 +67,15 @@ class HistoryReader:
         }
         return {**found, **self._with_older_snapshots(found)}
 
-    def beginnings(self, tables: Sequence[TableId]) -> dict[TableId, Beginning | Failed | Gone]:
-        """The oldest history row and the metadata files of each table.
+    def logs(self, tables: Sequence[TableId]) -> dict[TableId, MetadataLog | Failed | Gone]:
+        """The metadata files of each table.
 
         Raises:
             LakehouseError: the lakehouse itself cannot be asked any more.
         """
-        answers = self._ask(tables, statements.beginnings)
+        answers = self._ask(tables, statements.metadata_logs)
         return {
-            table: self._judged(table, answers[place], _beginning)
-            for place, table in enumerate(tables)
+            table: self._judged(table, answers[place], _log) for place, table in enumerate(tables)
         }
 
     def _with_older_snapshots(
@@ -161,8 +160,8 @@ def _history(rows: Sequence[Row]) -> History:
     )
 
 
-def _beginning(rows: Sequence[Row]) -> Beginning:
-    log = [
+def _log(rows: Sequence[Row]) -> MetadataLog:
+    entries = [
         LogEntry(
             at=_instant(row),
             file=str(row["file"]),
@@ -172,16 +171,12 @@ def _beginning(rows: Sequence[Row]) -> Beginning:
         for row in rows
         if row["kind"] == "m"
     ]
-    first = next((_history_row(row) for row in rows if row["kind"] == "h"), None)
-    oldest = next((row for row in rows if row["kind"] == "s"), None)
-    if first is None or oldest is None or oldest["snapshot_id"] != first.snapshot_id:
-        return Beginning(first_row=first, log=log)
-    operation = oldest["operation"]
-    return Beginning(
-        first_row=first,
-        first_operation=None if operation is None else str(operation),
-        first_committed_at=_instant(oldest),
-        log=log,
+    snapshots = [_snapshot(row) for row in rows if row["kind"] == "s"]
+    return MetadataLog(
+        entries=entries,
+        snapshots=snapshots,
+        first_row=next((_history_row(row) for row in rows if row["kind"] == "h"), None),
+        main=next((_number(row["snapshot_id"]) for row in rows if row["kind"] == "r"), None),
     )
 
 
@@ -205,6 +200,8 @@ def _snapshot(row: Row) -> Snapshot:
         equality_deletes=_number(summary.get("total-equality-deletes")),
         deleted_files=_number(summary.get("deleted-data-files")) or 0,
         figures_before=_figures_before(summary),
+        committed_at=_instant(row),
+        engine=summary.get("engine-name", "spark" if "spark.app.id" in summary else None),
     )
 
 

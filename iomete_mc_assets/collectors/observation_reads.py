@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 
 from iomete_mc_assets.collectors.exclusions import Exclusion, Exclusions
 from iomete_mc_assets.collectors.history import (
-    Beginning,
     History,
+    MetadataLog,
+    Seen,
+    in_doubt,
+    is_first_metadata_file,
     last_data_change,
     missing_ancestor,
     place_at,
+    with_gaps,
 )
 from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
-from iomete_mc_assets.collectors.observation_memory import Memory, Remembered
-from iomete_mc_assets.records import Observation, Omission, TableEntry, TableId
+from iomete_mc_assets.collectors.observation_memory import Memory, Remembered, shown
+from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.statements import HistoryRead
 from iomete_mc_assets.windows import HOUR, HourWindow
 
@@ -76,12 +80,12 @@ class Reading:
 
     Attributes:
         histories: every table that some hour could not be told of without.
-        beginnings: those of them without a row before some hour's end.
+        logs: of those of them whose rows do not tell some hour.
         newest: each table as the newest of the range's catalogs lists it.
     """
 
     histories: Mapping[TableId, History | Failed | Gone]
-    beginnings: Mapping[TableId, Beginning | Failed | Gone]
+    logs: Mapping[TableId, MetadataLog | Failed | Gone]
     newest: Mapping[TableId, TableEntry]
 
 
@@ -96,7 +100,7 @@ def without_reading(
     """The state just before ``instant`` where the survey alone tells it; None where the table must be read.
 
     It does where nothing was committed since an earlier observation that saw the newest state, and where
-    the table never had a snapshot. Only a listing made after the instant can show either.
+    nothing was done to the table but to create it. Only a listing made after the instant can show either.
 
     Args:
         entry: as listed.
@@ -110,7 +114,7 @@ def without_reading(
         return None
     if before is not None and not sweeping and _unchanged(entry, before.observation):
         return replace(before.observation, table=entry.table, uuid=state.uuid, carried_from=None)
-    if state.snapshot_count == 0 and state.created_at is not None and state.created_at < instant:
+    if _only_created(state) and state.created_at is not None and state.created_at < instant:
         return Observation(
             table=entry.table,
             uuid=state.uuid,
@@ -119,6 +123,12 @@ def without_reading(
             metadata_location=state.metadata_location,
         )
     return None
+
+
+def _only_created(state: SurveyedState) -> bool:
+    """A count of 0 alone may be what a replacement and an expiry left of a table that had data."""
+    location = state.metadata_location
+    return state.snapshot_count == 0 and location is not None and is_first_metadata_file(location)
 
 
 def _unchanged(entry: TableEntry, before: Observation) -> bool:
@@ -163,7 +173,7 @@ def read(
     *,
     sweeping: Collection[HourWindow] = (),
 ) -> Reading:
-    """Histories and beginnings for the hours, each table once.
+    """What the hours need, each table once.
 
     Args:
         reader: asks.
@@ -187,22 +197,59 @@ def read(
         and _tells_too_little(histories[one.table], needed[one.table], ends)
     ]
     histories.update(reader.histories(again))
-    headless = [
-        table
-        for table, history in histories.items()
-        if isinstance(history, History) and any(place_at(history, end) is None for end in ends)
-    ]
-    beginnings = reader.beginnings(headless)
-    return Reading(histories=histories, beginnings=beginnings, newest=newest)
+    current = _shown_after(catalogs, max(ends))
+    logs = reader.logs(
+        [
+            table
+            for table, history in histories.items()
+            if isinstance(history, History)
+            and (
+                any(place_at(history, end) is None for end in ends)
+                or in_doubt(history, ends, current=current.get(table))
+            )
+        ]
+    )
+    for table, log in logs.items():
+        history = histories[table]
+        if isinstance(history, History):
+            seen = _seen(memory, newest[table], shown(catalogs[hours[0]].entries))
+            histories[table] = (
+                with_gaps(history, log, seen=seen) if isinstance(log, MetadataLog) else log
+            )
+    return Reading(histories=histories, logs=logs, newest=newest)
+
+
+def _shown_after(
+    catalogs: Mapping[HourWindow, CatalogInput], instant: datetime
+) -> dict[TableId, int | None]:
+    """The snapshot each table showed when it was listed after the instant."""
+    return {
+        entry.table: entry.state.snapshot_id
+        for catalog in catalogs.values()
+        if catalog.collected_at >= instant
+        for entry in catalog.iceberg
+        if entry.state is not None
+    }
+
+
+def _seen(memory: Memory, entry: TableEntry, listed: Mapping[TableId, str | None]) -> Seen | None:
+    """The row that the newest known observation saw, also for a sweep: nothing else tells of such an hour."""
+    before = memory.of_table(entry, listed=listed)
+    if before is None or before.until is None:
+        return None
+    snapshot_id, at = before.observation.snapshot_id, before.observation.state_at
+    if snapshot_id is None or at is None:
+        return None
+    return Seen(snapshot_id=snapshot_id, at=at, until=before.until)
 
 
 def _needed(
     catalogs: Mapping[HourWindow, CatalogInput], memory: Memory, sweeping: Collection[HourWindow]
 ) -> dict[TableId, Remembered | None]:
-    """Tables that some hour cannot be told of without reading, and what is known of them."""
+    """Tables that some hour cannot be told of without reading, and what may be trusted of what is known of them."""
     needed: dict[TableId, Remembered | None] = {}
     for hour, catalog in catalogs.items():
-        listed = {entry.table.folded for entry in catalog.entries}
+        listed = shown(catalog.entries)
         for entry in catalog.iceberg:
             before = memory.of_table(entry, listed=listed)
             told = without_reading(
@@ -213,7 +260,8 @@ def _needed(
                 sweeping=hour in sweeping,
             )
             if told is None:
-                needed[entry.table] = before
+                trusted = None if hour in sweeping else before
+                needed[entry.table] = trusted if needed.get(entry.table, trusted) else None
     return needed
 
 

@@ -12,9 +12,10 @@ from iomete_mc_assets.collectors import catalog_snapshot
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
 from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.history import (
-    Beginning,
     Existed,
+    Gap,
     History,
+    MetadataLog,
     NotYet,
     Unknown,
     exact_deletes,
@@ -29,6 +30,7 @@ from iomete_mc_assets.collectors.observation_memory import (
     EarlierInput,
     Memory,
     Remembered,
+    shown,
     within,
 )
 from iomete_mc_assets.collectors.observation_reads import (
@@ -228,7 +230,7 @@ class _Hour:
         self._counter = shared.counter
         self._memory = memory
         self._own = Memory.of(own)
-        self._listed = {entry.table.folded for entry in catalog.entries}
+        self._listed = shown(catalog.entries)
         self._origins: dict[TableId, str] = {}
         self.observed: dict[TableId, Observation] = {}
         self.carried: dict[TableId, Observation] = {}
@@ -244,9 +246,14 @@ class _Hour:
             if before is not None:
                 recalled.add(before.observation.table)
             self._decide(entry, before)
+        still = {*self._listed} | {
+            own.observation.table
+            for entry in self.catalog.entries
+            if (own := self._own.of_table(entry, listed=self._listed)) is not None
+        }
         for remembered in self._own:
             observation = remembered.observation
-            if observation.carried_from is None and observation.table.folded not in self._listed:
+            if observation.carried_from is None and observation.table not in still:
                 self._observe_own(observation)
         for remembered in self._memory:
             if remembered.observation.table not in recalled:
@@ -298,35 +305,28 @@ class _Hour:
         place = place_at(history, self.window.end)
         if place is None:
             return self._before_first_row(entry)
-        if self._was_emptied(entry, history, place):
-            return Unknown("it was replaced by an empty table, and Iceberg does not record when")
-        return _observation(entry, history, place, before)
+        gap = history.gaps.get(place)
+        if gap is not None and gap.since < self.window.end:
+            return _in_gap(entry, gap, self.window.end)
+        sweeping = self.swept == self.window
+        observation = _observation(entry, history, place, None if sweeping else before)
+        if sweeping:
+            observation = _completed(observation, _observation(entry, history, place, before))
+        return observation
 
     def _before_first_row(
         self, entry: TableEntry
     ) -> Observation | NotYet | Unknown | Failed | Gone:
-        beginning = self._reading.beginnings[entry.table]
-        if not isinstance(beginning, Beginning):
-            return beginning
+        log = self._reading.logs[entry.table]
+        if not isinstance(log, MetadataLog):
+            return log
         created_at = None if entry.state is None else entry.state.created_at
-        found = without_rows(replace(beginning, created_at=created_at), self.window.end)
+        found = without_rows(replace(log, created_at=created_at), self.window.end)
         if isinstance(found, Existed):
             return Observation(
                 table=entry.table, uuid=_uuid(entry), row_count=0, exact_deletes=True
             )
         return found
-
-    def _was_emptied(self, entry: TableEntry, history: History, place: int) -> bool:
-        """CREATE OR REPLACE without a query leaves no row in ``.history``, only a table without a snapshot."""
-        state = entry.state
-        newest = place == len(history.rows) - 1
-        return (
-            newest
-            and state is not None
-            and state.snapshot_id is None
-            and bool(state.snapshot_count)
-            and self.catalog.collected_at >= self.window.end
-        )
 
     def _surveyed(self, observation: Observation, entry: TableEntry) -> Observation:
         """With the survey it stands beside, unless that survey is too late for the next hour to lean on.
@@ -354,9 +354,11 @@ class _Hour:
         if observation.row_count is None:
             observation = self._counted(observation)
         self.observed[observation.table] = observation
-        if observation.snapshot_id is not None and observation.last_data_change is None:
+        if observation.state_at is not None and observation.last_data_change is None:
             self.counts["freshness unknown"] += 1
             reason = "only rewrites of existing data are left in its history"
+            if observation.snapshot_id is None:
+                reason = "it was replaced by an empty table, and Iceberg does not record when"
             self._omit(observation.table, "freshness", "unknowable", reason)
 
     def _counted(self, observation: Observation) -> Observation:
@@ -431,6 +433,23 @@ class _Hour:
         )
 
 
+def _in_gap(entry: TableEntry, gap: Gap, instant: datetime) -> Observation | Unknown:
+    """Without data, or nobody can tell."""
+    if gap.empty_from is None or gap.empty_from >= instant:
+        since = f"{gap.since:%Y-%m-%d %H:%M} UTC"
+        return Unknown(
+            f"it may have been replaced by an empty table after {since}, which Iceberg does not record"
+        )
+    return Observation(
+        table=entry.table,
+        uuid=_uuid(entry),
+        state_at=gap.empty_from,
+        row_count=0,
+        last_data_change=gap.emptied_at,
+        exact_deletes=True,
+    )
+
+
 def _observation(
     entry: TableEntry, history: History, place: int, before: Remembered | None
 ) -> Observation:
@@ -455,7 +474,7 @@ def _observation(
 
 
 def _completed(observation: Observation, own: Observation | None) -> Observation:
-    """With what the hour's earlier manifest still knew of the same state."""
+    """With what was known before of the same state."""
     if own is None or own.snapshot_id != observation.snapshot_id:
         return observation
     change, rows, exact = (

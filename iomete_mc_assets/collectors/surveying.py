@@ -4,19 +4,37 @@ Pure of clock and store; what the answers' texts mean lives in ``warehouse.surve
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 
 from iomete_mc_assets.collectors.exclusions import Exclusion, Exclusions
 from iomete_mc_assets.collectors.limits import Asker
 from iomete_mc_assets.errors import HourFailed, StatementFailed, StatementTimedOut
-from iomete_mc_assets.records import Omission, TableEntry, TableId
+from iomete_mc_assets.records import Omission, OmissionKind, TableEntry, TableId
 from iomete_mc_assets.warehouse import statements
-from iomete_mc_assets.warehouse.describe import read_description, with_properties
-from iomete_mc_assets.warehouse.properties import namespace_opted_out, opted_out
+from iomete_mc_assets.warehouse.describe import (
+    Described,
+    read_description,
+    with_fields,
+    with_snapshot,
+)
+from iomete_mc_assets.warehouse.properties import (
+    CANARY,
+    GOVERNANCE,
+    REDACTED,
+    namespace_opted_out,
+    opted_out,
+    told_properties,
+)
 from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
-from iomete_mc_assets.warehouse.survey import NotReadable, Surveyed, read_block
+from iomete_mc_assets.warehouse.survey import (
+    Surveyed,
+    Told,
+    read_block,
+    with_present_state,
+)
 
 NO_EXTENDED_LISTING = "_LEGACY_ERROR_TEMP_1200"
 """SHOW TABLE EXTENDED in a v2 catalog."""
@@ -28,7 +46,18 @@ LISTED_AT_ONCE = 1_000
 READ_AT_ONCE = 200
 """Tables whose descriptions are held at the same time."""
 
+NARROWED_IN_A_ROW = 20
+"""Listings that may fail one after the other while the tables they fail at are looked for: one among a thousand takes
+ten, and where none succeeds at all every table is better described at once."""
+WITHOUT_UUID = "uuid"
+SAME_NAME = "name"
+HIDES_NOTHING = "listing"
+NOTED = frozenset({WITHOUT_UUID, SAME_NAME, HIDES_NOTHING})
+"""Questions of omissions about tables that are told of all the same."""
+
 Namespace = tuple[str, ...]
+Failure = StatementFailed | StatementTimedOut | ValueError
+"""Why a table was not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +91,8 @@ def survey_catalogs(
         LakehouseError: the lakehouse itself cannot be asked any more.
     """
     asker = Asker(warehouse)
-    surveys = [_CatalogSurvey(asker, catalog, exclusions) for catalog in catalogs]
+    hides = _hides(asker)
+    surveys = [_CatalogSurvey(asker, catalog, exclusions, hides=hides) for catalog in catalogs]
     for survey in surveys:
         survey.run()
     entries = sorted((entry for survey in surveys for entry in survey.entries), key=_name)
@@ -85,12 +115,39 @@ def survey_catalogs(
     }
     return Survey(
         entries=tuple(entries),
-        omissions=tuple(omission for survey in surveys for omission in survey.omissions),
+        omissions=(
+            *(omission for survey in surveys for omission in survey.omissions),
+            *_same_names(entries),
+        ),
         counts=counts,
         left_out=left_out,
         asked=len(entries) + unreadable,
         unreadable=unreadable,
     )
+
+
+def _hides(asker: Asker) -> bool:
+    """Whether the session hides properties that could pass for several; else no block is believed."""
+    try:
+        rows = asker.ask(statements.show_setting(CANARY[0]))
+    except (StatementFailed, StatementTimedOut):
+        return False
+    return any(row["value"] == REDACTED for row in rows)
+
+
+def _same_names(entries: Iterable[TableEntry]) -> Iterator[Omission]:
+    """Tables whose names differ in case only, which Monte Carlo cannot keep apart; all but the first are named."""
+    ordered = sorted(entries, key=lambda entry: (entry.table.folded, entry.table))
+    for _, same in groupby(ordered, key=lambda entry: entry.table.folded):
+        first, *others = same
+        for other in others:
+            reason = (
+                f"it differs from {first.table.shown} in case only, which alone is sent to Monte Carlo; "
+                "rename one of them"
+            )
+            yield Omission(
+                scope=other.table.shown, question=SAME_NAME, kind="unknowable", reason=reason
+            )
 
 
 def _name(entry: TableEntry) -> TableId:
@@ -104,20 +161,23 @@ class _Listing:
     Attributes:
         tables: those that are wanted.
         blocks: as the survey brought them, not read yet.
-        surveyed: as read; a table without a block is not among them.
+        surveyed: as read, or the block itself where it can be read in more than one way; tables without a
+            block, or with none of Iceberg's, are not among them.
     """
 
     tables: Sequence[TableId] = ()
     blocks: dict[TableId, str] = field(default_factory=dict[TableId, str])
-    surveyed: dict[TableId, Surveyed | NotReadable] = field(
-        default_factory=dict[TableId, Surveyed | NotReadable]
-    )
+    surveyed: dict[TableId, Surveyed | str] = field(default_factory=dict[TableId, Surveyed | str])
 
     def read(self) -> None:
         """All blocks that are left."""
         while self.blocks:
             table, block = self.blocks.popitem()
-            self.surveyed[table] = read_block(table, block)
+            surveyed = read_block(table, block)
+            if isinstance(surveyed, Surveyed):
+                self.surveyed[table] = surveyed
+            elif "table_type=ICEBERG" in block:
+                self.surveyed[table] = block
 
 
 class _CatalogSurvey:
@@ -126,12 +186,14 @@ class _CatalogSurvey:
     A session catalog's blocks are read while the server is at the next namespace's.
     """
 
-    def __init__(self, asker: Asker, catalog: str, exclusions: Exclusions) -> None:
+    def __init__(self, asker: Asker, catalog: str, exclusions: Exclusions, *, hides: bool) -> None:
         self._asker = asker
+        self._hides = hides
         self._catalog = catalog
         self._exclusions = exclusions
         self._lists_extended: bool | None = None  # not probed yet
         self._listing = _Listing()
+        self._not_listable: dict[TableId, str] = {}
         self.entries: list[TableEntry] = []
         self.omissions: list[Omission] = []
         self.excluded: dict[str, Exclusion] = {}
@@ -159,6 +221,12 @@ class _CatalogSurvey:
             if self._lists_extended is False:
                 waiting = [*self._namespaces_below(namespace), *waiting]
         self._survey_listing(_Listing())
+        if self._lists_extended and not self._hides:
+            reason = (
+                "the lakehouse does not take spark.sql.redaction.options.regex from our session, so its listing "
+                "could be misread: each table was read from itself, without its uuid"
+            )
+            self._omit(self._catalog, HIDES_NOTHING, reason)
 
     def _namespaces(self, above: Namespace) -> list[Namespace]:
         rows = self._asker.ask(statements.show_namespaces(self._catalog, above))
@@ -186,10 +254,15 @@ class _CatalogSurvey:
             # not believed to be opted out: its tables are still asked for their own properties
             self._omit(self._shown(namespace), "opt-out", str(error))
             return False
-        return any(
-            row["info_name"] == "Properties" and namespace_opted_out(str(row["info_value"]))
-            for row in rows
-        )
+        text = "".join(str(row["info_value"]) for row in rows if row["info_name"] == "Properties")
+        says = namespace_opted_out(text, hidden=self._hides)
+        if says is None:
+            reason = (
+                f"{GOVERNANCE} may be part of another property of it, so it is listed; "
+                "no other property of a database that opts out may hold a comma or a secret's name"
+            )
+            self._omit(self._shown(namespace), "opt-out", reason)
+        return says is True
 
     def _survey_namespace(self, namespace: Namespace) -> None:
         try:
@@ -220,15 +293,23 @@ class _CatalogSurvey:
         listing, self._listing = self._listing, following
         listing.read()
         for table in listing.tables:
-            surveyed = listing.surveyed.get(table, NotReadable("not listed"))
+            surveyed = listing.surveyed.get(table)
             self._survey_table(table, partial(self._from_block, table, surveyed))
 
     def _describe_tables(self, tables: Sequence[TableId]) -> None:
         """In a v2 catalog each table is described anyway, and all of them may be at the same time."""
         self.described += len(tables)
         answers = self._asker.ask_each([statements.describe_table(table) for table in tables])
-        for table, answer in zip(tables, answers, strict=True):
-            self._survey_table(table, partial(self._from_description, table, answer))
+        described = {
+            table: _read(table, answer) for table, answer in zip(tables, answers, strict=True)
+        }
+        nested = [
+            table for table, one in described.items() if isinstance(one, Described) and one.nested
+        ]
+        created = self._asker.ask_each([statements.show_create_table(table) for table in nested])
+        fields = dict(zip(nested, created, strict=True))
+        for table, one in described.items():
+            self._survey_table(table, partial(self._from_description, one, fields.get(table)))
 
     def _listed(self, namespace: Namespace) -> list[TableId]:
         rows = self._asker.ask(statements.show_tables(self._catalog, namespace))
@@ -262,23 +343,43 @@ class _CatalogSurvey:
         if self._lists_extended and not listed:
             return {}  # where it is not known yet whether the catalog lists like that, this tells
         blocks: dict[TableId, str] = {}
-        for pattern in statements.name_patterns(
-            [table.table for table in listed.values()], at_most=LISTED_AT_ONCE
-        ):
-            for table, block in self._blocks_like(namespace, pattern):
-                blocks[listed.get(table.folded, table)] = block
+        for table, block in self._narrowed(namespace, [table.table for table in listed.values()]):
+            blocks[listed.get(table.folded, table)] = block
         return blocks
 
-    def _blocks_like(self, namespace: Namespace, pattern: str) -> list[tuple[TableId, str]]:
-        """The blocks of one pattern; none where the catalog or this database does not give any."""
+    def _narrowed(
+        self, namespace: Namespace, names: Sequence[str]
+    ) -> Iterator[tuple[TableId, str]]:
+        """Every block that can be had: what fails is asked for in smaller parts until a table stands alone."""
+        waiting = _parted(names, at_most=LISTED_AT_ONCE)
+        failed = 0
+        while waiting:
+            pattern, matched = waiting.pop(0)
+            answer = self._blocks_like(namespace, pattern)
+            if not isinstance(answer, StatementFailed):
+                failed = 0
+                yield from answer
+                continue
+            failed += 1
+            if len(matched) > 1 and failed < NARROWED_IN_A_ROW:
+                waiting = [*_parted(matched, at_most=(len(matched) + 1) // 2), *waiting]
+                continue
+            for name in matched:
+                self._not_listable[TableId(self._catalog, namespace, name)] = str(answer)
+
+    def _blocks_like(
+        self, namespace: Namespace, pattern: str
+    ) -> list[tuple[TableId, str]] | StatementFailed:
+        """The blocks of one pattern; none where the catalog does not give any, or not in time."""
         if self._lists_extended is False:
             return []
         statement = statements.show_table_extended(self._catalog, namespace, pattern=pattern)
         try:
             rows = self._asker.ask_while(statement, self._listing.read)
         except StatementFailed as error:
-            if error.error_class == NO_EXTENDED_LISTING:
-                self._lists_extended = False
+            if error.error_class != NO_EXTENDED_LISTING:
+                return error
+            self._lists_extended = False
             return []
         except StatementTimedOut:
             return []
@@ -289,7 +390,7 @@ class _CatalogSurvey:
             if not row["isTemporary"]
         ]
 
-    def _survey_table(self, table: TableId, read: Callable[[], TableEntry]) -> None:
+    def _survey_table(self, table: TableId, read: Callable[[], TableEntry | None]) -> None:
         try:
             entry = read()
         except (StatementFailed, StatementTimedOut, ValueError) as error:
@@ -297,36 +398,82 @@ class _CatalogSurvey:
                 self._omit(table.shown, "columns", str(error))
                 self.unreadable += 1
             return
-        if opted_out(entry.properties):
+        if entry is None:
             self.excluded[table.shown] = "opted out"
-        else:
-            self.entries.append(entry)
+            return
+        self.entries.append(entry)
+        why = self._not_listable.get(table)
+        if why is not None and entry.state is not None and entry.state.uuid is None:
+            reason = (
+                f"the metastore cannot list it, so it was read from itself, without its uuid: {why}"
+            )
+            self._omit(table.shown, WITHOUT_UUID, reason, kind="unknowable")
 
-    def _from_block(self, table: TableId, surveyed: Surveyed | NotReadable) -> TableEntry:
-        """The block where it tells everything, else the table itself is asked."""
-        if isinstance(surveyed, NotReadable):
-            return self._described(table)
-        entry = surveyed.entry
-        if surveyed.lacks_columns:
-            entry = replace(entry, columns=self._described(table).columns)
-        if surveyed.names_opt_out:
-            entry = self._with_properties(entry)
-        return entry
+    def _from_block(self, table: TableId, surveyed: Surveyed | str | None) -> TableEntry | None:
+        """The block where it tells everything, else the table itself is asked; None for one that opted out."""
+        if surveyed is None or not self._hides:
+            return self._asked(table)
+        if isinstance(surveyed, str):
+            return self._asked(table, block=surveyed)
+        return None if surveyed.opted_out else self._with_columns(surveyed)
 
-    def _described(self, table: TableId) -> TableEntry:
+    def _with_columns(self, surveyed: Surveyed) -> TableEntry:
+        if not surveyed.lacks_columns:
+            return surveyed.entry
         self.described += 1
-        return self._from_description(table, self._asker.ask(statements.describe_table(table)))
+        described = self._describe(surveyed.entry.table)
+        return replace(surveyed.entry, columns=self._with_fields(described).columns)
 
-    def _from_description(self, table: TableId, answer: Answer) -> TableEntry:
-        if isinstance(answer, (StatementFailed, StatementTimedOut)):
-            raise answer
-        described = read_description(table, answer)
-        return described.entry if described.certain else self._with_properties(described.entry)
-
-    def _with_properties(self, entry: TableEntry) -> TableEntry:
-        return with_properties(
-            entry, self._asker.ask(statements.show_table_properties(entry.table))
+    def _asked(self, table: TableId, *, block: str | None = None) -> TableEntry | None:
+        """A table of a catalog that lists by blocks, without one that is enough."""
+        self.described += 1
+        described = self._describe(table)
+        entry = described.entry
+        told = None
+        if block is not None or not described.certain:
+            told = self._told(table)
+            if opted_out(told.get(GOVERNANCE)):
+                return None
+            entry = with_snapshot(entry, told)
+        if block is not None and told is not None:
+            surveyed = read_block(table, block, told=Told(comment=entry.comment, properties=told))
+            if isinstance(surveyed, Surveyed):
+                columns = self._with_fields(described).columns if surveyed.lacks_columns else None
+                return replace(surveyed.entry, columns=columns or surveyed.entry.columns)
+        if entry.state is None:
+            return entry
+        rows = self._asker.ask(statements.present_state(table))
+        return replace(
+            entry,
+            columns=self._with_fields(described).columns,
+            state=with_present_state(entry.state, rows),
         )
+
+    def _describe(self, table: TableId) -> Described:
+        return read_description(table, self._asker.ask(statements.describe_table(table)))
+
+    def _with_fields(self, described: Described) -> TableEntry:
+        if described.entry.format != "iceberg":
+            return described.entry
+        statement = statements.show_create_table(described.entry.table)
+        return with_fields(described, self._asker.ask(statement))
+
+    def _from_description(
+        self, described: Described | Failure, created: Answer | None
+    ) -> TableEntry | None:
+        """A table of a v2 catalog; ``created`` is SHOW CREATE TABLE's answer where its fields need it."""
+        if not isinstance(described, Described):
+            raise described
+        if isinstance(created, (StatementFailed, StatementTimedOut)):
+            raise created
+        entry = described.entry if created is None else with_fields(described, created)
+        if described.certain:
+            return entry
+        told = self._told(entry.table)
+        return None if opted_out(told.get(GOVERNANCE)) else with_snapshot(entry, told)
+
+    def _told(self, table: TableId) -> Mapping[str, str]:
+        return told_properties(self._asker.ask(statements.show_table_properties(table)))
 
     def _was_dropped(self, table: TableId) -> bool:
         """Whether a table that could not be read is no longer listed: then nothing was left out."""
@@ -345,10 +492,36 @@ class _CatalogSurvey:
         except (StatementFailed, StatementTimedOut):
             return False
 
-    def _omit(self, scope: str, question: str, reason: str) -> None:
-        self.omissions.append(
-            Omission(scope=scope, question=question, kind="unreadable", reason=reason)
-        )
+    def _omit(
+        self, scope: str, question: str, reason: str, *, kind: OmissionKind = "unreadable"
+    ) -> None:
+        self.omissions.append(Omission(scope=scope, question=question, kind=kind, reason=reason))
 
     def _shown(self, namespace: Sequence[str]) -> str:
         return ".".join((self._catalog, *namespace))
+
+
+def _read(table: TableId, answer: Answer) -> Described | Failure:
+    if isinstance(answer, (StatementFailed, StatementTimedOut)):
+        return answer
+    try:
+        return read_description(table, answer)
+    except ValueError as error:
+        return error
+
+
+def _parted(names: Sequence[str], *, at_most: int) -> list[tuple[str, list[str]]]:
+    """Patterns of about ``at_most`` names each, with the names; a single name is its own pattern."""
+    if len(names) == 1 == at_most:
+        return [(names[0], [*names])]
+    return [
+        (pattern, [name for name in names if _matches(name, pattern)])
+        for pattern in statements.name_patterns(names, at_most=at_most)
+    ]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return any(
+        name.startswith(one[:-1]) if one.endswith("*") else name == one
+        for one in pattern.split("|")
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from iomete_mc_assets import settings
+from iomete_mc_assets.defs.alerts import failure_sensor
 from iomete_mc_assets.defs.checks import checks
 from iomete_mc_assets.defs.collected import MANIFESTS_IO, collected_assets
 from iomete_mc_assets.defs.io_manager import ManifestIOManager
@@ -15,12 +16,14 @@ from iomete_mc_assets.defs.keys import FLOWS
 from iomete_mc_assets.defs.partitions import accepting_beta, hourly
 from iomete_mc_assets.defs.pushed import pushed_assets
 from iomete_mc_assets.defs.resources import (
+    AlertsResource,
     LakehouseResource,
     ManifestStoreResource,
     MonteCarloResource,
 )
 from iomete_mc_assets.defs.schedules import schedules
 from iomete_mc_assets.defs.sensors import push_sensor
+from iomete_mc_assets.defs.table_assets import table_specs
 from iomete_mc_assets.montecarlo.naming import Naming
 
 
@@ -32,9 +35,10 @@ def build_definitions(
     """The whole project as Dagster definitions.
 
     Args:
-        resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``manifest_io``.
-        environment: where look-backs, start, switches and naming are read from; None takes the process's.
-            Addresses and secrets are never read here: loading works with an empty environment.
+        resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``alerts``, ``manifest_io``.
+        environment: where look-backs, start, switches, naming and the store's place are read from; None
+            takes the process's. Addresses and secrets are never read here: loading works with an empty
+            environment, and waits two seconds at most for the store's table index.
 
     Raises:
         SettingsError: one of those settings cannot be used.
@@ -52,14 +56,24 @@ def build_definitions(
     with accepting_beta():
         assets = [*collected_assets(hours), *pushed_assets(hours)]
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, *_tables(wired["manifests"], seen)],
         asset_checks=checks(hours),
         jobs=jobs(),
-        sensors=[push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS],
+        sensors=[
+            *(push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS),
+            failure_sensor(status=sensor_status),
+        ],
         schedules=schedules(seen, status=schedule_status),
         resources=wired,
         executor=dg.in_process_executor,
     )
+
+
+def _tables(manifests: object, seen: Mapping[str, str]) -> list[dg.AssetSpec]:
+    """Those that the store's index names, where the store is one of ours."""
+    if not isinstance(manifests, ManifestStoreResource):
+        return []
+    return table_specs({**seen, **manifests.options})
 
 
 def _refuse_merged_catalogs(monte_carlo: object, seen: Mapping[str, str]) -> None:
@@ -75,5 +89,6 @@ def default_resources() -> dict[str, Any]:
         "lakehouse": lakehouse,
         "manifests": manifests,
         "monte_carlo": MonteCarloResource(),
+        "alerts": AlertsResource(),
         MANIFESTS_IO: ManifestIOManager(store=manifests, lakehouse=lakehouse),
     }

@@ -105,7 +105,8 @@ def query_logs(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) 
     return lakehouse.collecting(
         lambda warehouse, now: queries.collect(
             windows, warehouse, config=lakehouse.query_log_config(), now=now
-        )
+        ),
+        scans=True,
     )
 
 

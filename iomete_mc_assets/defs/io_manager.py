@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import dagster as dg
 
-from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs import metadata, table_assets
 from iomete_mc_assets.defs.keys import collected_flow, pushed_key
 from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
 from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
 from iomete_mc_assets.errors import IometeMcError
-from iomete_mc_assets.manifests.model import Draft, Written
+from iomete_mc_assets.manifests.model import Draft, Header, Written
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
@@ -37,17 +37,20 @@ class ManifestIOManager(dg.ConfigurableIOManager):
         """
         store = self.store.open(source=self.lakehouse.source())
         good: dict[str, metadata.Metadata] = {}
+        headers: list[Header] = []
         bad: dict[str, str] = {}
         try:
             for window, answer in obj:
                 try:
-                    good[window.key] = _written(context, store, answer)
+                    header, good[window.key] = _written(context, store, answer)
+                    headers.append(header)
                 except IometeMcError as error:
                     bad[window.key] = str(error)
         except IometeMcError as error:
             unanswered = str(error)
         else:
             unanswered = "the collector gave no answer for this hour"
+        self._show_tables(context, store, headers)
         keys = context.asset_partition_keys
         bad |= {key: unanswered for key in keys if key not in good and key not in bad}
         if bad:
@@ -56,6 +59,19 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             context.step_context.add_asset_metadata(
                 shown, asset_key=context.asset_key, partition_key=key
             )
+
+    def _show_tables(
+        self, context: dg.OutputContext, store: ManifestStore, headers: list[Header]
+    ) -> None:
+        """For people who browse; a manifest is none the worse where it does not work."""
+        chosen = table_assets.choice(self.store.environment())
+        if chosen is None:
+            return
+        try:
+            for event in table_assets.observed_tables(store, headers, chosen):
+                context.log_event(event)
+        except (IometeMcError, OSError) as error:
+            logger.warning("tables shown in Dagster stay as they were: %s", error)
 
     def load_input(self, context: dg.InputContext) -> dict[str, list[Record]]:
         """Records by partition key, for assets that read ours; an unknown hour has none.
@@ -75,7 +91,7 @@ class ManifestIOManager(dg.ConfigurableIOManager):
 
 def _written(
     context: dg.OutputContext, store: ManifestStore, answer: Draft | IometeMcError
-) -> metadata.Metadata:
+) -> tuple[Header, metadata.Metadata]:
     if isinstance(answer, IometeMcError):
         raise answer
     written = store.write(answer, manifest_id=_manifest_id(context, answer.window))
@@ -89,7 +105,7 @@ def _written(
         f" (kept: {written.why})" if written.kept else "",
     )
     settled = _settled(context, written) if written.kept else None
-    return metadata.of_manifest(written, store, settled=settled)
+    return written.header, metadata.of_manifest(written, store, settled=settled)
 
 
 def _settled(context: dg.OutputContext, written: Written) -> dg.AssetMaterialization | None:

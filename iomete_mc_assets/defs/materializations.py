@@ -146,7 +146,7 @@ def hours_at_work(instance: dg.DagsterInstance, key: dg.AssetKey, *, job: str) -
     return busy
 
 
-class NamedManifests(Mapping[HourWindow, str]):
+class NamedManifests:
     """The manifest that speaks for each hour of a flow: its newest event's, else the pointer's.
 
     Read are the events of the hours asked for and those of the last 30 days; for older hours, and for
@@ -204,17 +204,16 @@ class NamedManifests(Mapping[HourWindow, str]):
             self._pointers[window] = header.manifest_id if header else None
         return self._pointers[window]
 
-    def __getitem__(self, window: HourWindow) -> str:
-        record = self._named.get(window)
-        named = self._checked(record) if record else self._pointed(window)
-        if named is None:
-            raise KeyError(window)
-        return named
-
     def __iter__(self) -> Iterator[HourWindow]:
-        for window in sorted(self._stored | self._named.keys(), reverse=True):
-            if window in self._named or self._pointed(window) is not None:
-                yield window
+        """Hours that may have one; asks nobody."""
+        return iter(self._stored | self._named.keys())
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def get(self, window: HourWindow, /) -> str | None:
+        """The hour's manifest id; None where it has none.
+
+        Raises:
+            WrongStore: the newest event names a manifest of another store.
+            ManifestError: the pointer cannot be read.
+        """
+        record = self._named.get(window)
+        return self._checked(record) if record else self._pointed(window)

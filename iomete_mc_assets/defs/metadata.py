@@ -15,7 +15,7 @@ import dagster as dg
 from iomete_mc_assets.errors import ManifestPruned
 from iomete_mc_assets.manifests.model import Changes, Header, Written
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
 
 MANIFEST_ID = "manifest_id"
@@ -120,6 +120,19 @@ def of_pushed_partition(outcome: HourOutcome, *, app_url: str) -> Metadata:
         MANIFEST_ID: dg.MetadataValue.text(outcome.manifest_id),
         **of_push(outcome, app_url=app_url),
     }
+
+
+def of_preview(preview: Preview) -> Metadata:
+    """Metadata of an hour that a dry run looked at; other keys than a push's, so that none is taken for one."""
+    metadata: Metadata = {
+        "dry_run/requests": dg.MetadataValue.int(len(preview.requests)),
+        "dry_run/bytes": dg.MetadataValue.int(preview.sent_bytes),
+    }
+    if preview.reason:
+        metadata["dry_run/reason"] = dg.MetadataValue.text(preview.reason)
+    for name, count in sorted(preview.counts.items()):
+        metadata[f"dry_run/{name}"] = dg.MetadataValue.int(count)
+    return metadata
 
 
 def _changes(changes: Changes) -> Metadata:

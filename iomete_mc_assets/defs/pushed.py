@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Literal
 
 import dagster as dg
@@ -36,6 +37,10 @@ DESCRIPTIONS: dict[Flow, str] = {
     "query_logs": "The query log at Monte Carlo. Every ended query goes exactly once, in any order of "
     "hours; each hour shows its invocation ids.",
 }
+PUSHED_EVERY_HOUR = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
+)
+"""Dagster takes any partition for fresh, also one of a backfill; ``newest_hour_pushed`` asks for the newest."""
 
 
 class PushOptions(dg.Config):
@@ -45,6 +50,11 @@ class PushOptions(dg.Config):
         default="none",
         description="Send again what had an end: refused events, those in doubt, or everything of the "
         "hours. Once, however often this run is retried; never for superseded hours or ones too old.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Only say what would be sent, in the run's log and as an observation of each hour. "
+        "Sends and writes nothing; the hours stay as they are.",
     )
 
 
@@ -69,6 +79,7 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         pool=MONTE_CARLO_POOL,
         group_name=PUSHED_GROUP,
         kinds={"montecarlo"},
+        freshness_policy=PUSHED_EVERY_HOUR,
     )
     def push(
         context: dg.AssetExecutionContext,
@@ -81,15 +92,28 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         named = NamedManifests(context.instance, store, flow, windows, now=clock.now())
         wanted, failed = _wanted(named, windows)
         pusher = monte_carlo.pusher(store)
+        force = None if config.force == "none" else config.force
+        if config.dry_run:
+            for window, preview in pusher.dry_run(
+                flow, wanted, named=lambda _: named.refreshed(), force=force
+            ):
+                context.log.info(f"{flow} {preview.told}")  # noqa: G004 - Dagster's own logger
+                yield dg.AssetObservation(
+                    asset_key=pushed_key(flow),
+                    partition=window.key,
+                    metadata=metadata.of_preview(preview),
+                )
+            _fail_if_any(flow, failed, of=len(context.partition_keys), forced=False)
+            return
         for window, answer in pusher.push(
             flow,
             wanted,
             named=lambda _: named.refreshed(),
             owner=_owner(context),
-            force=None if config.force == "none" else config.force,
+            force=force,
         ):
             if isinstance(answer, HourOutcome):
-                context.log.info(_told(flow, answer))
+                context.log.info(f"{flow} {answer.told}")  # noqa: G004 - Dagster's own logger
                 yield from events_of(flow, answer, app_url=monte_carlo.app_url)
             else:
                 context.log.error(f"{flow} {window.key}: {answer}")  # noqa: G004 - Dagster's own logger
@@ -151,15 +175,6 @@ def events_of(flow: Flow, outcome: HourOutcome, *, app_url: str) -> Iterator[Pus
         partition=key,
         metadata=metadata.of_push(outcome, app_url=app_url),
     )
-
-
-def _told(flow: Flow, outcome: HourOutcome) -> str:
-    """One line for the run's log."""
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.counts.items()))
-    sent = f"{outcome.batches} batches, {outcome.sent_bytes} bytes, {outcome.attempts} attempts"
-    why = f" ({outcome.reason})" if outcome.reason else ""
-    before = ", settled before" if outcome.reused else ""
-    return f"{flow} {outcome.window.key}: {outcome.word}{why}: {counts or 'no records'}; {sent}{before}"
 
 
 def _fail_if_any(flow: Flow, failed: dict[str, str], *, of: int, forced: bool) -> None:

@@ -7,6 +7,7 @@ the environment. Secrets are marked so, and stay out of Dagster's config unless 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
@@ -34,7 +35,7 @@ HourAnswers = Iterable[tuple[HourWindow, Draft | IometeMcError]]
 Collect = Callable[[Warehouse, datetime], HourAnswers]
 
 
-def described(setting: settings.Setting[str]) -> str:
+def _described(setting: settings.Setting[str] | settings.Setting[str | None]) -> str:
     """A field's description. Not ``dg.EnvVar``: Dagster's own error for an unset one says no next step."""
     return f"{setting.meaning} {setting.name} when empty."
 
@@ -70,10 +71,10 @@ class ManifestStoreResource(Configured):
 class LakehouseResource(Configured):
     """The lakehouse over its Thrift server."""
 
-    url: str = Field(default="", description=described(settings.IOMETE_URL))
-    user: str = Field(default="", description=described(settings.IOMETE_USER))
+    url: str = Field(default="", description=_described(settings.IOMETE_URL))
+    user: str = Field(default="", description=_described(settings.IOMETE_USER))
     token: str = Field(
-        default="", description=described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
+        default="", description=_described(settings.IOMETE_TOKEN), json_schema_extra=SECRET
     )
 
     def config(self) -> LakehouseConfig:
@@ -132,13 +133,13 @@ class LakehouseResource(Configured):
             query_text=settings.IOMETE_QUERY_TEXT.read(seen),
         )
 
-    def open(self) -> AbstractContextManager[Warehouse]:
-        """A session; connecting waits for a server that is just starting."""
-        return Lakehouse.connect(self.config())
+    def open(self, *, scans: bool = False) -> AbstractContextManager[Warehouse]:
+        """A session, for statements that read many rows or few; connecting waits for a server that is just starting."""
+        return Lakehouse.connect(replace(self.config(), scans=scans))
 
-    def collecting(self, collect: Collect) -> "HourlyDrafts":
+    def collecting(self, collect: Collect, *, scans: bool = False) -> "HourlyDrafts":
         """What an asset body returns: nothing is asked before the IO manager iterates."""
-        return HourlyDrafts(self, collect)
+        return HourlyDrafts(lambda: self.open(scans=scans), collect)
 
 
 class HourlyDrafts:
@@ -147,22 +148,24 @@ class HourlyDrafts:
     Dagster takes a returned generator for events; this is none, so it arrives at the IO manager.
     """
 
-    def __init__(self, lakehouse: LakehouseResource, collect: Collect) -> None:
-        self._lakehouse, self._collect = lakehouse, collect
+    def __init__(
+        self, session: Callable[[], AbstractContextManager[Warehouse]], collect: Collect
+    ) -> None:
+        self._session, self._collect = session, collect
 
     def __iter__(self) -> Iterator[tuple[HourWindow, Draft | IometeMcError]]:
-        with self._lakehouse.open() as warehouse:
+        with self._session() as warehouse:
             yield from self._collect(warehouse, clock.now())
 
 
 class MonteCarloResource(Configured):
     """Monte Carlo's push side."""
 
-    key_id: str = Field(default="", description=described(settings.MCD_INGEST_ID))
+    key_id: str = Field(default="", description=_described(settings.MCD_INGEST_ID))
     key_secret: str = Field(
-        default="", description=described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
+        default="", description=_described(settings.MCD_INGEST_TOKEN), json_schema_extra=SECRET
     )
-    resource_uuid: str = Field(default="", description=described(settings.MCD_RESOURCE_UUID))
+    resource_uuid: str = Field(default="", description=_described(settings.MCD_RESOURCE_UUID))
 
     @property
     def app_url(self) -> str:
@@ -181,3 +184,23 @@ class MonteCarloResource(Configured):
             MCD_RESOURCE_UUID=self.resource_uuid,
         )
         return Pusher.configured(store, seen)
+
+
+class AlertsResource(Configured):
+    """Who is told of failed runs."""
+
+    webhook: str = Field(
+        default="",
+        description=_described(settings.IOMETE_MC_ALERT_WEBHOOK),
+        json_schema_extra=SECRET,
+    )
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where links in alerts lead; None without one."""
+        return settings.IOMETE_MC_UI_URL.read(self.environment())
+
+    def read_webhook(self) -> str | None:
+        """The address to post to; None where nobody is told. SettingsError when it is none."""
+        seen = self.environment(IOMETE_MC_ALERT_WEBHOOK=self.webhook)
+        return settings.IOMETE_MC_ALERT_WEBHOOK.read(seen)

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog
+from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog, silent_scopes
 from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
@@ -39,7 +39,7 @@ class StoredInputs:
             window=header.window,
             catalogs=header.source.catalogs,
             entries=tuple(r for r in self._store.records(header) if isinstance(r, TableEntry)),
-            silent=frozenset(one.scope for one in omissions.sample) if all_listed else None,
+            silent=silent_scopes(omissions.sample) if all_listed else None,
         )
 
     def observations_before(self, window: HourWindow) -> EarlierInput | None:

@@ -50,13 +50,15 @@ def encode_record(flow: Flow, record: Record) -> bytes:
     return _ascii(_RECORD_ENCODERS[flow](record))
 
 
-def decode_record(flow: Flow, line: bytes, *, where: str) -> Record:
-    """The record of one line; ``where`` names the file for the error.
+def decode_record(flow: Flow, line: bytes, *, where: str, version: int = SCHEMA_VERSION) -> Record:
+    """The record of one line; ``where`` names the file for the error, ``version`` is its header's.
 
     Raises:
         ManifestDamaged: no JSON, a missing or unknown key, or a value of another type.
     """
     step = _RECORD_DECODERS[flow]
+    if version < _FIELD_COMMENTS_SINCE and flow == "catalog_snapshot":
+        step = _old_entry
     try:
         return step(orjson.loads(line))
     except ValueError:
@@ -399,7 +401,24 @@ _BOUNDS_FROM_JSON = _dataclass_decoder(_Bounds)
 _RECORD_ENCODERS = {flow: _dataclass_encoder(kind) for flow, kind in RECORD_TYPES.items()}
 _RECORD_DECODERS = {flow: _dataclass_decoder(kind) for flow, kind in RECORD_TYPES.items()}
 
+_FIELD_COMMENTS_SINCE = 3
+
+
+def _old_entry(raw: object) -> Record:
+    """A catalog entry as it was up to version 2."""
+    if isinstance(raw, dict):
+        entry = cast("dict[str, Any]", raw)
+        entry.pop("properties", None)
+        for column in cast("list[object]", entry.get("columns") or []):
+            if isinstance(column, dict):
+                cast("dict[str, object]", column)["field_comments"] = []
+    return _RECORD_DECODERS["catalog_snapshot"](raw)
+
+
 HEADER = JsonFile(
-    Header, version_field="schema_version", version=SCHEMA_VERSION, older={1: {"changes": None}}
+    Header,
+    version_field="schema_version",
+    version=SCHEMA_VERSION,
+    older={1: {"changes": None}, 2: {}},
 )
 """``manifest.json``."""

@@ -39,8 +39,7 @@ def load(store: ManifestStore, header: Header) -> pd.DataFrame:
 
     The columns depend on the flow alone, so an empty manifest gives an empty frame with the same
     ones: the record's fields by name; for its table ``table`` (dotted), ``catalog``, ``namespace``
-    (dotted) and ``name``; ``columns`` as a list of dicts, ``properties`` as a dict; the survey's
-    state as ``state_uuid`` and so on. Everything is in memory at once.
+    (dotted) and ``name``; ``columns`` as a list of dicts; the survey's state as ``state_uuid`` and so on. Everything is in memory at once.
 
     Raises:
         ManifestDamaged: as ``ManifestStore.records``.
@@ -75,8 +74,6 @@ def _of_field(name: str, annotation: object) -> list[_FrameColumn]:
         ]
     if name == "columns":
         return [_FrameColumn(name=name, dtype="object", value_of=_column_dicts)]
-    if name == "properties":
-        return [_FrameColumn(name=name, dtype="object", value_of=_property_dict)]
     return [_FrameColumn(name=name, dtype=_dtype(annotation), value_of=_value(name))]
 
 
@@ -107,10 +104,6 @@ def _inner(outer: str, name: str) -> _ValueOf:
 def _column_dicts(record: Record) -> object:
     columns = cast("tuple[Column, ...]", _value("columns")(record))
     return [asdict(column) for column in columns]
-
-
-def _property_dict(record: Record) -> object:
-    return dict(cast("tuple[tuple[str, str], ...]", _value("properties")(record)))
 
 
 def _dtype(annotation: object) -> str:

@@ -5,9 +5,11 @@ Files only ever appear (but a run's own doubts grow, and a new outcome replaces 
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Literal, TypeVar
 
 from iomete_mc_assets.manifests.codec import JsonFile
@@ -69,6 +71,21 @@ class Ordinals:
             else:
                 runs.append((ordinal, ordinal))
         return cls(runs=tuple(runs))
+
+    @classmethod
+    def joined(cls, pieces: "Iterable[Ordinals]") -> "Ordinals":
+        """All of several that do not overlap; neighbours become one stretch."""
+        runs: list[tuple[int, int]] = []
+        for first, last in sorted(run for piece in pieces for run in piece.runs):
+            if runs and first == runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], last)
+            else:
+                runs.append((first, last))
+        return cls(runs=tuple(runs))
+
+    def __contains__(self, ordinal: int) -> bool:
+        place = bisect_right(self.runs, ordinal, key=itemgetter(0))
+        return place > 0 and ordinal <= self.runs[place - 1][1]
 
     def __iter__(self) -> Iterator[int]:
         for first, last in self.runs:

@@ -3,16 +3,14 @@
 Bytes of single objects live in ``storage``, JSON in ``codec``, what was sent of a manifest in ``receipts``.
 """
 
-import gzip
 import hashlib
-import io
 import re
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import get_args
 
 from iomete_mc_assets.errors import ManifestError, ManifestMissing, ManifestPruned, WrongStore
@@ -45,6 +43,7 @@ _POINTER_FILE = "current.json"
 _HEADER_FILE = "manifest.json"
 _PRUNED_FILE = "pruned.json"
 _MANIFEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_PACKED_PIECE_BYTES = 16 * 1024
 _GZIP_WBITS = 31
 """zlib's code for a gzip container; it writes no file name and time 0, so equal lines are equal bytes."""
 
@@ -385,12 +384,13 @@ class ManifestStore:
             ManifestPruned, ManifestDamaged: as ``lines``, or a line is no record.
         """
         for line, where in self.lines(header):
-            yield codec.decode_record(header.flow, line, where=where)
+            yield codec.decode_record(header.flow, line, where=where, version=header.schema_version)
 
-    def lines(self, header: Header) -> Iterator[Line]:
-        """All records as they stand on disk, in the order they were written, one part in memory at a time.
+    def lines(self, header: Header, *, first: int = 0) -> Iterator[Line]:
+        """Records as they stand on disk, in the order they were written, from number ``first`` on.
 
-        Each part is compared with its digest before its first line comes out.
+        One part is in memory at a time, packed. It is compared with its digest before its first line
+        comes out; a part without any line that is asked for is not read.
 
         Raises:
             ManifestPruned: they were removed on purpose.
@@ -399,12 +399,15 @@ class ManifestStore:
         """
         folder = self._folder_of(header)
         for part in header.parts:
+            passed, first = min(first, part.records), max(0, first - part.records)
+            if passed == part.records:
+                continue
             try:
                 data = self.storage.read(f"{folder}/{part.file}")
             except FileNotFoundError:
                 raise self._missing(header, part) from None
             where = f"{self.root}/{folder}/{part.file}"
-            for line in _lines_of(part, data, where=where):
+            for line in islice(_lines_of(part, data, where=where), passed, None):
                 yield line, where
 
     def _missing(self, header: Header, part: Part) -> ManifestError:
@@ -485,17 +488,32 @@ def _lines_of(part: Part, data: bytes, *, where: str) -> Iterator[bytes]:
     if hashlib.sha256(data).hexdigest() != part.sha256:
         says = f"its {len(data)} bytes are not those the header has the digest of"
         raise codec.damaged(where, says)
-    try:
-        lines = io.BytesIO(gzip.decompress(data))
-    except (OSError, EOFError, zlib.error) as error:
-        raise codec.damaged(where, f"it cannot be unpacked ({error})") from error
     count = 0
-    for line in lines:
-        yield line
-        count += 1
+    for lines in _unpacked(data, where=where):
+        yield from lines
+        count += len(lines)
     if count != part.records:
         says = f"it holds {count} records, and the header says {part.records}"
         raise codec.damaged(where, says)
+
+
+def _unpacked(data: bytes, *, where: str) -> Iterator[list[bytes]]:
+    """Lines of gzip data without their newlines, a few at a time: a part may have 32 MiB of them."""
+    unpacker = zlib.decompressobj(wbits=_GZIP_WBITS)
+    begun: list[bytes] = []  # of one line, which may be as long as the part
+    try:
+        for at in range(0, len(data), _PACKED_PIECE_BYTES):
+            begun.append(unpacker.decompress(data[at : at + _PACKED_PIECE_BYTES]))
+            if b"\n" in begun[-1]:
+                *lines, rest = b"".join(begun).split(b"\n")
+                begun = [rest]
+                yield lines
+    except zlib.error as error:
+        raise codec.damaged(where, f"it cannot be unpacked ({error})") from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise codec.damaged(where, "it cannot be unpacked (it ends too early or too late)")
+    if any(begun):
+        yield [b"".join(begun)]
 
 
 def _packed(flow: Flow, records: Iterable[Record]) -> Iterator[_Packed]:

@@ -53,24 +53,47 @@ class TunedClient(Client):
         Raises:
             Unanswered: no status came.
         """
-        headers = {**self._get_headers(), "Content-Type": "application/json"}
         url = urljoin(self.session_endpoint, path)
-        return {"answer": self._posts.post(url, body=cast("bytes", body), headers=headers)}
+        return {"answer": self._posts.post(url, body=cast("bytes", body), headers=self.headers())}
+
+    def headers(self) -> dict[str, str]:
+        """Those of one request: the key, and a trace id of its own."""
+        return {**self._get_headers(), "Content-Type": "application/json"}
 
 
 def ingestion_session(*, key_id: str, key_secret: str, endpoint: str) -> Session:
     """A session of scope Ingestion that nothing in the environment or in ~/.mcd can redirect or replace.
 
     Raises:
-        SettingsError: pycarlo's OAuth variables are set; both are named.
+        SettingsError: pycarlo's OAuth variables are set, both are named; or no header can hold the key.
     """
+    return _session(key_id=key_id, key_secret=key_secret, endpoint=endpoint, scope="Ingestion")
+
+
+def api_session(*, key_id: str, key_secret: str, endpoint: str) -> Session:
+    """A session for GraphQL, as little open to the environment; it cannot push.
+
+    Raises:
+        SettingsError: as ``ingestion_session``.
+    """
+    return _session(key_id=key_id, key_secret=key_secret, endpoint=endpoint, scope=None)
+
+
+def _session(*, key_id: str, key_secret: str, endpoint: str, scope: str | None) -> Session:
     if all(os.environ.get(name) for name in OAUTH_VARIABLES):
         msg = (
-            f"{' and '.join(OAUTH_VARIABLES)} are set: pycarlo prefers them to the ingestion key, and "
+            f"{' and '.join(OAUTH_VARIABLES)} are set: pycarlo prefers them to the configured key, and "
             "cannot push with them. Unset them for this process."
         )
         raise SettingsError(msg)
-    session = Session(mcd_id=key_id, mcd_token=key_secret, scope="Ingestion")
+    if not (key_id + key_secret).isascii() or not (key_id + key_secret).isprintable():
+        # the HTTP library would refuse it too, and show it
+        msg = (
+            "The id or the secret of Monte Carlo's key holds a character that no header may have. Copy "
+            "both again, each on one line."
+        )
+        raise SettingsError(msg)
+    session = Session(mcd_id=key_id, mcd_token=key_secret, scope=scope)
     session.endpoint = endpoint  # MCD_API_ENDPOINT beats the constructor's argument
     session.user_id = None  # MCD_USER_ID_HEADER would add a header
     return session
@@ -88,7 +111,7 @@ def without_answer(unanswered: Unanswered, *, asked: str) -> PushError:
     if unanswered.untrusted:
         return Misconfigured(
             f"{asked}: the server's certificate is not trusted ({unanswered}). Check "
-            "MCD_INGEST_ENDPOINT, or name your proxy's authority in REQUESTS_CA_BUNDLE."
+            "MCD_INGEST_ENDPOINT, and REQUESTS_CA_BUNDLE: it names your proxy's authority, in a PEM file."
         )
     if unanswered.sent:
         return OutcomeUnknown(

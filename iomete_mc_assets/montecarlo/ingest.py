@@ -78,7 +78,8 @@ class PycarloIngest:
         """Nothing is sent.
 
         Raises:
-            SettingsError: the environment holds OAuth credentials, with which pycarlo cannot push.
+            SettingsError: the key cannot be sent, or the environment holds OAuth credentials, with which
+                pycarlo cannot push.
         """
         # pycarlo warns of seven enum values of its own schema each time it is imported
         logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
@@ -97,6 +98,7 @@ class PycarloIngest:
         )
         self._client = client
         self._config = config
+        self._posts = posts
         self._service = IngestionService(client.TunedClient(session, posts))
 
     def send(self, outgoing: Outgoing) -> str:
@@ -108,3 +110,7 @@ class PycarloIngest:
             raise self._client.without_answer(unanswered, asked=asked) from None
         secrets = (self._config.key_secret, self._config.key_id)
         return invocation_id(answer.without(secrets), asked=asked)
+
+    def cut(self) -> None:
+        """End the requests that are under way: nobody knows what became of them."""
+        self._posts.cut("the push was interrupted")

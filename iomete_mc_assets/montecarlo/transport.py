@@ -4,16 +4,22 @@ The HTTP library bounds each read, so a server that drips its headers has no bou
 a time-out of 4 s). A thread shuts the sockets of requests that take too long.
 """
 
+import http.client
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse, HTTPResponse
+from urllib3.util import Timeout
 
 from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, Answer
 
@@ -23,7 +29,8 @@ class Unanswered(Exception):
 
     Attributes:
         sent: whether the request's first byte may have left; if not, nobody can have accepted it.
-        untrusted: the server's certificate was refused.
+        untrusted: the server's certificate was refused, or nobody can say whom to trust: what the
+            environment names as authorities cannot be read.
     """
 
     def __init__(self, message: str, *, sent: bool, untrusted: bool = False) -> None:
@@ -43,10 +50,14 @@ class Posts:
         connect_s: seconds until a connection must stand.
         read_s: seconds of silence borne.
         total_s: seconds for the whole exchange.
+        answer_bytes: read of an answer; what is behind them is cut off.
     """
 
-    def __init__(self, *, connect_s: float, read_s: float, total_s: float) -> None:
-        self._timeout = (connect_s, read_s)
+    def __init__(
+        self, *, connect_s: float, read_s: float, total_s: float, answer_bytes: int = ANSWER_CAP
+    ) -> None:
+        self._timeout = Timeout(connect=connect_s, read=read_s)
+        self._answer_bytes = answer_bytes
         self._deadlines = _Deadlines(total_s)
         self._idle: list[_Line] = []
 
@@ -59,78 +70,153 @@ class Posts:
         Raises:
             Unanswered: no status came.
         """
-        line = self._line(url)
+        line = self._line()
         with self._deadlines.watched() as watch:
             try:
-                answer = _answer(line.post(url, body=body, headers=headers, timeout=self._timeout))
-            except requests.RequestException as error:
+                response = line.post(url, body=body, headers=headers, timeout=self._timeout)
+                answer, whole = _answer(response, cap=self._answer_bytes)
+            except _FAILURES as error:
                 # the error holds the request and so the key: it must not become a cause
+                reason = watch.ended or _reason(error)
                 untrusted = not watch.sent and "certificate verify failed" in str(error)
-                reason = "it took too long" if watch.late else _reason(error)
+                if not watch.sent and (fault := line.authorities_fault()):
+                    reason, untrusted = fault, True
             else:
-                self._idle.append(line)
+                if whole:
+                    self._idle.append(line)
+                else:  # what is left of the answer would be taken for the next one
+                    line.close()
                 return answer
             line.close()
         raise Unanswered(reason, sent=watch.sent, untrusted=untrusted)
 
-    def _line(self, url: str) -> "_Line":
+    def cut(self, reason: str) -> None:
+        """End the posts that are under way; each is ``Unanswered`` for that reason."""
+        self._deadlines.cut_all(reason)
+
+    def _line(self) -> "_Line":
         # an hour's threads end with it, and a TLS connection costs as much as twenty posts
         try:
             return self._idle.pop()
         except IndexError:
-            return _Line(url)
+            return _Line()
 
 
 class _Line:
     """A connection, and all of its requests that does not change from one to the next.
 
-    Below ``requests.Session``, which would follow redirects, keep cookies and read ``.netrc``.
+    ``requests`` says how the endpoint is reached (proxies, authorities), once; it would also follow
+    redirects, keep cookies and read ``.netrc``. urllib3 below it connects, and speaks through proxies.
+    While a connection without a proxy stands, posts go to it past urllib3, whose pool and answers take
+    half of a post's processor time.
     """
 
-    def __init__(self, url: str) -> None:
-        session = requests.Session()
-        seen = session.merge_environment_settings(url, {}, None, None, None)
-        self._verify, self._proxies = seen["verify"], seen["proxies"]
-        self._headers = dict(session.headers)
+    def __init__(self) -> None:
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=1)
-        self._request = requests.PreparedRequest()
-        self._url = ""
+        self._headers: Mapping[str, str] = {}
+        self._url: str = ""
+        self._path = ""
+        self._authorities: bool | str | None = None
+        self._pool: HTTPConnectionPool | None = None
+        self._standing: _WatchedConnection | None = None
 
     def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], timeout: tuple[float, float]
-    ) -> requests.Response:
+        self, url: str, *, body: bytes, headers: Mapping[str, str], timeout: Timeout
+    ) -> "_Response":
         """Send once; the body of the answer is not read yet."""
-        request = self._request
-        if url != self._url:
-            request.prepare(method="POST", url=url)
-            self._url = url
-        request.prepare_headers({**self._headers, **headers})
-        request.prepare_body(body, None)
-        return self._adapter.send(
-            request, stream=True, timeout=timeout, verify=self._verify, proxies=self._proxies
+        pool = self._pool_of(url)
+        headers = {**self._headers, **headers}
+        if self._standing is not None and self._standing.is_connected:
+            return self._standing.post(self._path, body=body, headers=headers)
+        response = pool.urlopen(
+            "POST",
+            self._path,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=timeout,
+            preload_content=False,
         )
+        self._standing = _present.connection if pool.proxy is None else None
+        return response
+
+    def authorities_fault(self) -> str | None:
+        """Why the certificate authorities that the environment names cannot be read; None when they can."""
+        named = self._authorities
+        if not isinstance(named, str):
+            return None
+        try:
+            if Path(named).is_dir():
+                ssl.create_default_context(capath=named)
+            else:
+                ssl.create_default_context(cafile=named)
+        except OSError as error:
+            return f"{named} holds no authorities that can be read, {_reason(error)}"
+        return None
 
     def close(self) -> None:
         """Let the connection go."""
         self._adapter.close()
 
+    def _pool_of(self, url: str) -> HTTPConnectionPool:
+        if self._pool is None or url != self._url:
+            session = requests.Session()
+            seen = session.merge_environment_settings(url, {}, None, None, None)
+            verify, proxies = seen["verify"], seen["proxies"]
+            self._authorities = verify if url.startswith("https:") else None
+            request = requests.Request("POST", url).prepare()
+            pool = self._adapter.get_connection_with_tls_context(request, verify, proxies)
+            self._adapter.cert_verify(pool, url, verify, None)
+            self._headers = dict(session.headers)
+            self._path = self._adapter.request_url(request, proxies)
+            self._url, self._pool, self._standing = url, pool, None
+        return self._pool
 
-def _answer(response: requests.Response) -> Answer:
+
+_Response = BaseHTTPResponse | http.client.HTTPResponse
+_FAILURES = (HTTPError, http.client.HTTPException, OSError)
+"""Of urllib3, of the connection below it, and of requests and the socket."""
+
+
+def _answer(response: _Response, *, cap: int) -> tuple[Answer, bool]:
+    """The answer, and whether its body came to its end."""
     text = b""
+    whole = False
     # a status is an answer even when its body is cut
-    with response, suppress(requests.RequestException):
-        for piece in response.iter_content(8_192):
+    with suppress(*_FAILURES):
+        for piece in _pieces(response):
             text += piece
-            if len(text) > ANSWER_CAP:
+            if len(text) > cap:
                 break
+        else:
+            whole = True
+    if not whole:
+        response.close()
+    if isinstance(response, BaseHTTPResponse):
+        response.release_conn()
     headers = response.headers
-    return Answer(
-        status=response.status_code,
-        text=text[:ANSWER_CAP].decode("utf-8", "replace"),
+    answer = Answer(
+        status=response.status,
+        text=text[:cap].decode("utf-8", "replace"),
         content_type=headers.get("Content-Type", ""),
         retry_after=headers.get("Retry-After"),
         location=headers.get("Location"),
     )
+    return answer, whole
+
+
+def _pieces(response: _Response) -> Iterator[bytes]:
+    if isinstance(response, BaseHTTPResponse):
+        yield from response.stream(_PIECE_BYTES, decode_content=True)
+        return
+    while piece := response.read1(_PIECE_BYTES):
+        yield piece
+    response.close()  # frees the connection for the next request
+
+
+_PIECE_BYTES = 8_192
 
 
 def _reason(error: BaseException) -> str:
@@ -144,22 +230,27 @@ def _reason(error: BaseException) -> str:
 
 
 class _Watch:
-    """What is known of one request under way."""
+    """What is known of one request under way.
+
+    Attributes:
+        sent: whether its first byte may have left.
+        ended: why it was ended from here; None while it was not.
+    """
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self.sent = False
-        self.late = False
+        self.ended: str | None = None
 
     def first_byte(self, connected: socket.socket | None) -> None:
         """The connection stands and the request is about to leave."""
         self._socket, self.sent = connected, True
-        if self.late:  # the time ran out before there was a socket to shut
-            self.cut()
+        if self.ended:  # the time ran out before there was a socket to shut
+            self.cut(self.ended)
 
-    def cut(self) -> None:
+    def cut(self, reason: str) -> None:
         """End it, wherever it is stuck."""
-        self.late = True
+        self.ended = reason
         if self._socket is not None:
             with suppress(OSError):  # already closed: the request is over
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -194,6 +285,12 @@ class _Deadlines:
             with self._lock:
                 self._due.pop(watch, None)
 
+    def cut_all(self, reason: str) -> None:
+        """End all that is under way."""
+        with self._lock:
+            for watch in self._due:
+                watch.cut(reason)
+
     def _run(self) -> None:
         while (seconds := self._cut_late()) is not None:
             time.sleep(seconds)
@@ -206,15 +303,16 @@ class _Deadlines:
                 if seconds > 0:
                     return seconds
                 del self._due[watch]
-                watch.cut()
+                watch.cut("it took too long")
             self._awake = False
             return None
 
 
 class _Present(threading.local):
-    """The request this thread is making."""
+    """The request this thread is making, and the connection that urllib3 made its last one over."""
 
     watch: _Watch | None = None
+    connection: "_WatchedConnection | None" = None
 
 
 _present = _Present()
@@ -227,9 +325,30 @@ class _WatchedConnection(HTTPConnection):
         """As the parent's, with the connection made first."""
         if self.is_closed:
             self.connect()
+        _present.connection = self
+        self._tell()
+        super().request(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
+
+    def post(self, path: str, *, body: bytes, headers: Mapping[str, str]) -> "_Response":
+        """Send once past urllib3, over this connection, which stands."""
+        self._tell()
+        # as urllib3 does: who answers before it has read all may have gone, and the answer is there
+        with suppress(BrokenPipeError, ConnectionResetError):
+            http.client.HTTPConnection.request(self, "POST", path, body, headers)
+        response = http.client.HTTPConnection.getresponse(self)
+        if "Content-Encoding" not in response.headers:
+            return response
+        return HTTPResponse(
+            response,
+            dict(response.headers),
+            response.status,
+            preload_content=False,
+            original_response=response,
+        )
+
+    def _tell(self) -> None:
         if _present.watch is not None:
             _present.watch.first_byte(self.sock)
-        super().request(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
 
 
 class _WatchedTlsConnection(_WatchedConnection, HTTPSConnection):
@@ -237,16 +356,13 @@ class _WatchedTlsConnection(_WatchedConnection, HTTPSConnection):
 
 
 class _Adapter(HTTPAdapter):
-    """Watched connections to the one endpoint it is used for."""
-
-    _pool: HTTPConnectionPool | None = None
+    """Pools of watched connections."""
 
     def get_connection_with_tls_context(  # pyright: ignore[reportIncompatibleMethodOverride] - handed on as it came
         self, *args: object, **kwargs: object
     ) -> HTTPConnectionPool:
-        """As the parent's, which looks for the pool anew at each request."""
-        if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
-            watched = _WatchedTlsConnection if self._pool.scheme == "https" else _WatchedConnection
-            self._pool.ConnectionCls = watched  # pyright: ignore[reportAttributeAccessIssue] - its protocol is invariant
-        return self._pool
+        """As the parent's."""
+        pool = super().get_connection_with_tls_context(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
+        watched = _WatchedTlsConnection if pool.scheme == "https" else _WatchedConnection
+        pool.ConnectionCls = watched  # pyright: ignore[reportAttributeAccessIssue] - its protocol is invariant
+        return pool

@@ -3,12 +3,12 @@
 What is sent is decided in ``push``; a Dagster instance answers these questions in ``defs.by_hand``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.push.outcome import HourOutcome, Named
 from iomete_mc_assets.windows import HourWindow
 
 
@@ -22,19 +22,29 @@ class Surroundings:
         tell: takes each settled hour.
     """
 
-    named: Callable[[], Mapping[HourWindow, str]]
+    named: Callable[[], Named]
     is_finished: Callable[[str], bool]
     tell: Callable[[HourOutcome], None]
 
 
-def of_the_store(store: ManifestStore, flow: Flow, hours: Iterable[HourWindow]) -> Surroundings:
+@dataclass(frozen=True, slots=True)
+class Pointers:
+    """A flow's manifests by the store's pointers, each read when it is asked for."""
+
+    store: ManifestStore
+    flow: Flow
+
+    def __iter__(self) -> Iterator[HourWindow]:
+        """As ``Named.__iter__``; one listing."""
+        return iter(self.store.hours(self.flow))
+
+    def get(self, window: HourWindow, /) -> str | None:
+        """As ``Named.get``."""
+        header = self.store.current(self.flow, window)
+        return None if header is None else header.manifest_id
+
+
+def of_the_store(store: ManifestStore, flow: Flow) -> Surroundings:
     """The store alone: its pointers speak, nobody knows of a run's end, and receipts are all there is to tell."""
-    oldest = min(hours)
-
-    def named() -> dict[HourWindow, str]:
-        # an hour is superseded by newer ones only
-        newest_first = (window for window in reversed(store.hours(flow)) if window >= oldest)
-        headers = (store.current(flow, window) for window in newest_first)
-        return {header.window: header.manifest_id for header in headers if header is not None}
-
-    return Surroundings(named=named, is_finished=lambda _: False, tell=lambda _: None)
+    named = Pointers(store, flow)
+    return Surroundings(named=lambda: named, is_finished=lambda _: False, tell=lambda _: None)

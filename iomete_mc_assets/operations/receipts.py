@@ -16,6 +16,7 @@ from iomete_mc_assets.manifests.receipts import (
     sent_folders,
 )
 from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.push.accounts import accounts_of
 from iomete_mc_assets.windows import HourWindow
 
 
@@ -82,6 +83,44 @@ def told_of(store: ManifestStore, window: HourWindow, flows: Iterable[Flow]) -> 
                     for destination, sent in sent_folders(store.storage, folder).items()
                 ),
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoFar:
+    """What went out of an hour whose push has not ended.
+
+    Attributes:
+        accepted: events that have a receipt.
+        unanswered: events that went out and have neither a receipt nor a refusal.
+    """
+
+    accepted: int
+    unanswered: int
+    invocation_ids: tuple[str, ...]
+
+
+def so_far(store: ManifestStore, flow: Flow, window: HourWindow, destination: str) -> SoFar:
+    """Of all of the hour's manifests, at one destination.
+
+    Raises:
+        ManifestError: a file is damaged, or a newer version wrote it.
+    """
+    accounts = [
+        account
+        for manifest_id in store.manifest_ids(flow, window)
+        if (
+            sent := sent_folders(store.storage, store.folder(flow, window, manifest_id)).get(
+                destination
+            )
+        )
+        for account in accounts_of(sent)
+    ]
+    receipts = [receipt for account in accounts for receipt in account.receipts]
+    return SoFar(
+        accepted=sum(len(receipt.ordinals) for receipt in receipts),
+        unanswered=sum(len(account.doubtful_at) for account in accounts[-1:]),
+        invocation_ids=tuple(receipt.invocation_id for receipt in receipts),
+    )
 
 
 def _sending(destination: str, sent: SentFolder) -> Sending:

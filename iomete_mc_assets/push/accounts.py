@@ -10,6 +10,7 @@ from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.receipts import (
     SETTLED_VERSION,
     Generation,
+    Ordinals,
     Plan,
     Receipt,
     Refusal,
@@ -97,11 +98,6 @@ class Account:
             altered: accepted ordinals whose events would be others now.
             finished: everything was tried, so what is left of refused batches stays refused.
         """
-        singles = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
-        refused = {ordinal for ordinals in singles for ordinal in ordinals}
-        if finished:
-            left = [piece.ordinals for piece in self.pending if piece.part and not piece.sends]
-            refused |= {o for ordinals in left for o in ordinals} - self.overtaken
         accepted = {
             ordinal: receipt.accepted_at
             for receipt in self.receipts
@@ -110,9 +106,23 @@ class Account:
         return Sent(
             accepted=accepted,
             altered=frozenset(altered),
-            refused=frozenset(refused),
+            refused=self.refused(finished=finished),
             doubtful=self.doubtful_at,
         )
+
+    @property
+    def accepted(self) -> Ordinals:
+        """Records that were accepted, in little room however many."""
+        return Ordinals.joined(receipt.ordinals for receipt in self.receipts)
+
+    def refused(self, *, finished: bool) -> frozenset[int]:
+        """Records that were refused; ``finished`` as in ``sent``."""
+        singles = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
+        refused = {ordinal for ordinals in singles for ordinal in ordinals}
+        if finished:
+            left = [piece.ordinals for piece in self.pending if piece.part and not piece.sends]
+            refused |= {o for ordinals in left for o in ordinals} - self.overtaken
+        return frozenset(refused)
 
     @property
     def attempts(self) -> int:

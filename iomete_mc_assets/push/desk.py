@@ -15,8 +15,8 @@ from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
 from iomete_mc_assets.push.candidates import Numbered
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.delivery import (
+    BodySource,
     Delivery,
-    EventSource,
     book_crash,
     pending_of,
 )
@@ -97,9 +97,9 @@ class Desk:
         """A manifest's records with their ordinals, read anew."""
         return enumerate(self.store.records(header))
 
-    def lines(self, header: Header) -> Iterable[tuple[int, Line]]:
-        """The same as they stand on disk."""
-        return enumerate(self.store.lines(header))
+    def lines(self, header: Header, *, first: int = 0) -> Iterable[tuple[int, Line]]:
+        """The same as they stand on disk, from the ordinal ``first`` on."""
+        return enumerate(self.store.lines(header, first=first), start=first)
 
     def opened(self, log: Log, head: Head | None, header: Header, *, generation: int) -> Head:
         """Take the ledger for a manifest's plan; LedgerBusy when another was quicker."""
@@ -132,7 +132,7 @@ class Desk:
         header: Header,
         generation: Generation,
         plan: Plan,
-        events: EventSource,
+        bodies: BodySource,
         *,
         max_sends: int,
     ) -> None:
@@ -142,7 +142,7 @@ class Desk:
             header: whose records.
             generation: where receipts go.
             plan: what to send.
-            events: of its batches.
+            bodies: of its events.
             max_sends: of a piece without an answer.
         """
         envelope = self.config.envelope(
@@ -160,7 +160,7 @@ class Desk:
             policy=self.policy,
             max_sends=max_sends,
             now=self.now,
-        ).deliver(pending_of(generation, plan), events)
+        ).deliver(pending_of(generation, plan), bodies)
 
     def preview(self, header: Header, plans: Iterable[tuple[Generation, Plan]]) -> Preview:
         """What is left of plans, written or not."""

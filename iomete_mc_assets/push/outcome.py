@@ -1,11 +1,27 @@
 """How one hour's push ended, as its caller sees it. What lies on disk is ``receipts.Settled``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from iomete_mc_assets.manifests.receipts import Settled, Superseding, Word
 from iomete_mc_assets.windows import HourWindow
+
+
+class Named(Protocol):
+    """Which manifest speaks for each hour of a flow: its newest event's, else the pointer's.
+
+    A mapping is one. Others read a pointer only when asked for its hour: a bucket may hold years.
+    """
+
+    def __iter__(self) -> Iterator[HourWindow]:
+        """Hours that may have one."""
+        ...
+
+    def get(self, window: HourWindow, /) -> str | None:
+        """Its id; None where the hour has none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +73,14 @@ class HourOutcome:
             reused=reused,
         )
 
+    @property
+    def told(self) -> str:
+        """One line for people."""
+        why = f" ({self.reason})" if self.reason else ""
+        sent = f"{self.batches} batches, {self.sent_bytes} bytes, {self.attempts} attempts"
+        before = ", settled before" if self.reused else ""
+        return f"{self.window.key} {self.word}{why}: {_counted(self.counts)}; {sent}{before}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
@@ -79,6 +103,14 @@ class Preview:
         """In all requests."""
         return sum(size for _, size in self.requests)
 
+    @property
+    def told(self) -> str:
+        """One line for people."""
+        would = f"{len(self.requests)} requests of {self.sent_bytes} bytes would be sent"
+        if not self.requests:
+            would = f"nothing would be sent ({self.reason or 'nothing new'})"
+        return f"{self.window.key} {would}: {_counted(self.counts)}"
+
 
 def word_of(counts: Mapping[str, int], *, superseded: bool) -> Word:
     """The worst of what became of an hour's records."""
@@ -89,3 +121,9 @@ def word_of(counts: Mapping[str, int], *, superseded: bool) -> Word:
     if superseded:
         return "superseded"
     return "pushed" if counts.get("accepted") else "nothing_to_send"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return (
+        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no records"
+    )

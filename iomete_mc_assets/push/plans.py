@@ -1,13 +1,12 @@
 """From candidates to a plan: which records go in which request, and why the others do not. Sends nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import LEFT_OUT_SAMPLE, SENT_VERSION, LeftOut, Plan
-from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.push.batches import batches
 from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
@@ -18,8 +17,10 @@ UNREMARKABLE = ("accepted_before", "carried")
 """Left out as a matter of course: counted, not listed."""
 
 
-KEPT_BYTES = 32 * 1024 * 1024
-"""Bodies of events held from planning to sending; beyond that records are read a second time."""
+KEPT_BYTES = 48 * 1024 * 1024
+"""Of events held from planning to sending; the records of those beyond are read a second time."""
+BODY_OVERHEAD_BYTES = 200
+"""What a kept body takes beside its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +28,13 @@ class Planned:
     """A plan just made.
 
     Attributes:
-        events: those of its batches by ordinal; None where they were too many to hold.
+        kept: bodies of the first events of its batches by ordinal, as many as are held.
+        fresh: made just now, of what the store holds; not read from the disk.
     """
 
     plan: Plan
-    events: Mapping[int, Event] | None
+    kept: dict[int, bytes]
+    fresh: bool
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class _Tally:
     left_out: Counter[str]
     sample: list[LeftOut]
     notes: Counter[str]
-    events: dict[int, Event] | None
+    kept: dict[int, bytes]
     bytes_left: int = KEPT_BYTES
 
     def going(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
@@ -58,11 +61,12 @@ class _Tally:
                 )
 
     def _keep(self, candidate: Candidate) -> None:
-        self.bytes_left -= candidate.size
-        if candidate.event is None or self.bytes_left < 0:
-            self.events = None
-        if self.events is not None and candidate.event is not None:
-            self.events[candidate.ordinal] = candidate.event
+        """Hold its body while there is room; never one after another that was not held."""
+        self.bytes_left -= candidate.size + BODY_OVERHEAD_BYTES
+        if candidate.body is None:
+            self.bytes_left = 0
+        elif self.bytes_left > 0:
+            self.kept[candidate.ordinal] = candidate.body
 
 
 def planned(
@@ -101,7 +105,7 @@ def planned(
         left_out_sample=tuple(tally.sample),
         notes=dict(sorted(tally.notes.items())),
     )
-    return Planned(plan=plan, events=tally.events)
+    return Planned(plan=plan, kept=tally.kept, fresh=True)
 
 
 def state_candidates(

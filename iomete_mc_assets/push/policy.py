@@ -47,7 +47,7 @@ class RunPolicy:
         self,
         *,
         now: Callable[[], datetime],
-        wait: Callable[[float], None],
+        wait: Callable[[float], object] | None,
         random: Callable[[], float],
         run_budget_s: float,
         hour_budget_s: float,
@@ -56,12 +56,13 @@ class RunPolicy:
 
         Args:
             now: aware UTC.
-            wait: sleeps that many seconds.
+            wait: sleeps that many seconds; None for real ones, which ``stop`` ends.
             random: uniform in [0, 1), for jitter.
             run_budget_s: seconds for the run.
             hour_budget_s: seconds for one hour of it.
         """
-        self._now, self._wait, self._random = now, wait, random
+        self._ended = threading.Event()
+        self._now, self._wait, self._random = now, wait or self._ended.wait, random
         self._hour_budget = timedelta(seconds=hour_budget_s)
         self.run_deadline = now() + timedelta(seconds=run_budget_s)
         self._hour_deadline = self.run_deadline
@@ -142,6 +143,7 @@ class RunPolicy:
         """End the run: nothing more is sent at this destination."""
         with self._lock:
             self.stopped_by = self.stopped_by or error
+        self._ended.set()
 
     def may_bisect(self) -> bool:
         """Take one of the extra posts for isolating a refused event; False when they are used up."""

@@ -4,12 +4,11 @@ Flows differ in ``state_push`` and ``query_push``; which manifest speaks for an 
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from iomete_mc_assets import clock
-from iomete_mc_assets.errors import IometeMcError, PushError
+from iomete_mc_assets.errors import Interrupted, IometeMcError, PushError
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
@@ -17,14 +16,11 @@ from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.policy import RunPolicy
 from iomete_mc_assets.push.query_push import QueryPush
 from iomete_mc_assets.push.state_push import StatePush
 from iomete_mc_assets.windows import HourWindow
-
-Named = Callable[[Flow], Mapping[HourWindow, str]]
-"""The manifest that speaks for each hour of a flow: of its newest event, else of the pointer."""
 
 
 class Pusher:
@@ -37,7 +33,7 @@ class Pusher:
         config: PushConfig,
         *,
         now: Callable[[], datetime] = clock.now,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], object] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Nothing is read or sent yet.
@@ -47,11 +43,13 @@ class Pusher:
             ingest: who takes a batch; called from four threads.
             config: where to and how much.
             now: aware UTC.
-            wait: sleeps that many seconds between tries.
+            wait: sleeps that many seconds between tries; None for real ones.
             jitter: uniform in [0, 1).
         """
         self._store, self._ingest, self._config = store, ingest, config
         self._now, self._wait, self._jitter = now, wait, jitter
+        self._policy: RunPolicy | None = None
+        self._interrupted: Interrupted | None = None
 
     @classmethod
     def configured(cls, store: ManifestStore, environment: Mapping[str, str]) -> "Pusher":
@@ -63,12 +61,22 @@ class Pusher:
         config = PushConfig.read(environment)
         return cls(store, PycarloIngest(ingest_config(environment)), config)
 
+    def interrupt(self) -> None:
+        """Let no further request begin; from any thread.
+
+        What is under way gets its answers, and every hour that is not settled then is yielded by
+        ``push`` with ``Interrupted``, its ledger let go.
+        """
+        self._interrupted = Interrupted("The push was interrupted, so no further request began.")
+        if self._policy is not None:
+            self._policy.stop(self._interrupted)
+
     def push(
         self,
         flow: Flow,
         hours: Mapping[HourWindow, str],
         *,
-        named: Named,
+        named: Callable[[Flow], Named],
         owner: Owner,
         force: Force | None = None,
     ) -> Iterator[tuple[HourWindow, HourOutcome | IometeMcError]]:
@@ -100,7 +108,7 @@ class Pusher:
         flow: Flow,
         hours: Mapping[HourWindow, str],
         *,
-        named: Named,
+        named: Callable[[Flow], Named],
         force: Force | None = None,
     ) -> Iterator[tuple[HourWindow, Preview]]:
         """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
@@ -125,6 +133,9 @@ class Pusher:
             run_budget_s=self._config.run_budget_s,
             hour_budget_s=self._config.hour_budget_s,
         )
+        self._policy = policy
+        if self._interrupted is not None:
+            policy.stop(self._interrupted)
         return Desk(
             store=self._store,
             ingest=self._ingest,
@@ -136,7 +147,12 @@ class Pusher:
         )
 
     def _answer(
-        self, desk: Desk, flow: Flow, window: HourWindow, manifest_id: str, named: Named
+        self,
+        desk: Desk,
+        flow: Flow,
+        window: HourWindow,
+        manifest_id: str,
+        named: Callable[[Flow], Named],
     ) -> HourOutcome | IometeMcError:
         try:
             if flow == "query_logs":

@@ -10,18 +10,19 @@ from iomete_mc_assets.montecarlo.events import query_logs
 from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.push import query_lines
 from iomete_mc_assets.push.candidates import Candidate, reason_too_large
+from iomete_mc_assets.push.key_set import KeySet
 from iomete_mc_assets.records import QueryRecord
 
 KEY_BYTES = 12
-"""Of a query id's hash, as remembered while a push decides: 12 bytes collide once in 10**14 hours."""
+"""Of a query id's hash, as remembered while a push decides; how often two are taken for one: ``KeySet``."""
 
 
 @dataclass(slots=True, kw_only=True)
 class HourKeys:
     """What manifests of one hour and destination have had accepted or refused."""
 
-    accepted: set[bytes] = field(default_factory=set[bytes])
-    refused: set[bytes] = field(default_factory=set[bytes])
+    accepted: KeySet = field(default_factory=KeySet)
+    refused: KeySet = field(default_factory=KeySet)
 
     def accept(self, event: Event) -> None:
         """Remember a query id."""
@@ -48,10 +49,23 @@ class QueryRules:
         Raises:
             ManifestDamaged: the line is no query.
         """
+        found = query_lines.key_and_body(line[0], max_bytes=self.max_event_bytes)
+        if found is not None:
+            key, body = found
+            return Event(key.decode("ascii"), body, hashlib.sha256(body).hexdigest(), ())
+        return self._event_of_record(line)
+
+    def body(self, line: Line) -> bytes:
+        """The same event's body: its digest costs as much as all else of reading a line again.
+
+        Raises:
+            ManifestDamaged: as ``event``.
+        """
+        found = query_lines.key_and_body(line[0], max_bytes=self.max_event_bytes)
+        return self._event_of_record(line).body if found is None else found[1]
+
+    def _event_of_record(self, line: Line) -> Event:
         text, where = line
-        event = query_lines.event(text, max_bytes=self.max_event_bytes)
-        if event is not None:
-            return event
         record = codec.decode_record("query_logs", text, where=where)
         if not isinstance(record, QueryRecord):
             msg = f"query logs hold queries, not {type(record).__name__}"
@@ -62,13 +76,13 @@ class QueryRules:
         self, lines: Iterable[tuple[int, Line]], earlier: HourKeys
     ) -> Iterator[Candidate]:
         """What becomes of each record; of several with one id the first goes."""
-        seen: set[bytes] = set()
+        seen, accepted = KeySet(), earlier.accepted or ()
         for ordinal, line in lines:
             event = self.event(line)
             key = _short(event.key.encode("utf-8", "surrogatepass"))
-            if key in earlier.accepted:
+            if key in accepted:
                 yield Candidate(ordinal=ordinal, about=event.key, status="accepted_before")
-            elif key in seen:
+            elif not seen.add(key):
                 yield Candidate(ordinal=ordinal, about=event.key, status="duplicate")
             elif len(event.body) > self.max_event_bytes:
                 reason = reason_too_large(self.max_event_bytes)
@@ -78,8 +92,7 @@ class QueryRules:
                 yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
             else:
                 name, body, digest, notes = event
-                yield Candidate(ordinal, name, None, "", len(body), digest, notes, event)
-            seen.add(key)
+                yield Candidate(ordinal, name, None, "", len(body), digest, notes, body)
 
 
 def _short(value: bytes) -> bytes:

@@ -4,14 +4,9 @@ from dataclasses import replace
 
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder
+from iomete_mc_assets.manifests.receipts import Generation, Ordinals, Plan, SentFolder
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
-from iomete_mc_assets.push.delivery import (
-    EventSource,
-    EventsReadAgain,
-    KeptEvents,
-    PlanOutdated,
-)
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
@@ -134,7 +129,7 @@ class QueryPush:
                 self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
         generation, plan = self._current(sent)
         planned_now = (
-            Planned(plan=plan, events=None)
+            Planned(plan=plan, kept={}, fresh=False)
             if plan is not None
             else self._written_plan(header, sent, generation)
         )
@@ -151,10 +146,10 @@ class QueryPush:
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
-        events: EventSource = EventsReadAgain(self._desk.lines(header), rules.event)
-        if made.events is not None:
-            events = KeptEvents(made.events)
-        self._desk.deliver(header, generation, plan, events, max_sends=MAX_SENDS_IN_DOUBT)
+        kept = made.kept
+        lines = self._desk.lines(header, first=next(reversed(kept)) + 1 if kept else 0)
+        bodies = BodiesReadAgain(lines, rules.body, kept=kept, checked=made.fresh)
+        self._desk.deliver(header, generation, plan, bodies, max_sends=MAX_SENDS_IN_DOUBT)
 
     def _rules(self, max_body_bytes: int, resource_type: str, log_type: str) -> QueryRules:
         envelope = self._desk.config.envelope(FLOW, resource_type=resource_type, log_type=log_type)
@@ -195,10 +190,13 @@ class QueryPush:
         force = self._desk.force
         earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
         settled = self._sent(header).ended() is not None
-        sent = account.sent(altered=(), finished=settled)
-        accepted = set[int]() if earlier and force == "all" else set(sent.accepted)
-        refused = set[int]() if earlier and force != "in_doubt" else set(sent.refused)
-        if not accepted and not refused:
+        accepted = Ordinals(runs=()) if earlier and force == "all" else account.accepted
+        refused = (
+            frozenset[int]()
+            if earlier and force != "in_doubt"
+            else account.refused(finished=settled)
+        )
+        if not accepted.runs and not refused:
             return
         plan = account.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)

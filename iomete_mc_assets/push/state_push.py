@@ -1,9 +1,10 @@
 """Pushing an hour of a state flow: only the newest, with the log as state and lock. Rules 9 to 12 and 20 to 22."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from iomete_mc_assets.errors import ManifestMissing, PushError
 from iomete_mc_assets.manifests.model import Flow, Header
@@ -12,13 +13,14 @@ from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
 from iomete_mc_assets.push.candidates import Sent, StateRules
 from iomete_mc_assets.push.catalog_snapshot import CatalogRules
-from iomete_mc_assets.push.delivery import EventsReadAgain, PlanOutdated
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
 from iomete_mc_assets.push.observations import ObservationRules
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.plans import planned, state_candidates
 from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
+from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
 
 logger = logging.getLogger(__name__)
@@ -34,9 +36,7 @@ class StatePush:
         # a second volume point in a clock hour is worse than a missing one (ledger rule 17)
         self._max_sends = 1 if flow == "observations" else MAX_SENDS_IN_DOUBT
 
-    def push(
-        self, window: HourWindow, manifest_id: str, *, named: Mapping[HourWindow, str]
-    ) -> HourOutcome:
+    def push(self, window: HourWindow, manifest_id: str, *, named: Named) -> HourOutcome:
         """Settle the manifest.
 
         Args:
@@ -75,9 +75,7 @@ class StatePush:
             return None
         return self._desk.settle(sent, header)
 
-    def preview(
-        self, window: HourWindow, manifest_id: str, *, named: Mapping[HourWindow, str]
-    ) -> Preview:
+    def preview(self, window: HourWindow, manifest_id: str, *, named: Named) -> Preview:
         """What a push of the manifest would send now; writes nothing and takes no ledger."""
         sent = self._desk.sent(self._flow, window, manifest_id)
         header = self._desk.store.header(self._flow, window, manifest_id)
@@ -102,7 +100,7 @@ class StatePush:
 
     # Why a manifest does not go
 
-    def _superseded(self, header: Header, named: Mapping[HourWindow, str]) -> Unsent | None:
+    def _superseded(self, header: Header, named: Named) -> Unsent | None:
         """The newest known hour takes the place of all others (rule 9); None for itself."""
         if self._desk.config.send_superseded:
             return None
@@ -120,10 +118,13 @@ class StatePush:
             ),
         )
 
-    def _newest_known(self, header: Header, named: Mapping[HourWindow, str]) -> Header:
+    def _newest_known(self, header: Header, named: Named) -> Header:
         later = [window for window in named if window >= header.window]
         for window in sorted(later, reverse=True):
-            newest = self._desk.store.header(self._flow, window, named[window])
+            manifest_id = named.get(window)
+            if manifest_id is None:
+                continue
+            newest = self._desk.store.header(self._flow, window, manifest_id)
             if newest.known:
                 return newest
         return header
@@ -232,8 +233,8 @@ class StatePush:
         while True:
             rules = self._rules(header, plan, state)
             try:
-                events = EventsReadAgain(self._desk.records(header), rules.event)
-                self._desk.deliver(header, generation, plan, events, max_sends=self._max_sends)
+                bodies = BodiesReadAgain(self._desk.records(header), partial(_body, rules))
+                self._desk.deliver(header, generation, plan, bodies, max_sends=self._max_sends)
             except PlanOutdated:
                 generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
                 plan, _ = self._plan(header, sent, state, generation)
@@ -348,3 +349,8 @@ class StatePush:
             complete=header.state == "complete",
             force=self._desk.force,
         )
+
+
+def _body(rules: StateRules, record: Record) -> bytes | None:
+    event = rules.event(record)
+    return None if event is None else event.body

@@ -34,12 +34,6 @@ WORKSHOP = "seed_workshop"
 It is of type hadoop, lies over the metastore's warehouse, and is known to the seed's sessions only. A
 commit through it took 0.25 s, through the embedded metastore 0.7 s.
 """
-WITHOUT_COMPILING = {
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.codegen.wholeStage": "false",
-}
-"""Measured: 42 s of processor time for the seed instead of 52."""
 BEGUN = "seed.begun"
 """Marks a state folder before the first statement; a seed that came to its end has its log beside it."""
 CONNECTIONS = 2
@@ -171,13 +165,13 @@ def _make_all(running: RunningLakehouse, tables: Sequence[ShopTable]) -> None:
 
 
 def _open_workshop(session: Warehouse, state: Path) -> None:
-    """Make the workshop known to a session, and spare it the compiling of code for a few rows."""
+    """Make the workshop known to a session, and spare it plans that adapt to a few rows."""
     catalog = f"spark.sql.catalog.{WORKSHOP}"
     settings = {
         catalog: "org.apache.iceberg.spark.SparkCatalog",
         f"{catalog}.type": "hadoop",
         f"{catalog}.warehouse": str(state / "warehouse"),
-        **WITHOUT_COMPILING,
+        "spark.sql.adaptive.enabled": "false",
     }
     _run(session, (f"SET {name}={value}" for name, value in settings.items()))
 

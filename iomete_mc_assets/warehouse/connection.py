@@ -31,6 +31,7 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.warehouse.address import Address, parse
 from iomete_mc_assets.warehouse.binary import BinaryTransport
 from iomete_mc_assets.warehouse.faults import Faults
+from iomete_mc_assets.warehouse.properties import CANARY, HIDDEN
 from iomete_mc_assets.warehouse.rows import Answer, Row, Warehouse
 from iomete_mc_assets.warehouse.statements import quoted, tagged
 from iomete_mc_assets.warehouse.transport import HttpTransport, Transport
@@ -42,10 +43,15 @@ SETTINGS = {
     "spark.sql.thriftServer.incrementalCollect": "false",
     # DESCRIBE cuts struct types after 25 fields otherwise
     "spark.sql.debug.maxToStringFields": "10000",
-    # our unions have a branch a table and few rows, and Spark would compile each branch of each anew
+    # properties are printed unescaped: what could pass for several of them is hidden
+    "spark.sql.redaction.options.regex": HIDDEN,
+    CANARY[0]: CANARY[1],
+}
+INTERPRETED = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
+"""Our unions have a branch a table and few rows, and Spark would compile each branch of each anew."""
 ROWS_PER_FETCH = 10_000
 """Rows of one FetchResults in ``ask``, whose rows are narrow (measured: 1,000 is a third slower)."""
 FIRST_PAUSE_S = 1.0
@@ -75,6 +81,7 @@ class LakehouseConfig:
         startup_window_s: seconds in which an unavailable lakehouse is tried again before a session's
             first statement.
         sessions: at most so many at a time, 1 or more, for statements that do not depend on each other.
+        scans: the statements read many rows, so that code generated for them is worth it.
 
     Raises:
         SettingsError: the address, or a colon in the user name.
@@ -90,6 +97,7 @@ class LakehouseConfig:
     statement_deadline_s: float = 300
     startup_window_s: float = 120
     sessions: int = 3
+    scans: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what can be refused without a network."""
@@ -102,6 +110,11 @@ class LakehouseConfig:
     def address(self) -> Address:
         """The parts of ``url``."""
         return parse(self.url)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What each session sets."""
+        return SETTINGS if self.scans else {**SETTINGS, **INTERPRETED}
 
 
 class _Status(Protocol):
@@ -408,7 +421,9 @@ class Lakehouse(Warehouse):
             return _connect(
                 thrift_transport=transport,
                 username=self._config.user,
-                configuration={f"set:hiveconf:{name}": text for name, text in SETTINGS.items()},
+                configuration={
+                    f"set:hiveconf:{name}": text for name, text in self._config.settings.items()
+                },
             )
 
     def _replace_session(self, statement: str, error: LakehouseError) -> None:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from iomete_mc_assets.records import Column, SurveyedState, TableEntry, TableId
-from iomete_mc_assets.warehouse.properties import GOVERNANCE, read_properties, user_properties
+from iomete_mc_assets.warehouse.create_statement import with_nested_fields
+from iomete_mc_assets.warehouse.properties import GOVERNANCE
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.warehouse.schema import described_type
 from iomete_mc_assets.warehouse.survey import created_at
 
-NO_PROPERTIES: Mapping[str, str] = {}
 DETAILS = frozenset({"# Detailed Table Information", "# Detailed View Information"})
+SNAPSHOT = re.compile(r"[\[,]current-snapshot-id=(\d{1,19}|none)(?=[,\]])")
+"""In the properties of every Iceberg table, whatever a user wrote beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,30 +24,35 @@ class Described:
     Attributes:
         entry: ``required`` is None in all its columns, as DESCRIBE does not show NOT NULL; of an Iceberg
             table's state it knows the snapshot id at most.
-        certain: False where SHOW TBLPROPERTIES must say what the properties are.
+        certain: False where SHOW TBLPROPERTIES must say whether it is opted out and what its snapshot is.
+        types: its columns' types as printed, in which a field's name may look like several fields.
     """
 
     entry: TableEntry
     certain: bool
+    types: tuple[str, ...]
+
+    @property
+    def nested(self) -> bool:
+        """Whether SHOW CREATE TABLE must say what an Iceberg table's nested fields are."""
+        return self.entry.format == "iceberg" and any("struct<" in kind for kind in self.types)
 
 
 def read_description(table: TableId, rows: Sequence[Row]) -> Described:
     """What the answer says.
 
     Raises:
-        ValueError: it has no column or no details, so it is none of Spark's answers.
+        ValueError: it has no details, so it is none of Spark's answers. Iceberg has tables without a column.
     """
     columns = _columns(rows)
     details = _details(rows)
-    if not details or not columns:
-        msg = f"DESCRIBE of {table.shown} has no columns or no details"
+    if not details:
+        msg = f"DESCRIBE of {table.shown} has no details"
         raise ValueError(msg)
     text = details.get("Table Properties") or details.get("View Properties") or "[]"
-    separator = ", " if "Database" in details else ","
-    properties = read_properties(text, separator=separator)
-    values = NO_PROPERTIES if properties is None else properties.values
     view = details.get("Type") == "VIEW" or "View Text" in details
     iceberg = not view and details.get("Provider", "").casefold() == "iceberg"
+    shown = SNAPSHOT.findall(text) if text.count("current-snapshot-id=") == 1 else []
     entry = TableEntry(
         table=table,
         kind="view" if view else "table",
@@ -53,35 +60,54 @@ def read_description(table: TableId, rows: Sequence[Row]) -> Described:
         columns=columns,
         comment=details.get("Comment") or None,
         owner=details.get("Owner") or None,
-        properties=user_properties(values),
         view_text=details.get("View Text") if view else None,
-        state=_state(values, details) if iceberg else None,
+        state=_state("".join(shown), details) if iceberg else None,
     )
-    certain = properties is not None and GOVERNANCE not in text
     return Described(
-        entry=entry, certain=certain and (not iceberg or "current-snapshot-id" in values)
+        entry=entry,
+        certain=GOVERNANCE not in text and (not iceberg or bool(shown)),
+        types=tuple(_text(row, "data_type") for row in _typed(rows)),
     )
 
 
-def with_properties(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
-    """The entry with the properties (and, for an Iceberg table, the snapshot) SHOW TBLPROPERTIES tells."""
-    values = {str(row["key"]): str(row["value"]) for row in rows}
-    state = entry.state
-    if state is not None and "current-snapshot-id" in values:
-        state = replace(state, snapshot_id=_snapshot_id(values))
-    return replace(entry, properties=user_properties(values), state=state)
+def with_snapshot(entry: TableEntry, told: Mapping[str, str]) -> TableEntry:
+    """The entry with the snapshot that SHOW TBLPROPERTIES tells of an Iceberg table."""
+    if entry.state is None or "current-snapshot-id" not in told:
+        return entry
+    return replace(
+        entry, state=replace(entry.state, snapshot_id=_snapshot_id(told["current-snapshot-id"]))
+    )
+
+
+def with_fields(described: Described, rows: Sequence[Row]) -> TableEntry:
+    """The entry with its nested fields and NOT NULL as SHOW CREATE TABLE tells them.
+
+    Where its text is not understood, nested types are left as DESCRIBE prints them, which claims no fields.
+    """
+    entry, types = described.entry, described.types
+    statement = "".join(str(row["createtab_stmt"]) for row in rows)
+    columns = with_nested_fields(entry.columns, types, statement)
+    if columns is None:
+        columns = tuple(
+            replace(column, type=kind) if "struct<" in kind else column
+            for column, kind in zip(entry.columns, types, strict=True)
+        )
+    return replace(entry, columns=columns)
+
+
+def _typed(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows before the first one without a type: every column has a type, whatever its name."""
+    return list(takewhile(lambda row: _text(row, "data_type") != "", rows))
 
 
 def _columns(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """The rows before the first one without a type: every column has a type, whatever its name."""
-    typed = takewhile(lambda row: _text(row, "data_type") != "", rows)
     return tuple(
         Column(
             name=_text(row, "col_name"),
             type=described_type(_text(row, "data_type")),
             comment=_text(row, "comment") or None,
         )
-        for row in typed
+        for row in _typed(rows)
     )
 
 
@@ -98,14 +124,13 @@ def _details(rows: Sequence[Row]) -> Mapping[str, str]:
     return details
 
 
-def _state(values: Mapping[str, str], details: Mapping[str, str]) -> SurveyedState:
+def _state(shown: str, details: Mapping[str, str]) -> SurveyedState:
     return SurveyedState(
-        snapshot_id=_snapshot_id(values), created_at=created_at(details.get("Created Time"))
+        snapshot_id=_snapshot_id(shown), created_at=created_at(details.get("Created Time"))
     )
 
 
-def _snapshot_id(values: Mapping[str, str]) -> int | None:
-    shown = values.get("current-snapshot-id", "none")
+def _snapshot_id(shown: str) -> int | None:
     return int(shown) if re.fullmatch(r"\d{1,19}", shown) else None
 
 

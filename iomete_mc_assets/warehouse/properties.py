@@ -1,77 +1,42 @@
-"""Table properties in the two texts Spark prints them as, and which of them are bookkeeping. Asks nothing."""
+"""Properties as Spark prints them in one line, from sessions that hide what would make the line ambiguous. Asks nothing."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 REDACTED = "*********(redacted)"
-"""Spark prints this for a property whose name *or value* holds url, secret, password, token or access.key
-(``spark.sql.redaction.options.regex``, ``spark.redaction.regex``): a column named ``url`` hides the schema."""
+"""Spark prints this for a property whose name *or value* matches ``HIDDEN`` or the site's own
+``spark.redaction.regex`` (secret, password, token, access.key)."""
+
+HIDDEN = r'(?i:url)|\n|\A(?!\{").*, '
+"""What our sessions have Spark hide (``spark.sql.redaction.options.regex``): what it hides by default, and every
+name and value with a comma and a blank or a new line in it, which could pass for further properties. JSON keeps
+its commas, because its end is known. See decision 0019."""
+CANARY = ("spark.iomete_mc_assets.canary", "a, b")
+"""A setting of our sessions that is printed hidden where ``HIDDEN`` is in force."""
 
 GOVERNANCE = "iomete.governance.index"
 """IOMETE's own opt-out from cataloguing, on a schema or a table: ``false`` leaves it out."""
 
-BOOKKEEPING = frozenset(
-    {
-        "COLUMN_STATS_ACCURATE",
-        "DO_NOT_UPDATE_STATS",
-        "EXTERNAL",
-        "TRANSLATED_TO_EXTERNAL",
-        "bucketing_version",
-        "comment",
-        "create_engine_version",
-        "current-schema",
-        "current-snapshot-id",
-        "current-snapshot-summary",
-        "current-snapshot-timestamp-ms",
-        "default-partition-spec",
-        "default-sort-order",
-        "engine_version",
-        "external.table.purge",
-        "format",
-        "format-version",
-        "last_modified_by",
-        "last_modified_time",
-        "location",
-        "metadata_location",
-        "numFiles",
-        "numFilesErasureCoded",
-        "numRows",
-        "owner",
-        "previous_metadata_location",
-        "provider",
-        "rawDataSize",
-        "snapshot-count",
-        "sort-order",
-        "storage_handler",
-        "table_type",
-        "totalSize",
-        "transient_lastDdlTime",
-        "uuid",
-    }
-)
-"""What Iceberg, Hive and Spark keep for themselves among the properties."""
-BOOKKEEPING_PREFIXES = ("option.", "spark.", "view.")
-
 JSON_VALUED = frozenset(
     {"current-schema", "current-snapshot-summary", "default-partition-spec", "default-sort-order"}
 )
-MARKERS = (
-    "current-schema",
+OWN = JSON_VALUED | {
+    "DO_NOT_UPDATE_STATS",
     "current-snapshot-id",
-    "current-snapshot-summary",
     "current-snapshot-timestamp-ms",
     "metadata_location",
+    "previous_metadata_location",
     "snapshot-count",
     "table_type",
     "uuid",
-)
-"""Properties whose values are believed: none of them may seem to stand in the text more than once."""
+}
+"""What Iceberg writes at each commit, whatever a user set under these names. Source: HiveTableOperations; seen [0019]."""
+LAST_OWN = "uuid"
+"""Iceberg's last property by name, and one that no table lacks: what follows it passes for nothing of Iceberg's."""
 
-Separator = Literal[", ", ","]
-"""Between properties: comma and blank in metastore tables' texts, a bare comma in v2 DESCRIBE."""
+NOTHING_TOLD: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +44,7 @@ class PropertyText:
     """Properties as read from a text.
 
     Attributes:
-        values: by name.
+        values: by name; without those that were told.
         decoded: those whose value was JSON.
     """
 
@@ -87,68 +52,79 @@ class PropertyText:
     decoded: Mapping[str, object]
 
 
-def read_properties(text: str, *, separator: Separator) -> PropertyText | None:
+def read_properties(text: str, *, told: Mapping[str, str] = NOTHING_TOLD) -> PropertyText | None:
     """The properties in ``[a=b, c={...}]``; None where the text can be read in more than one way.
 
-    Nothing in the text is escaped. Spark sorts it by name, so a value that only looks like a further
-    property mostly breaks the order; and a marker seen more often than it was read is somebody's value.
+    Args:
+        text: as a session prints it that hides ``HIDDEN``, sorted by name.
+        told: a user's own properties as SHOW TBLPROPERTIES lists them, where the text alone is not enough.
     """
     if not (text.startswith("[") and text.endswith("]")):
         return None
     values: dict[str, str] = {}
     decoded: dict[str, object] = {}
-    plain: list[str] = []
-    rest = text[1:-1]
+    rest, last = text[1:-1], ""
     while rest:
-        name, equals, rest = rest.partition("=")
-        if not equals or (values and name <= max(values)):
-            return None
-        if name in JSON_VALUED and rest.startswith("{"):
-            try:
-                decoded[name], end = json.JSONDecoder().raw_decode(rest)
-            except ValueError:
-                return None
-            value, rest = rest[:end], rest[end:]
-            plain.append(f"{name}=")
+        name = _told_name(rest, told)
+        if name is not None:
+            rest = rest[len(name) + len("=") + len(told[name]) :]
         else:
-            value = _plain_value(rest, separator)
-            rest = rest[len(value) :]
-            plain.append(f"{name}={value}")
-        values[name] = value
-        if rest and not rest.startswith(separator):
+            name, equals, rest = rest.partition("=")
+            if not equals or ", " in name:
+                return None
+            if name in JSON_VALUED and rest.startswith("{"):
+                try:
+                    decoded[name], end = json.JSONDecoder().raw_decode(rest)
+                except (ValueError, RecursionError):
+                    return None
+            else:
+                end = rest.find(", ") if ", " in rest else len(rest)
+                if name not in OWN and _may_be_more(rest[:end], after=last):
+                    return None
+            values[name], rest = rest[:end], rest[end:]
+        if name <= last or (rest and not rest.startswith(", ")):
             return None
-        rest = rest.removeprefix(separator)
-    believed = all(_seen_once(marker, plain, values) for marker in MARKERS)
-    return PropertyText(values, decoded) if believed else None
+        rest, last = rest.removeprefix(", "), name
+    return PropertyText(values, decoded)
 
 
-def user_properties(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The user's own among the properties, sorted by name."""
-    return tuple(
-        (name, value)
-        for name, value in sorted(values.items())
-        if name not in BOOKKEEPING and not name.startswith(BOOKKEEPING_PREFIXES)
-    )
+def _told_name(rest: str, told: Mapping[str, str]) -> str | None:
+    """Which of the told properties the text goes on with; the longest, as a name may hold an equals sign."""
+    found = [
+        name
+        for name, value in told.items()
+        if name not in OWN and f"{rest}, ".startswith(f"{name}={value}, ")
+    ]
+    return max(found, key=len, default=None)
 
 
-def opted_out(properties: Iterable[tuple[str, str]]) -> bool:
-    """Whether ``iomete.governance.index`` is ``false``, in any case."""
-    return any(
-        name == GOVERNANCE and value.strip().casefold() == "false" for name, value in properties
-    )
+def _may_be_more(value: str, *, after: str) -> bool:
+    """Whether what seems to be a user's value may belong to a name or a value that began earlier or ends later."""
+    if value.startswith('{"'):
+        return True
+    return value == REDACTED and after < LAST_OWN
 
 
-def namespace_opted_out(text: str) -> bool:
-    """The same in the ``Properties`` row of DESCRIBE NAMESPACE EXTENDED: ``((name,value), (name,value))``."""
-    return re.search(rf"\({re.escape(GOVERNANCE)},\s*false\s*\)", text, re.IGNORECASE) is not None
+def opted_out(value: str | None) -> bool:
+    """Whether a value of ``iomete.governance.index`` is ``false``, in any case; not without one."""
+    return value is not None and value.strip().casefold() == "false"
 
 
-def _plain_value(rest: str, separator: str) -> str:
-    """Up to the next separator after which a name and an equals sign follow."""
-    following = re.search(re.escape(separator) + r"[^\s,=\[\]{}\"]+=", rest)
-    return rest if following is None else rest[: following.start()]
+def told_properties(rows: Iterable[Mapping[str, object]]) -> Mapping[str, str]:
+    """SHOW TBLPROPERTIES: the properties one by one, the only listing that cannot be misread."""
+    return {str(row["key"]): str(row["value"]) for row in rows}
 
 
-def _seen_once(marker: str, plain: Iterable[str], values: Mapping[str, str]) -> bool:
-    seen = sum(text.count(f"{marker}=") for text in plain)
-    return seen == sum(name.endswith(marker) for name in values)
+def namespace_opted_out(text: str, *, hidden: bool) -> bool | None:
+    """The same in the ``Properties`` row of DESCRIBE NAMESPACE EXTENDED: ``((name,value), (name,value))``.
+
+    None where it may be part of another property: of a name whose value is hidden, or of any where nothing is.
+
+    Args:
+        text: the row's.
+        hidden: whether ``HIDDEN`` is in force.
+    """
+    if re.search(rf"\({re.escape(GOVERNANCE)},\s*false\s*\)", text, re.IGNORECASE) is None:
+        return False
+    certain = REDACTED not in text if hidden else "), (" not in text
+    return True if certain else None

@@ -1,7 +1,10 @@
-"""Column types in Spark SQL's spelling, from Iceberg's schema JSON and from DESCRIBE's text. Asks nothing."""
+"""Column types in Spark SQL's spelling, from Iceberg's schema JSON and from DESCRIBE's text. Asks nothing.
+
+CREATE statements are read in ``create_statement``.
+"""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from iomete_mc_assets.records import Column
@@ -41,14 +44,34 @@ def columns_of(schema: object) -> tuple[Column, ...]:
 
 
 def _column(field: object) -> Column:
-    name = str(_member(field, "name"))
-    doc = cast("Mapping[str, object]", field).get("doc")
+    kind = _member(field, "type")
     return Column(
-        name=name,
-        type=_from_iceberg(_member(field, "type")),
+        name=str(_member(field, "name")),
+        type=_from_iceberg(kind),
         required=_member(field, "required") is True,
-        comment=str(doc) if doc else None,
+        comment=_doc(field),
+        field_comments=tuple(_field_comments(kind, "")),
     )
+
+
+def _doc(field: object) -> str | None:
+    doc = cast("Mapping[str, object]", field).get("doc")
+    return str(doc) if doc else None
+
+
+def _field_comments(kind: object, above: str) -> Iterator[tuple[str, str]]:
+    """Comments below a type that ``_from_iceberg`` has read, by path; lists and maps name their parts as Iceberg does."""
+    if isinstance(kind, str):
+        return
+    members = cast("Mapping[str, object]", kind)
+    for field in cast("Sequence[object]", members.get("fields", ())):
+        path = f"{above}{field_name(str(_member(field, 'name')))}"
+        if (comment := _doc(field)) is not None:
+            yield path, comment
+        yield from _field_comments(_member(field, "type"), f"{path}.")
+    for part in ("element", "key", "value"):
+        if part in members:
+            yield from _field_comments(members[part], f"{above}{part}.")
 
 
 def _member(value: object, name: str) -> object:
@@ -69,7 +92,7 @@ def _from_iceberg(kind: object) -> str:
                 (str(_member(field, "name")), _from_iceberg(_member(field, "type")))
                 for field in fields
             )
-            return _struct(inner)
+            return struct(inner)
         case "list":
             return f"ARRAY<{_from_iceberg(_member(kind, 'element'))}>"
         case "map":
@@ -91,11 +114,13 @@ def _primitive(kind: str) -> str:
     raise ValueError(msg)
 
 
-def _struct(fields: Iterable[tuple[str, str]]) -> str:
-    return f"STRUCT<{', '.join(f'{_field_name(name)}: {kind}' for name, kind in fields)}>"
+def struct(fields: Iterable[tuple[str, str]]) -> str:
+    """A struct's type from its fields' names and types."""
+    return f"STRUCT<{', '.join(f'{field_name(name)}: {kind}' for name, kind in fields)}>"
 
 
-def _field_name(name: str) -> str:
+def field_name(name: str) -> str:
+    """A field's name as Spark SQL takes it."""
     return name if PLAIN_FIELD.fullmatch(name) else "`" + name.replace("`", "``") + "`"
 
 
@@ -141,7 +166,7 @@ def _read_struct(text: str) -> tuple[str, str]:
         fields.append((name, kind))
         if not text.startswith(">"):
             text = _after(",", text)
-    return _struct(fields), text[1:]
+    return struct(fields), text[1:]
 
 
 def _after(mark: str, text: str) -> str:

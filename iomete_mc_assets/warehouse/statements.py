@@ -111,13 +111,42 @@ def show_table_properties(table: TableId) -> str:
     return tagged(f"SHOW TBLPROPERTIES {_name(table)}")
 
 
+def show_create_table(table: TableId) -> str:
+    """``createtab_stmt``: one text, in which nested names are quoted and nested comments shown."""
+    return tagged(f"SHOW CREATE TABLE {_name(table)}")
+
+
+def show_setting(name: str) -> str:
+    """``key``, ``value``: a session's setting, hidden as a property would be."""
+    return tagged(f"SET {name}")
+
+
+def present_state(table: TableId) -> str:
+    """What a table says of its present itself, where the metastore's listing is not to be had.
+
+    Columns: ``kind``, ``snapshot_id``, ``at_ms``, ``file`` and ``summary``, a JSON object of texts. Kinds: ``m`` for
+    each metadata file in the order they were written, the current one last; ``s`` for the current snapshot, if there
+    is one; ``c`` with the number of snapshots as ``snapshot_id``.
+    """
+    return tagged(
+        "SELECT 'm' AS kind, CAST(NULL AS BIGINT) AS snapshot_id, unix_millis(timestamp) AS at_ms, file, "
+        f"CAST(NULL AS STRING) AS summary FROM {_name(table, 'metadata_log_entries')}\nUNION ALL\n"
+        "SELECT 's', snapshot_id, unix_millis(committed_at), CAST(NULL AS STRING), to_json(summary) "
+        f"FROM {_name(table, 'snapshots')} WHERE snapshot_id IN "
+        f"(SELECT snapshot_id FROM {_name(table, 'refs')} WHERE name = 'main')\nUNION ALL\n"
+        "SELECT 'c', count(*), CAST(NULL AS BIGINT), CAST(NULL AS STRING), CAST(NULL AS STRING) "
+        f"FROM {_name(table, 'snapshots')}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRead:
     """What to read of one table's history.
 
     Attributes:
         since: first instant of interest, included; None reads from the oldest row.
-        before: the instant from which on nothing is of interest.
+        before: the instant from which on nothing is of interest but the first row, which shows what was
+            before it.
     """
 
     table: TableId
@@ -137,11 +166,11 @@ def history_and_snapshots(batch: Sequence[HistoryRead]) -> str:
         branches.append(
             f"SELECT {number} AS n, 'h' AS kind, snapshot_id, parent_id, unix_millis(made_current_at) AS at_ms, "
             "CAST(NULL AS STRING) AS operation, CAST(NULL AS STRING) AS summary "
-            f"FROM {_name(read.table, 'history')} WHERE {_between('made_current_at', read)}"
+            f"FROM {_name(read.table, 'history')} WHERE {_bounded('made_current_at', read)}"
         )
         branches.append(
             f"SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), operation, "
-            f"to_json(summary) FROM {_name(read.table, 'snapshots')} WHERE {_between('committed_at', read)}"
+            f"to_json(summary) FROM {_name(read.table, 'snapshots')} WHERE {_bounded('committed_at', read)}"
         )
     return tagged("\nUNION ALL\n".join(branches))
 
@@ -158,26 +187,34 @@ def named_snapshots(batch: Sequence[tuple[TableId, Iterable[int]]]) -> str:
     )
 
 
-def beginnings(batch: Sequence[TableId]) -> str:
-    """How tables begin: metadata files (kind ``m``), the oldest rows of ``.history`` (``h``) and ``.snapshots`` (``s``).
+def metadata_logs(batch: Sequence[TableId]) -> str:
+    """Of several tables: metadata files, snapshots made since the first of those, oldest row, current snapshot.
 
-    Columns: ``n``, ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``file``, ``sequence_number``, ``operation``.
+    Their kinds are ``m``, ``s``, ``h`` (of ``.history``) and ``r`` (of ``.refs``).
+    Columns: ``n``, ``kind``, ``snapshot_id``, ``parent_id``, ``at_ms``, ``file``, ``sequence_number``, ``operation``,
+    ``summary``.
     """
     branches: list[str] = []
     for number, table in enumerate(batch):
+        log = _name(table, "metadata_log_entries")
         nothing = "CAST(NULL AS STRING), CAST(NULL AS BIGINT)"
+        no_commit = "CAST(NULL AS STRING) AS operation, CAST(NULL AS STRING) AS summary"
         branches.append(
             f"SELECT {number} AS n, 'm' AS kind, latest_snapshot_id AS snapshot_id, CAST(NULL AS BIGINT) AS parent_id, "
-            f"unix_millis(timestamp) AS at_ms, file, latest_sequence_number AS sequence_number, "
-            f"CAST(NULL AS STRING) AS operation FROM {_name(table, 'metadata_log_entries')}"
+            f"unix_millis(timestamp) AS at_ms, file, latest_sequence_number AS sequence_number, {no_commit} FROM {log}"
         )
         branches.append(
-            f"(SELECT {number}, 'h', snapshot_id, parent_id, unix_millis(made_current_at), {nothing}, "
-            f"CAST(NULL AS STRING) FROM {_name(table, 'history')} ORDER BY made_current_at LIMIT 1)"
+            f"(SELECT {number}, 'h', snapshot_id, parent_id, unix_millis(made_current_at), {nothing}, {no_commit} "
+            f"FROM {_name(table, 'history')} ORDER BY made_current_at LIMIT 1)"
         )
         branches.append(
-            f"(SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), {nothing}, "
-            f"operation FROM {_name(table, 'snapshots')} ORDER BY committed_at LIMIT 1)"
+            f"SELECT {number}, 's', snapshot_id, parent_id, unix_millis(committed_at), {nothing}, operation, "
+            f"to_json(summary) FROM {_name(table, 'snapshots')} "
+            f"WHERE committed_at >= (SELECT min(timestamp) FROM {log})"
+        )
+        branches.append(
+            f"SELECT {number}, 'r', snapshot_id, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), {nothing}, {no_commit} "
+            f"FROM {_name(table, 'refs')} WHERE name = 'main'"
         )
     return tagged("\nUNION ALL\n".join(branches))
 
@@ -217,11 +254,14 @@ def _name(table: TableId, *metadata_table: str) -> str:
     return quoted(table.catalog, *table.namespace, table.table, *metadata_table)
 
 
-def _between(column: str, read: HistoryRead) -> str:
-    before = f"{column} < timestamp_millis({_milliseconds(read.before)})"
+def _bounded(column: str, read: HistoryRead) -> str:
+    """Up to the first row from ``before`` on; a subquery was measured at a tenth more, a branch of its own at half."""
+    before = f"timestamp_millis({_milliseconds(read.before)})"
+    following = f"(SELECT min(made_current_at) FROM {_name(read.table, 'history')} WHERE made_current_at >= {before})"
+    until = f"{column} <= coalesce({following}, {before})"
     if read.since is None:
-        return before
-    return f"{before} AND {column} >= timestamp_millis({_milliseconds(read.since)})"
+        return until
+    return f"{until} AND {column} >= timestamp_millis({_milliseconds(read.since)})"
 
 
 def _milliseconds(instant: datetime) -> int:

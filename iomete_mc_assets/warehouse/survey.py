@@ -1,19 +1,25 @@
-"""Reads the ``information`` block of SHOW TABLE EXTENDED, and refuses to guess. Asks nothing."""
+"""Reads what a survey says of Iceberg tables, SHOW TABLE EXTENDED's ``information`` above all, and refuses to guess.
 
+Asks nothing.
+"""
+
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
 
 from iomete_mc_assets.records import Column, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.properties import (
     GOVERNANCE,
+    NOTHING_TOLD,
     REDACTED,
     PropertyText,
+    opted_out,
     read_properties,
-    user_properties,
 )
+from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.warehouse.schema import columns_of
 
 LABELS = (
@@ -48,6 +54,8 @@ LABELS = (
 )
 """The block's lines in the order Spark prints them. Source: CatalogTable.toLinkedHashMap."""
 TREE = "\nSchema: root\n"
+BELOW = "Schema"
+"""Under which the column tree stands among the lines."""
 STATISTICS = re.compile(r"\d+ bytes(, \d+ rows)?")
 NO_FIGURES: Mapping[str, object] = {}
 ZONES = {"UTC": UTC, "GMT": UTC, "Z": UTC}
@@ -61,12 +69,25 @@ class Surveyed:
         entry: without columns where ``lacks_columns``.
         lacks_columns: the metastore keeps no schema above 32,672 characters
             (``iceberg.hive.table-property-max-size``), and Spark hides one that mentions a url or token.
-        names_opt_out: the text mentions ``iomete.governance.index``; SHOW TBLPROPERTIES says whether it is so.
+        opted_out: by its own property.
     """
 
     entry: TableEntry
     lacks_columns: bool
-    names_opt_out: bool
+    opted_out: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What is known of a table from listings that cannot be misread, to read its block by.
+
+    Attributes:
+        comment: DESCRIBE's; None without.
+        properties: the user's own, as SHOW TBLPROPERTIES lists them.
+    """
+
+    comment: str | None
+    properties: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +97,58 @@ class NotReadable:
     reason: str
 
 
-def read_block(table: TableId, information: str) -> Surveyed | NotReadable:
-    """What one block says of a table or view."""
-    lines = _labelled(information)
+def read_block(
+    table: TableId, information: str, *, told: Told | None = None
+) -> Surveyed | NotReadable:
+    """What one block says of a table or view.
+
+    Args:
+        table: its name as listed.
+        information: as printed in a session of ours, which hides what would make properties ambiguous.
+        told: what else is known of it, where the block alone can be read in more than one way.
+    """
+    lines = _labelled(information, told)
     if isinstance(lines, NotReadable):
         return lines
-    if "Table Properties" not in lines:
-        return NotReadable("it is no Iceberg table's")
-    properties = read_properties(lines["Table Properties"], separator=", ")
+    properties = read_properties(
+        lines.get("Table Properties", "[]"), told=NOTHING_TOLD if told is None else told.properties
+    )
     if properties is None:
         return NotReadable("its properties can be read in more than one way")
-    match properties.values.get("table_type"):
-        case "ICEBERG":
-            return _iceberg_table(table, lines, properties, information)
-        case "ICEBERG-VIEW":
-            return _iceberg_view(table, lines, properties, information)
-        case _:
-            return NotReadable("it is no Iceberg table's")
+    if properties.values.get("table_type") not in {"ICEBERG", "ICEBERG-VIEW"}:
+        return NotReadable("it is no Iceberg table's")
+    columns = _columns(properties, lines[BELOW])
+    if isinstance(columns, NotReadable):
+        return columns
+    kind = _iceberg_table if properties.values["table_type"] == "ICEBERG" else _iceberg_view
+    entry = kind(table, lines, properties, columns or ())
+    if isinstance(entry, NotReadable):
+        return entry
+    own = properties.values if told is None else told.properties
+    return Surveyed(
+        entry=entry, lacks_columns=columns is None, opted_out=opted_out(own.get(GOVERNANCE))
+    )
+
+
+def with_present_state(state: SurveyedState, rows: Sequence[Row]) -> SurveyedState:
+    """The state with all that the rows of ``statements.present_state`` tell: what a block does, but the uuid."""
+    files = [str(row["file"]) for row in rows if row["kind"] == "m"]
+    count = next((row["snapshot_id"] for row in rows if row["kind"] == "c"), None)
+    state = replace(
+        state,
+        metadata_location=files[-1] if files else None,
+        snapshot_count=None if count is None else int(str(count)),
+    )
+    current = next((row for row in rows if row["kind"] == "s"), None)
+    if current is None:
+        return replace(state, snapshot_id=None)
+    summary = current["summary"]
+    return _with_figures(
+        state,
+        snapshot_id=int(str(current["snapshot_id"])),
+        at_ms=int(str(current["at_ms"])),
+        summary={} if summary is None else json.loads(str(summary)),
+    )
 
 
 def created_at(text: str | None) -> datetime | None:
@@ -121,8 +177,14 @@ def _zone(name: str) -> timezone | None:
     return timezone(sign * timedelta(hours=int(offset[2]), minutes=int(offset[3])))
 
 
-def _labelled(information: str) -> Mapping[str, str] | NotReadable:
-    """The lines before the column tree by label, each on one line but a view's text and a comment."""
+def _labelled(information: str, told: Told | None) -> Mapping[str, str] | NotReadable:
+    """The block's lines by label, each on one line but a view's text, a comment and the column tree."""
+    comment = None if told is None else told.comment
+    if comment:
+        first, found, rest = information.partition(f"\nComment: {comment}\n")
+        if not found or "\nComment: " in first:
+            return NotReadable("its comment is another by now")
+        information = f"{first}\n{rest}"
     head, tree, below = f"\n{information.strip()}\n".partition(TREE)
     if not tree or TREE in f"\n{below}":
         return NotReadable("its block has no column tree, or more than one")
@@ -132,18 +194,20 @@ def _labelled(information: str) -> Mapping[str, str] | NotReadable:
         if parted is None:
             return NotReadable("its view text cannot be told from the lines around it")
         head, lines["View Text"] = parted
-    last = ""
+    place = -1
     for line in head.strip("\n").split("\n"):
         label, colon, value = line.partition(":")
         known = bool(colon) and label in LABELS
-        if known and (not last or LABELS.index(label) > LABELS.index(last)):
+        if known and LABELS.index(label) > place:
             lines[label] = value.removeprefix(" ")
-            last = label
-        elif last == "Comment" and not known:
+            place = LABELS.index(label)
+        elif not known and place == LABELS.index("Comment"):
             lines["Comment"] += f"\n{line}"
         else:
             return NotReadable("a value in its block spans lines or imitates them")
-    return _plausible(lines)
+    if comment:
+        lines["Comment"] = comment
+    return _plausible({**lines, BELOW: below})
 
 
 def _without_view_text(head: str) -> tuple[str, str] | None:
@@ -173,59 +237,47 @@ def _plausible(lines: Mapping[str, str]) -> Mapping[str, str] | NotReadable:
 
 
 def _iceberg_table(
-    table: TableId, lines: Mapping[str, str], properties: PropertyText, information: str
-) -> Surveyed | NotReadable:
+    table: TableId,
+    lines: Mapping[str, str],
+    properties: PropertyText,
+    columns: tuple[Column, ...],
+) -> TableEntry | NotReadable:
     if lines.get("Provider", "hive") != "hive" or "metadata_location" not in properties.values:
         return NotReadable("it says ICEBERG and lacks what every Iceberg table has")
     state = _state(properties, lines)
-    columns = _columns(properties, information)
     if isinstance(state, NotReadable):
         return state
-    if isinstance(columns, NotReadable):
-        return columns
-    entry = TableEntry(
+    return TableEntry(
         table=table,
         kind="table",
         format="iceberg",
-        columns=columns or (),
+        columns=columns,
         comment=lines.get("Comment") or None,
         owner=lines.get("Owner") or None,
-        properties=user_properties(properties.values),
         state=state,
-    )
-    return Surveyed(
-        entry=entry,
-        lacks_columns=columns is None,
-        names_opt_out=GOVERNANCE in lines["Table Properties"],
     )
 
 
 def _iceberg_view(
-    table: TableId, lines: Mapping[str, str], properties: PropertyText, information: str
-) -> Surveyed | NotReadable:
-    columns = _columns(properties, information)
-    if isinstance(columns, NotReadable):
-        return columns
-    if lines.get("Type") != "VIEW":
-        return NotReadable("it says ICEBERG-VIEW and is no view")
-    entry = TableEntry(
+    table: TableId,
+    lines: Mapping[str, str],
+    properties: PropertyText,
+    columns: tuple[Column, ...],
+) -> TableEntry | NotReadable:
+    if lines.get("Type") != "VIEW" or "View Query Output Columns" in lines:
+        return NotReadable("it says ICEBERG-VIEW and is none of Iceberg's")
+    return TableEntry(
         table=table,
         kind="view",
         format="other",
-        columns=columns or (),
+        columns=columns,
         comment=lines.get("Comment") or properties.values.get("comment") or None,
         owner=lines.get("Owner") or None,
-        properties=user_properties(properties.values),
         view_text=lines["View Text"],
     )
-    return Surveyed(
-        entry=entry,
-        lacks_columns=columns is None,
-        names_opt_out=GOVERNANCE in lines["Table Properties"],
-    )
 
 
-def _columns(properties: PropertyText, information: str) -> tuple[Column, ...] | NotReadable | None:
+def _columns(properties: PropertyText, tree: str) -> tuple[Column, ...] | NotReadable | None:
     """The schema's columns; None where it was left out or hidden."""
     shown = properties.values.get("current-schema", REDACTED)
     if "current-schema" not in properties.decoded:
@@ -235,7 +287,6 @@ def _columns(properties: PropertyText, information: str) -> tuple[Column, ...] |
     except ValueError as error:
         return NotReadable(f"its schema is none we know: {error}")
     # the metastore's own tree is lossy, but its top-level names show a schema that is not the table's
-    tree = information.partition("Schema: root\n")[2]
     names = re.findall(r"^ \|-- (.*): \S+ \(nullable = (?:true|false)\)$", tree, re.MULTILINE)
     if [name.casefold() for name in names] != [column.name.casefold() for column in columns]:
         return NotReadable("its schema and its column tree differ")
@@ -255,17 +306,30 @@ def _state(properties: PropertyText, lines: Mapping[str, str]) -> SurveyedState 
     at_ms = _number(values.get("current-snapshot-timestamp-ms"))
     if all(present) and (snapshot_id is None or at_ms is None):
         return NotReadable("its snapshot properties are no numbers")
-    return SurveyedState(
+    state = SurveyedState(
         uuid=values.get("uuid"),
         metadata_location=values.get("metadata_location"),
-        snapshot_id=snapshot_id,
         snapshot_count=count,
-        snapshot_at=None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC),
-        total_records=_number(figures.get("total-records")),
-        total_bytes=_number(figures.get("total-files-size")),
-        position_deletes=_number(figures.get("total-position-deletes")),
-        equality_deletes=_number(figures.get("total-equality-deletes")),
         created_at=created_at(lines.get("Created Time")),
+    )
+    return _with_figures(state, snapshot_id=snapshot_id, at_ms=at_ms, summary=figures)
+
+
+def _with_figures(
+    state: SurveyedState,
+    *,
+    snapshot_id: int | None,
+    at_ms: int | None,
+    summary: Mapping[str, object],
+) -> SurveyedState:
+    return replace(
+        state,
+        snapshot_id=snapshot_id,
+        snapshot_at=None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC),
+        total_records=_number(summary.get("total-records")),
+        total_bytes=_number(summary.get("total-files-size")),
+        position_deletes=_number(summary.get("total-position-deletes")),
+        equality_deletes=_number(summary.get("total-equality-deletes")),
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -82,6 +82,23 @@ class Figure:
 
 Benchmark = Callable[[Site], Iterable[Figure]]
 """Measures on a site, and yields each figure as soon as it is known."""
+
+
+def all_of(parts: Iterable[Callable[[], Iterable[Figure]]]) -> Iterator[Figure]:
+    """The figures of a benchmark's parts, in order; one that breaks does not keep the later ones from being measured.
+
+    Raises:
+        ExceptionGroup: some broke; raised when the last has been measured.
+    """
+    broken: list[Exception] = []
+    for part in parts:
+        try:
+            yield from part()
+        except Exception as error:  # noqa: BLE001 - raised below, with the others
+            broken.append(error)
+    if broken:
+        msg = "parts of the benchmark"
+        raise ExceptionGroup(msg, broken)
 
 
 def run(

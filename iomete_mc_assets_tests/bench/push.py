@@ -2,10 +2,12 @@
 
 import itertools
 import os
+import shutil
 import statistics
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +30,7 @@ from iomete_mc_assets.records import QueryRecord
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.bench import tls_gateway
-from iomete_mc_assets_tests.bench.comparison import compare, processor_seconds, seconds
+from iomete_mc_assets_tests.bench.comparison import compare, processor_seconds, ratio, seconds
 from iomete_mc_assets_tests.bench.figures import Figure, at_most
 from iomete_mc_assets_tests.bench.site import Site
 
@@ -38,6 +40,7 @@ QUERIES = 10_000
 REFERENCE_BATCH = 100
 REFERENCE_QUERIES = 5_000
 """Sent as pycarlo's documentation does it; what they cost is scaled to as many as ours."""
+TLS_ROUNDS = 3
 TLS_QUERIES = 100_000
 TLS_REFERENCE_QUERIES = 5_000
 """Sent as the documentation does it, a request after another; both its times are scaled to as many as ours."""
@@ -85,8 +88,8 @@ def push_queries(site: Site) -> Iterator[Figure]:
         return processor_seconds(lambda: reference.send(some)) * (QUERIES / REFERENCE_QUERIES)
 
     cpu = compare(ours_cpu, reference_cpu, rounds=CPU_ROUNDS)
-    ratio = cpu.ours_s / cpu.bare_s
-    yield Figure(name="push_10k_queries_cpu_vs_reference", value=ratio, unit="ratio")
+    share = cpu.ours_s / cpu.bare_s
+    yield Figure(name="push_10k_queries_cpu_vs_reference", value=share, unit="ratio")
     yield Figure(name="push_10k_queries_cpu", value=cpu.ours_s, unit="s")
     yield Figure(name="push_10k_queries_cpu_reference", value=cpu.bare_s, unit="s")
 
@@ -95,25 +98,32 @@ def push_queries_over_tls(site: Site) -> Iterator[Figure]:
     """100,000 queries of 1 kB in one hour, to a gateway over TLS that answers 50 ms after a request."""
     folder = site.folder("push_tls")
     hour = HourWindow.newest_closed(clock.now())
-    store = ManifestStore.open(str(folder / "store"), source=SOURCE)
-    store.write(draft(hour, (query(n, hour) for n in range(TLS_QUERIES))), manifest_id="m1")
+    collected = folder / "collected"
+    ManifestStore.open(str(collected), source=SOURCE).write(
+        draft(hour, (query(n, hour) for n in range(TLS_QUERIES))), manifest_id="m1"
+    )
     some = [query(n, hour) for n in range(TLS_REFERENCE_QUERIES)]
     scale = TLS_QUERIES / TLS_REFERENCE_QUERIES
     requests_made = TLS_QUERIES / REFERENCE_BATCH
     with tls_gateway.running(folder) as gateway, trusting(gateway.authority):
         connection = gateway.connection
         ingest, reference = ingest_of(connection), Reference(connection)
-        ours_s, ours_cpu_s = both(
-            lambda: push_all(store, hour, ingest, connection, count=TLS_QUERIES)
-        )
-        reference_s, reference_cpu_s = both(lambda: reference.send(some))
+        rounds: list[tuple[float, float, float, float]] = []
+        for number in range(TLS_ROUNDS):
+            shutil.copytree(collected, folder / f"store-{number}")
+            store = ManifestStore.open(str(folder / f"store-{number}"), source=SOURCE)
+            ours = both(partial(push_all, store, hour, ingest, connection, count=TLS_QUERIES))
+            rounds.append((*ours, *both(partial(reference.send, some))))
+    ours_s, ours_cpu_s, reference_s, reference_cpu_s = map(
+        statistics.median, zip(*rounds, strict=True)
+    )
     waits_s = requests_made * tls_gateway.ANSWER_MS / 1_000 / IN_FLIGHT
     name = "push_100k_queries_tls"
     yield Figure(name=f"{name}_vs_waits", value=ours_s / waits_s, unit="ratio", bar=at_most(1.3))
     yield Figure(name=name, value=ours_s, unit="s")
     yield Figure(name=f"{name}_reference_scaled", value=reference_s * scale, unit="s")
-    ratio = ours_cpu_s / (reference_cpu_s * scale)
-    yield Figure(name=f"{name}_cpu_vs_reference", value=ratio, unit="ratio")
+    cpu = ratio([one[1] for one in rounds], [one[3] * scale for one in rounds])
+    yield Figure(name=f"{name}_cpu_vs_reference", value=cpu, unit="ratio", bar=at_most(0.25))
     yield Figure(name=f"{name}_cpu", value=ours_cpu_s, unit="s")
     yield Figure(name=f"{name}_cpu_reference_scaled", value=reference_cpu_s * scale, unit="s")
 

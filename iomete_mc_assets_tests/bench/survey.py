@@ -3,7 +3,7 @@
 # PyHive ships no types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyhive import hive
@@ -13,7 +13,6 @@ from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, survey
 from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import (
     ROWS_PER_FETCH,
-    SETTINGS,
     Lakehouse,
     LakehouseConfig,
 )
@@ -82,9 +81,13 @@ class Recording(Warehouse):
 
 
 class BareSession:
-    """PyHive as it comes, over the product's transport and with its session settings."""
+    """PyHive as it comes, over the product's transport."""
 
-    def __init__(self, config: LakehouseConfig) -> None:
+    def __init__(
+        self, config: LakehouseConfig, *, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Open a session, with the product's settings unless others are given."""
+        chosen = config.settings if settings is None else settings
         transport = HttpTransport(
             config.address,
             user=config.user,
@@ -97,7 +100,7 @@ class BareSession:
         self._session: Any = hive.connect(
             thrift_transport=transport,
             username=config.user,
-            configuration={f"set:hiveconf:{name}": text for name, text in SETTINGS.items()},
+            configuration={f"set:hiveconf:{name}": text for name, text in chosen.items()},
         )
 
     def close(self) -> None:

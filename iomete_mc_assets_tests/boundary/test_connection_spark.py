@@ -1,12 +1,15 @@
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from iomete_mc_assets.cli.sandbox import sandbox as sandbox_command
 from iomete_mc_assets.errors import AccessDenied, StatementFailed, StatementTimedOut
-from iomete_mc_assets.sandbox import lakehouse as lakehouse_process
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 
 
@@ -15,15 +18,29 @@ def lakehouse_config(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LakehouseConfig]:
-    """The sandbox, and an empty one of this module's own in the server's other mode."""
+    """The sandbox, and an empty one of this module's own in the server's other mode, started by hand."""
     if request.param == "http":
         yield request.getfixturevalue("sandbox").config
         return
-    state = tmp_path_factory.mktemp("binary")
+    home = tmp_path_factory.mktemp("binary")
     try:
-        yield lakehouse_process.start(state, heap_gb=1, mode="binary").config
+        told(home, "start", "--transport", "binary", "--no-seed", "--quiet")
+        found = json.loads(told(home, "status", "--json"))["lakehouse"]
+        yield LakehouseConfig(
+            url=found["url"],
+            user=found["user"],
+            token=Path(found["token_file"]).read_text(),
+            startup_window_s=0,
+        )
     finally:
-        lakehouse_process.stop(state)
+        told(home, "stop", "--quiet")
+
+
+def told(home: Path, verb: str, *options: str) -> str:
+    """What `iomete-mc sandbox` prints."""
+    ran = CliRunner().invoke(sandbox_command, [verb, "--home", str(home), *options])
+    assert ran.exit_code == 0, ran.output
+    return ran.output
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +56,13 @@ def test_a_session_is_ours_in_utc_and_answers_by_column_name(
     assert row == {"who": lakehouse_config.user, "zone": "UTC"}
     (setting,) = lakehouse.ask("SET spark.sql.thriftServer.incrementalCollect")
     assert setting["value"] == "false"
+
+
+def test_each_server_speaks_as_it_was_started(
+    lakehouse_config: LakehouseConfig, request: pytest.FixtureRequest
+) -> None:
+    transport = request.node.callspec.params["lakehouse_config"]
+    assert lakehouse_config.address.scheme == {"http": "http", "binary": "thrift"}[transport]
 
 
 def test_values_arrive_as_what_they_are(lakehouse: Lakehouse) -> None:

@@ -20,20 +20,10 @@ def bench(gateway: Gateway, store_root: str) -> Bench:
     return Bench(gateway, store_root)
 
 
-def collected(bench: Bench, flow: Flow, count: int) -> str:
-    if flow == "query_logs":
-        return bench.collect(flow, queries(count))
-    manifest_id = bench.collect("catalog_snapshot", entries(count))
-    if flow == "catalog_snapshot":
-        return manifest_id
-    bench.push_one("catalog_snapshot")
-    return bench.collect(flow, observed(count))
-
-
 def one_refused_of_three(bench: Bench, flow: Flow) -> str:
     """Three events in requests of their own, one of them refused."""
     bench.configure(max_assets=1, max_queries=1)
-    manifest_id = collected(bench, flow, 3)
+    manifest_id = bench.collect_some(flow, 3)
     bench.gateway.rule(faults.answers(400), nth=1)
     outcome = bench.push_one(flow)
     assert outcome.counts == {"accepted": 2, "refused": 1}
@@ -44,7 +34,7 @@ def one_refused_of_three(bench: Bench, flow: Flow) -> str:
 def one_in_doubt(bench: Bench, flow: Flow) -> str:
     """An event taken without an answer as often as it may go."""
     bench.configure(max_assets=1, max_queries=1)
-    manifest_id = collected(bench, flow, 1)
+    manifest_id = bench.collect_some(flow, 1)
     bench.gateway.rule(faults.accept_then_nothing)
     bench.push(flow)
     bench.push_one(flow, run="run-1b")
@@ -93,7 +83,7 @@ def test_ledger_19_an_event_in_doubt_goes_again_only_when_that_is_forced(
 def test_ledger_19_all_sends_everything_of_the_hour_once_more_and_a_retry_does_not_again(
     bench: Bench, flow: Flow
 ) -> None:
-    manifest_id = collected(bench, flow, 25)
+    manifest_id = bench.collect_some(flow, 25)
     first = bench.push_one(flow)
     sent = len(bench.gateway.requests)
     outcome = bench.push_one(flow, run="forced", force="all")
@@ -114,7 +104,7 @@ def test_ledger_19_all_sends_everything_of_the_hour_once_more_and_a_retry_does_n
 def test_ledger_19_a_forced_push_that_broke_off_goes_on_where_it_stopped(
     bench: Bench, flow: Flow, ordinary: bool
 ) -> None:
-    manifest_id = collected(bench, flow, 50)
+    manifest_id = bench.collect_some(flow, 50)
     first = bench.push_one(flow)
     before = Counter(bench.accepted_keys())
     bench.gateway.rule(faults.answers(401), nth=3)
@@ -169,7 +159,7 @@ def test_ledger_19_force_never_overrides_superseded(bench: Bench) -> None:
 
 
 def test_ledger_19_force_never_overrides_too_old(bench: Bench) -> None:
-    collected(bench, "observations", 2)
+    bench.collect_some("observations", 2)
     requests = len(bench.gateway.requests)
     bench.clock.advance(hours=3)
     assert bench.push_one("observations", force="all").counts == {"too_old": 2}

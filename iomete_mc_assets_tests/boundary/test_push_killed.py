@@ -54,23 +54,13 @@ def a_bench(gateway: Gateway, root: Path) -> tuple[Bench, MortalStorage]:
     return bench, mortal
 
 
-def collected(bench: Bench, flow: Flow) -> None:
-    if flow == "query_logs":
-        bench.collect(flow, queries(EVENTS))
-    else:
-        bench.collect("catalog_snapshot", entries(EVENTS))
-        if flow == "observations":
-            bench.push_one("catalog_snapshot")
-            bench.collect(flow, observed(EVENTS))
-
-
 @pytest.mark.parametrize("flow", ["catalog_snapshot", "observations", "query_logs"])
 @pytest.mark.parametrize("writes", range(14))
 def test_rule_16_a_push_killed_after_any_write_is_finished_by_the_next_run(
     gateway: Gateway, tmp_path: Path, flow: Flow, writes: int
 ) -> None:
     bench, mortal = a_bench(gateway, tmp_path)
-    collected(bench, flow)
+    bench.collect_some(flow, EVENTS)
     before = len(bench.accepted_keys())
 
     mortal.left = writes
@@ -141,7 +131,7 @@ def test_ledger_19_a_forced_push_killed_after_any_write_is_finished_by_its_retry
     gateway: Gateway, tmp_path: Path, flow: Flow, writes: int
 ) -> None:
     bench, mortal = a_bench(gateway, tmp_path)
-    collected(bench, flow)
+    bench.collect_some(flow, EVENTS)
     bench.push_one(flow)
     before = len(bench.accepted_keys())
 

@@ -11,7 +11,7 @@ from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import SENT_VERSION, Doubts
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
 
 FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
 each_flow = pytest.mark.parametrize("flow", FLOWS)
@@ -24,21 +24,11 @@ def bench(gateway: Gateway, tmp_path: Path) -> Bench:
     return Bench(gateway, str(tmp_path))
 
 
-def collected(bench: Bench, flow: Flow, count: int) -> str:
-    if flow == "query_logs":
-        return bench.collect(flow, queries(count))
-    manifest_id = bench.collect("catalog_snapshot", entries(count))
-    if flow == "catalog_snapshot":
-        return manifest_id
-    bench.push_one("catalog_snapshot")
-    return bench.collect(flow, observed(count))
-
-
 def refused_as_configuration(
     bench: Bench, flow: Flow, *, count: int = 60, run: str = "run-1"
 ) -> str:
     """Every batch of the hour's first plan is refused, because of the type."""
-    manifest_id = collected(bench, flow, count)
+    manifest_id = bench.collect_some(flow, count)
     bench.configure(**WRONG)
     bench.gateway.rule(faults.answers(400))
     assert isinstance(bench.push(flow, HOUR, run=run)[HOUR], Misconfigured)
@@ -90,7 +80,7 @@ def test_with_the_same_type_a_refused_plan_goes_on_where_it_stopped(
 def test_a_plan_of_which_something_was_accepted_stands_and_the_outcome_says_so(
     bench: Bench, flow: Flow
 ) -> None:
-    manifest_id = collected(bench, flow, 50)
+    manifest_id = bench.collect_some(flow, 50)
     bench.configure(**WRONG)
     before = len(bench.gateway.requests)
     bench.gateway.rule(faults.answers(401), nth=3)
@@ -108,7 +98,7 @@ def test_a_plan_of_which_something_was_accepted_stands_and_the_outcome_says_so(
 def test_a_plan_of_which_something_is_in_doubt_stands_and_its_error_says_so(
     bench: Bench, flow: Flow
 ) -> None:
-    collected(bench, flow, 5)
+    bench.collect_some(flow, 5)
     bench.configure(**WRONG)
     bench.gateway.script(faults.accept_then_nothing, faults.answers(401))
     assert isinstance(bench.push(flow, HOUR)[HOUR], Misconfigured)
@@ -139,7 +129,7 @@ def test_a_plan_that_a_dead_run_was_sending_stands(bench: Bench, flow: Flow) -> 
 @each_flow
 def test_a_forced_plan_is_made_anew_by_its_own_retry_only(bench: Bench, flow: Flow) -> None:
     bench.configure(**WRONG)
-    manifest_id = collected(bench, flow, 60)
+    manifest_id = bench.collect_some(flow, 60)
     bench.push_one(flow)
     bench.gateway.rule(faults.answers(400))
     forced = bench.push(flow, HOUR, run="forced", force="all")[HOUR]

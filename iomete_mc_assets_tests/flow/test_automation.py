@@ -329,6 +329,17 @@ def test_definitions_have_every_asset_with_its_checks(
         "nothing_left_failed",
         "everything_accepted",
     }
-    assert {sensor.name for sensor in repository.sensor_defs} == {f"push_{f}" for f in FLOWS}
+    pushes = {f"push_{flow}" for flow in FLOWS}
+    assert {sensor.name for sensor in repository.sensor_defs} == {*pushes, "alert_on_failure"}
     stopped = dg.DefaultSensorStatus.STOPPED
     assert {sensor.default_status for sensor in repository.sensor_defs} == {stopped}
+
+
+def test_pushed_assets_turn_red_after_three_hours_without_a_push(
+    repository: dg.RepositoryDefinition,
+) -> None:
+    graph = repository.asset_graph
+    for flow in FLOWS:
+        assert graph.get(pushed_key(flow)).freshness_policy == dg.FreshnessPolicy.time_window(
+            warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
+        )

@@ -4,25 +4,34 @@ The tests share webserver, daemon, code server, store and gateway, and each has 
 made up (``prepared_location``), so no lakehouse is needed; the side that pushes is the product's.
 """
 
+# Dagster types its ephemeral instance in part only.
+# pyright: reportUnknownMemberType=false
+
+import math
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from iomete_mc_assets import clock
+from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.keys import (
+    COLLECT_METADATA,
+    FLOWS,
     MONTE_CARLO_POOL,
     collected_key,
     push_job_name,
     pushed_key,
 )
 from iomete_mc_assets.defs.materializations import manifest_id
-from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN
+from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of_run
+from iomete_mc_assets.defs.schedules import METADATA_MINUTE
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox.gateway import Gateway
@@ -35,10 +44,13 @@ from iomete_mc_assets_tests.prepared_location import QUERIES_AN_HOUR, TABLES, qu
 
 PUSH = push_job_name(QUERIES)
 CATALOG: Flow = "catalog_snapshot"
+OBSERVATIONS: Flow = "observations"
 A_BATCH = 2
 """Queries per request: every hour is three batches."""
 BATCHES = QUERIES_AN_HOUR // A_BATCH
-A_DAY = 24
+A_DAY = MAX_HOURS_PER_RUN
+A_MONTH = 720
+MINUTE = timedelta(minutes=1)
 AGAIN_S = 30
 FAILURES = 3
 """Failed pushes after which nobody doubts that it goes on for ever."""
@@ -51,40 +63,78 @@ class Trouble(Daemon):
     late_queries: Path
 
     def collect(self, hours: Sequence[HourWindow], *, flow: Flow = QUERIES) -> None:
-        """Materialise up to a day of hours of a flow and wait for it."""
+        """Materialise neighbouring hours of a flow in one run and wait for it."""
         keys = [window.key for window in hours]
         run = self.dagster.materialize(collected_key(flow), keys)
         ended = self.dagster.wait_until_finished(run, within_s=PATIENCE_S)
         assert ended.status == dg.DagsterRunStatus.SUCCESS
 
+    def runs_that_collect(self, flow: Flow) -> list[dg.DagsterRun]:
+        """Those of backfills and of the asset's page, oldest first."""
+        key = collected_key(flow)
+        return [run for run in self.dagster.runs(ASSET_JOB) if key in (run.asset_selection or ())]
+
     def wait_until_a_run_has_collected(self, flow: Flow) -> None:
         """Wait until one run of those that collect a flow has ended."""
-        key = collected_key(flow)
         wait_for(
-            lambda: any(
-                run.is_finished and key in (run.asset_selection or ())
-                for run in self.dagster.runs(ASSET_JOB)
+            lambda: any(run.is_finished for run in self.runs_that_collect(flow)),
+            within_s=PATIENCE_S,
+            what=f"a run that has collected {flow}",
+        )
+
+    def wait_until_queued(self, flow: Flow, *, runs: int) -> list[dg.DagsterRun]:
+        """Wait until a backfill of a flow has launched all its runs and one of them has the lakehouse."""
+        known = {run.run_id for run in self.runs_that_collect(flow) if run.is_finished}
+
+        def found() -> list[dg.DagsterRun]:
+            return [run for run in self.runs_that_collect(flow) if run.run_id not in known]
+
+        wait_for(
+            lambda: (
+                len(found()) == runs and any(self.dagster.steps_of(one.run_id) for one in found())
             ),
             within_s=PATIENCE_S,
-            what=f"a run that collects {flow}",
+            what=f"{runs} runs that collect {flow}",
         )
+        return found()
+
+    def begun_during(self, hourly: str, ranges: Sequence[dg.DagsterRun]) -> list[str]:
+        """Of these runs, those that got the lakehouse after a run was asked for and before its last step did."""
+        asked_at = self.dagster.asked_at(hourly)
+        last = max(self.dagster.steps_of(hourly))
+        return [
+            run.run_id
+            for run in ranges
+            if any(asked_at < begun < last for begun in self.dagster.steps_of(run.run_id))
+        ]
+
+    def pushes_of(self, flow: Flow, window: HourWindow) -> list[dg.DagsterRun]:
+        """The sensor's runs that push an hour of a flow."""
+        return [
+            run
+            for run in self.dagster.runs(push_job_name(flow))
+            if window in windows_of_run(dict(run.tags))
+        ]
 
     def manifest(self, window: HourWindow) -> str | None:
         """The manifest that an hour of query logs has by its newest event."""
         return manifest_id(self.collected(QUERIES)[window])
 
-    def queries_of(self, hours: Sequence[HourWindow], *, after: int = 0) -> Counter[str]:
+    def queries_of(
+        self, hours: Sequence[HourWindow], *, after: int = 0, before: float = math.inf
+    ) -> Counter[str]:
         """Accepted query ids of these hours, as often as the gateway took them.
 
         Args:
             hours: whose.
             after: only requests behind this one.
+            before: only requests ahead of this one.
         """
         folders = {window.folder for window in hours}
         return Counter(
             query_id
             for event in self.gateway.events("querylogs")
-            if event.request > after
+            if after < event.request < before
             and (query_id := str(event.content["query_id"])).rpartition("-")[0] in folders
         )
 
@@ -174,11 +224,13 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
 
 @pytest.fixture
 def daemon(processes: Trouble) -> Iterator[Trouble]:
-    """The same, with sensors off and an honest gateway again after the test."""
+    """The same, with sensors off, nothing at work and an honest gateway again after the test."""
     yield processes
     processes.gateway.clear()
-    for flow in (QUERIES, CATALOG):
+    for flow in FLOWS:
         processes.dagster.stop_sensor(push_job_name(flow))
+    processes.dagster.cancel_all()  # what a test did not wait for
+    processes.gateway.release()
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +280,62 @@ def test_two_flows_backfilled_at_once_arrive_whole_and_once(
         runs = daemon.finished_pushes(flow)[known[flow] :]
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
         assert len(runs) <= 2 * len(hours) // MAX_HOURS_PER_RUN  # ranges, not hours one by one
+
+
+@pytest.mark.nightly
+def test_the_hourly_run_starts_within_a_range_of_a_backfill_and_its_observations_go_out_first(
+    daemon: Trouble, newest: HourWindow
+) -> None:
+    """The lakehouse is busy with a backfill of observations, Monte Carlo with the query logs of the same hours."""
+    hours = hours_before(newest, A_MONTH, ago=1000)
+    keys = [window.key for window in hours]
+    daemon.collect(hours)
+    known, requests = len(daemon.push_runs()), len(daemon.gateway.requests)
+    daemon.gateway.rule(hang, path=QUERY_LOG_PATH)
+    for flow in FLOWS:
+        daemon.dagster.start_sensor(push_job_name(flow))
+    daemon.gateway.wait_for_requests(requests + BATCHES, within_s=PATIENCE_S)
+    daemon.dagster.backfill(collected_key(OBSERVATIONS), keys)
+    ranges = daemon.wait_until_queued(OBSERVATIONS, runs=A_MONTH // A_DAY)
+
+    hourly = daemon.dagster.launch(COLLECT_METADATA, tags_of_the_schedule(newest))
+    assert [len(windows_of_run(dict(run.tags))) for run in ranges] == [A_DAY] * len(ranges)
+    assert sum(run.status == dg.DagsterRunStatus.QUEUED for run in ranges) > 1
+    daemon.dagster.wait_until_finished(hourly, within_s=PATIENCE_S)
+    assert len(daemon.begun_during(hourly, ranges)) <= 1
+
+    wait_for(
+        lambda: all(daemon.pushes_of(flow, newest) for flow in (CATALOG, OBSERVATIONS)),
+        within_s=PATIENCE_S,
+        what="the hour's pushes to be queued",
+    )
+    at_work, *queued = daemon.push_runs()[known:]
+    assert at_work.status == dg.DagsterRunStatus.STARTED
+    assert {run.status for run in queued} == {dg.DagsterRunStatus.QUEUED}
+    daemon.gateway.clear()
+    daemon.gateway.release()
+    daemon.wait_until_pushed([OBSERVATIONS], [newest], within_s=PATIENCE_S)
+
+    observed = [event for event in daemon.gateway.events("metadata") if event.measures]
+    assert len(observed) == TABLES
+    assert min(event.request for event in observed) > requests
+    behind = [window for run in queued for window in windows_of_run(dict(run.tags))]
+    assert not daemon.queries_of(behind, before=max(event.request for event in observed))
+
+
+def tags_of_the_schedule(newest: HourWindow) -> Mapping[str, str]:
+    """With what the schedule launches the run of an hour."""
+    repository = build_definitions(environment={}).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticked = repository.get_schedule_def(f"{COLLECT_METADATA}_hourly").evaluate_tick(
+            dg.build_schedule_context(
+                instance=instance,
+                scheduled_execution_time=newest.end + METADATA_MINUTE * MINUTE,
+                repository_def=repository,
+            )
+        )
+    [request] = ticked.run_requests or []
+    return request.tags
 
 
 @pytest.mark.nightly
@@ -464,17 +572,22 @@ def _crashed(daemon: Trouble, hour: HourWindow) -> tuple[int, Counter[str]]:
     return before, daemon.in_flight(before, taken=1)
 
 
+def _settled(daemon: Trouble, hours: Sequence[HourWindow]) -> int:
+    """Collect hours and push them, with the sensor off again afterwards; the requests until then."""
+    daemon.collect(hours)
+    daemon.dagster.start_sensor(PUSH)
+    daemon.wait_until_pushed([QUERIES], list(hours), within_s=PATIENCE_S)
+    daemon.finished_pushes(QUERIES)
+    daemon.dagster.stop_sensor(PUSH)
+    return len(daemon.gateway.requests)
+
+
 @pytest.mark.nightly
 def test_after_runs_were_deleted_the_hours_are_settled_again_and_nothing_is_sent(
     daemon: Trouble, newest: HourWindow
 ) -> None:
     hours = hours_before(newest, 3, ago=890)
-    daemon.collect(hours)
-    daemon.dagster.start_sensor(PUSH)
-    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
-    daemon.finished_pushes(QUERIES)
-    daemon.dagster.stop_sensor(PUSH)
-    requests = len(daemon.gateway.requests)
+    requests = _settled(daemon, hours)
     for run in (*daemon.push_runs(), *daemon.dagster.runs(ASSET_JOB)):
         daemon.dagster.delete(run)
     assert not daemon.collected(QUERIES)
@@ -492,12 +605,7 @@ def test_an_emptied_dagster_settles_collected_hours_again_and_sends_nothing(
     daemon: Trouble, newest: HourWindow
 ) -> None:
     hours = hours_before(newest, 3, ago=900)
-    daemon.collect(hours)
-    daemon.dagster.start_sensor(PUSH)
-    daemon.wait_until_pushed([QUERIES], hours, within_s=PATIENCE_S)
-    daemon.finished_pushes(QUERIES)
-    daemon.dagster.stop_sensor(PUSH)
-    requests = len(daemon.gateway.requests)
+    requests = _settled(daemon, hours)
     emptied = DagsterProcesses(
         daemon.home / "emptied",
         daemon.environment,

@@ -17,13 +17,9 @@ from iomete_mc_assets_tests.push_bench import HOUR, Bench, queries
 OP = "monte_carlo__query_logs"
 
 
-@pytest.mark.parametrize(("force", "requests"), [(None, 1), ("none", 1), ("all", 2)])
-def test_a_settled_hour_goes_again_when_the_launchpad_says_so_and_by_itself_never(
-    gateway: Gateway, tmp_path: Path, instance: dg.DagsterInstance, force: str | None, requests: int
-) -> None:
-    Bench(gateway, str(tmp_path)).collect("query_logs", queries(5))
-    seen = {"IOMETE_MC_MANIFESTS": str(tmp_path), "MCD_INGEST_ENDPOINT": gateway.url}
-    resources = {
+def resources_of(gateway: Gateway, root: Path) -> dict[str, object]:
+    seen = {"IOMETE_MC_MANIFESTS": str(root), "MCD_INGEST_ENDPOINT": gateway.url}
+    return {
         "manifests": ManifestStoreResource(options=seen),
         "monte_carlo": MonteCarloResource(
             key_id=gateway.key_id,
@@ -32,6 +28,14 @@ def test_a_settled_hour_goes_again_when_the_launchpad_says_so_and_by_itself_neve
             options=seen,
         ),
     }
+
+
+@pytest.mark.parametrize(("force", "requests"), [(None, 1), ("none", 1), ("all", 2)])
+def test_a_settled_hour_goes_again_when_the_launchpad_says_so_and_by_itself_never(
+    gateway: Gateway, tmp_path: Path, instance: dg.DagsterInstance, force: str | None, requests: int
+) -> None:
+    Bench(gateway, str(tmp_path)).collect("query_logs", queries(5))
+    resources = resources_of(gateway, tmp_path)
     with accepting_beta():
         asset = pushed_asset("query_logs", hourly(HOUR.previous.start))
     asked = {} if force is None else {"ops": {OP: {"config": {"force": force}}}}
@@ -44,3 +48,42 @@ def test_a_settled_hour_goes_again_when_the_launchpad_says_so_and_by_itself_neve
             instance=instance,
         ).success
     assert len(gateway.requests) == requests
+
+
+def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(
+    gateway: Gateway, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    Bench(gateway, str(tmp_path)).collect("query_logs", queries(5))
+    before = files_of(tmp_path)
+    with accepting_beta():
+        asset = pushed_asset("query_logs", hourly(HOUR.previous.start))
+    result = dg.materialize(
+        [asset],
+        partition_key=HOUR.key,
+        resources=resources_of(gateway, tmp_path),
+        run_config={"ops": {OP: {"config": {"dry_run": True}}}},
+        instance=instance,
+    )
+    assert result.success
+    assert not result.get_asset_materialization_events()
+    (event,) = result.get_asset_observation_events()
+    said = event.asset_observation_data.asset_observation
+    assert said.partition == HOUR.key
+    assert {name: value.value for name, value in said.metadata.items()} == {
+        "dry_run/requests": 1,
+        "dry_run/bytes": said.metadata["dry_run/bytes"].value,
+        "dry_run/to_send": 5,
+    }
+    assert not gateway.requests
+    assert files_of(tmp_path) == before
+    assert dg.materialize(
+        [asset],
+        partition_key=HOUR.key,
+        resources=resources_of(gateway, tmp_path),
+        instance=instance,
+    ).success
+    assert [len(body) for body in gateway.bodies] == [said.metadata["dry_run/bytes"].value]
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from iomete_mc_assets_tests.bench.__main__ import main
 from iomete_mc_assets_tests.bench.comparison import Comparison, compare
 from iomete_mc_assets_tests.bench.demo import phases_of
-from iomete_mc_assets_tests.bench.figures import Benchmark, Figure, at_least, at_most, run
+from iomete_mc_assets_tests.bench.figures import Benchmark, Figure, all_of, at_least, at_most, run
 
 FAST = Figure(name="survey_vs_statements", value=1.312, unit="ratio", bar=at_most(2))
 SLOW = Figure(name="survey_vs_statements", value=2.317, unit="ratio", bar=at_most(2))
@@ -160,3 +160,18 @@ def test_an_unknown_benchmark_is_refused_with_the_names_there_are() -> None:
     answer = CliRunner().invoke(main, ["speed"])
     assert answer.exit_code == 2
     assert "'demo', 'survey', 'push'" in answer.output
+
+
+def test_a_part_that_breaks_loses_its_own_figures_alone() -> None:
+    def broken() -> Iterator[Figure]:
+        yield SLOW
+        msg = "no server"
+        raise RuntimeError(msg)
+
+    def benchmark(_site: str) -> Iterator[Figure]:
+        return all_of((broken, lambda: [FAST]))
+
+    heard = Heard()
+    assert heard.run({"parts": benchmark}) == 1
+    assert heard.said == [SLOW.line, FAST.line]
+    assert "RuntimeError: no server" in heard.noted[-1]

@@ -1,6 +1,14 @@
-"""The tables of rules in docs/monte-carlo.md: every rule has a row, and every test and module named there exists."""
+"""The tables of rules in docs/monte-carlo.md: every rule has a row, every test named there exists, every break can be made.
 
+Each night every break is made in a copy of the code, and has to turn its test red.
+"""
+
+import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +26,40 @@ HEADINGS = {
 RULES = {"rule": range(1, 43), "ledger": range(1, 27)}
 TO_COME = "comes with "
 """How the test of a rule is described whose subject does not exist yet."""
-NOT_SEEN = "not broken yet"
 
 ROW = re.compile(r"^\| (\d+) \| (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
 TEST = re.compile(r"`([a-z_/]+\.py)::(test_[a-z0-9_]+)`")
-BREAK = re.compile(r"`([a-z_/]+\.py)`: .+")
+BREAK = re.compile(
+    r"`(?P<module>[a-z_/]+\.py)`: (?:in `(?P<scope>[\w.]+)`, )?"
+    r"`(?P<before>[^`]+)` (?:→ `(?P<after>[^`]*)`|taken out)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A change of one line of the code.
+
+    Attributes:
+        module: of the package.
+        scope: the function or class in which ``before`` stands once; None for the whole module.
+        after: what stands there instead; None where ``before`` is taken out.
+    """
+
+    module: str
+    scope: str | None
+    before: str
+    after: str | None
+
+    def of(self, text: str) -> str:
+        """The module's text, broken."""
+        first, last = (0, len(text)) if self.scope is None else span_of(self.scope, text)
+        inside = text[first:last]
+        assert inside.count(self.before) == 1, self
+        after = self.after
+        if after is None:
+            is_statement = re.search(rf"^\s+{re.escape(self.before)}$", inside, re.MULTILINE)
+            after = "pass" if is_statement and not self.before.startswith(("and ", "or ")) else ""
+        return text[:first] + inside.replace(self.before, after) + text[last:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +70,33 @@ class Row:
     number: int
     test: str
     broken: str
+
+    @property
+    def breaks(self) -> list[Break]:
+        """All of those that were each seen to turn the test red."""
+        said = self.broken.split("; `")
+        found = [BREAK.fullmatch(part if n == 0 else f"`{part}") for n, part in enumerate(said)]
+        assert all(found), self
+        return [
+            Break(match["module"], match["scope"], match["before"], match["after"])
+            for match in found
+            if match is not None
+        ]
+
+
+def span_of(scope: str, text: str) -> tuple[int, int]:
+    """From where to where a function or class goes; a dot leads from a class to what is in it."""
+    nodes: list[ast.AST] = [ast.parse(text)]
+    for name in scope.split("."):
+        nodes = [
+            inner
+            for node in nodes
+            for inner in ast.walk(node)
+            if isinstance(inner, ast.FunctionDef | ast.ClassDef) and inner.name == name
+        ]
+    [found] = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    return starts[found.lineno - 1], starts[found.end_lineno or 0]
 
 
 def rows() -> list[Row]:
@@ -45,6 +109,11 @@ def rows() -> list[Row]:
     return found
 
 
+def with_tests() -> list[Row]:
+    """Those whose subject exists."""
+    return [row for row in rows() if not row.test.startswith(TO_COME)]
+
+
 @pytest.mark.parametrize("table", RULES)
 def test_every_rule_has_a_row(table: str) -> None:
     numbers = {row.number for row in rows() if row.table == table}
@@ -52,9 +121,8 @@ def test_every_rule_has_a_row(table: str) -> None:
 
 
 def test_every_test_named_exists_and_says_its_own_number() -> None:
-    named = [row for row in rows() if not row.test.startswith(TO_COME)]
-    assert len(named) >= len(RULES["rule"])
-    for row in named:
+    assert len(with_tests()) >= len(RULES["rule"])
+    for row in with_tests():
         match = TEST.fullmatch(row.test)
         assert match is not None, row
         file, name = match.groups()
@@ -63,11 +131,38 @@ def test_every_test_named_exists_and_says_its_own_number() -> None:
             assert (numbered[1], int(numbered[2])) == (row.table, row.number), row
 
 
-def test_every_break_names_a_module_or_says_that_it_was_not_seen() -> None:
-    for row in rows():
-        if row.test.startswith(TO_COME):
-            assert not row.broken, row
-            continue
-        match = BREAK.fullmatch(row.broken)
-        assert match is not None or row.broken == NOT_SEEN, row
-        assert match is None or (PACKAGE / match[1]).is_file(), row
+def test_every_break_can_still_be_made() -> None:
+    for row in with_tests():
+        for one in row.breaks:
+            text = (PACKAGE / one.module).read_text()
+            broken = one.of(text)
+            assert broken != text, row
+            ast.parse(broken)
+    assert not any(row.broken for row in rows() if row.test.startswith(TO_COME))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "row", with_tests(), ids=lambda row: f"{row.table}-{row.number}-{row.test}"
+)
+def test_every_break_turns_its_test_red(row: Row, tmp_path: Path) -> None:
+    for number, one in enumerate(row.breaks):
+        copy = tmp_path / str(number)
+        for folder in (PACKAGE, TESTS):
+            shutil.copytree(
+                folder, copy / folder.name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        module = copy / PACKAGE.name / one.module
+        module.write_text(one.of(module.read_text()))
+        test = f"{TESTS.name}/{row.test.strip('`')}"
+        ran = subprocess.run(  # noqa: S603 - our own tests
+            [sys.executable, *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test)],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == pytest.ExitCode.TESTS_FAILED, (one, ran.stdout)
+        assert re.search(r"\d failed", ran.stdout), (one, ran.stdout)

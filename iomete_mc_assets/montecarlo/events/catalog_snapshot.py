@@ -1,4 +1,7 @@
-"""A table entry as Monte Carlo's catalog entry: names, types, comments. Never volume or freshness."""
+"""A table entry as Monte Carlo's catalog entry: names, types, comments. Never volume or freshness.
+
+A field has one description there, so comments inside a nested column follow its own, a line each (decision 0020).
+"""
 
 from iomete_mc_assets.montecarlo.events.event import Event, Json, clean, encoded, iso
 from iomete_mc_assets.montecarlo.naming import Naming
@@ -30,6 +33,7 @@ def event(entry: TableEntry, naming: Naming) -> Event:
 
 def _field(column: Column) -> Json:
     field: dict[str, Json] = {"name": clean(column.name), "type": clean(column.type)}
-    if column.comment:
-        field["description"] = clean(column.comment)
+    inside = [f"{path}: {comment}" for path, comment in column.field_comments]
+    if column.comment or inside:
+        field["description"] = clean("\n".join([*filter(None, [column.comment]), *inside]))
     return field

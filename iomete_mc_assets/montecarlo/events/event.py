@@ -73,7 +73,10 @@ class Envelope:
 
     def around(self, bodies: Iterable[bytes]) -> bytes:
         """The request's body."""
-        return b"%b%b%b" % (self.prefix, SEPARATOR.join(bodies), self.suffix)
+        pieces = [*bodies] or [b""]
+        pieces[0] = self.prefix + pieces[0]  # so that a body of 1 MB is copied once
+        pieces[-1] += self.suffix
+        return SEPARATOR.join(pieces)
 
 
 def encoded(value: Json) -> bytes:

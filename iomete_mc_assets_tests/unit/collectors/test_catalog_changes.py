@@ -130,6 +130,33 @@ def test_a_registered_copy_shares_the_uuid_and_renames_nothing() -> None:
     assert (said.counts["table renamed"], said.counts["table added"], said.total) == (0, 1, 1)
 
 
+def renamed(old: str, new: str) -> Change:
+    scope = f"spark_catalog.db.{new}"
+    before = f"spark_catalog.db.{old}"
+    return Change(kind="table renamed", scope=scope, before=before, after=scope)
+
+
+def test_blue_and_green_that_change_names_are_renames_and_nothing_else() -> None:
+    blue, green = table("blue", ID, uuid="u"), table("green", ID, NAME, uuid="w")
+    before = earlier(blue, green)
+    after = survey(replace(green, table=blue.table), replace(blue, table=green.table))
+    assert changes(before, after).sample == (renamed("green", "blue"), renamed("blue", "green"))
+
+
+def test_a_name_that_a_renamed_table_left_or_took_is_no_table_created_again() -> None:
+    old = table("t", uuid="u")
+    left = changes(earlier(old), survey(table("archive", uuid="u"), table("t", uuid="w")))
+    assert left.sample == (
+        Change(kind="table added", scope="spark_catalog.db.t"),
+        renamed("t", "archive"),
+    )
+    taken = changes(earlier(old, table("new", uuid="w")), survey(table("t", uuid="w")))
+    assert taken.sample == (
+        Change(kind="table dropped", scope="spark_catalog.db.t"),
+        renamed("new", "t"),
+    )
+
+
 def test_without_uuids_a_new_name_is_a_drop_and_an_addition() -> None:
     said = changes(earlier(view("old")), survey(view("new")))
     assert [one.kind for one in said.sample] == ["table added", "table dropped"]
@@ -170,6 +197,18 @@ def test_columns_come_go_and_change_their_type_or_not_null() -> None:
 
 def test_not_null_that_one_listing_cannot_show_is_no_change() -> None:
     assert found(table("t", ID), table("t", replace(ID, required=None))) == []
+
+
+def test_comments_inside_a_nested_column_change() -> None:
+    nested = Column(
+        name="s", type="STRUCT<a: INT, b: INT>", field_comments=(("a", "x"), ("b", "y"))
+    )
+    after = replace(nested, field_comments=(("b", "z"), ("c.element.d", "new")))
+    assert found(table("t", nested), table("t", after)) == [
+        Change(kind="comment changed", scope="spark_catalog.db.t.s.a", before="x"),
+        Change(kind="comment changed", scope="spark_catalog.db.t.s.b", before="y", after="z"),
+        Change(kind="comment changed", scope="spark_catalog.db.t.s.c.element.d", after="new"),
+    ]
 
 
 def test_comments_of_tables_and_columns_change() -> None:

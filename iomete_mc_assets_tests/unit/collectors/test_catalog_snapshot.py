@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from iomete_mc_assets.collectors.catalog_changes import silent_scopes
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, collect
 from iomete_mc_assets.collectors.limits import too_many
 from iomete_mc_assets.collectors.surveying import LISTED_AT_ONCE
@@ -15,8 +16,9 @@ from iomete_mc_assets.errors import (
     StatementTimedOut,
 )
 from iomete_mc_assets.manifests.model import Draft, Verdict
-from iomete_mc_assets.records import TableEntry, TableId
+from iomete_mc_assets.records import Column, Omission, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse import statements
+from iomete_mc_assets.warehouse.properties import CANARY, REDACTED
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.scripted import Answer, ScriptedWarehouse
@@ -29,6 +31,11 @@ NOT_FOUND = StatementFailed(
 )
 NO_EXTENDED = StatementFailed("not for v2.", error_class="_LEGACY_ERROR_TEMP_1200")
 BROKEN = StatementFailed("metadata file is gone.")
+ODD = StatementFailed("cannot recognize a type.", error_class="CANNOT_RECOGNIZE_HIVE_TYPE")
+HIDES: dict[str, Answer] = {
+    statements.show_setting(CANARY[0]): [{"key": CANARY[0], "value": REDACTED}]
+}
+"""Every survey asks first whether the session hides what could be misread."""
 
 
 def named(column: str, *names: str, temporary: Sequence[str] = ()) -> list[Row]:
@@ -70,8 +77,28 @@ def described(
     return [{"col_name": name, "data_type": kind, "comment": ""} for name, kind in rows]
 
 
+def asked_itself(
+    name: str, *, created: str = "Id BIGINT NOT NULL", present: Sequence[Row] = ()
+) -> dict[str, Answer]:
+    """What an Iceberg table answers that no block tells everything of."""
+    statement = f"CREATE TABLE {CATALOG}.db.{name} (\n  {created})\nUSING iceberg\n"
+    return {
+        statements.describe_table(table(name)): described(),
+        statements.present_state(table(name)): present,
+        statements.show_create_table(table(name)): [{"createtab_stmt": statement}],
+    }
+
+
+def present(name: str) -> list[Row]:
+    return [
+        {"kind": "m", "snapshot_id": None, "at_ms": 1, "file": f"file:/{name}/1", "summary": None},
+        {"kind": "c", "snapshot_id": 0, "at_ms": None, "file": None, "summary": None},
+    ]
+
+
 def session_catalog(*tables: str, blocks: Sequence[Row] | None = None) -> dict[str, Answer]:
     return {
+        **HIDES,
         statements.use_catalog(CATALOG): [],
         statements.show_namespaces(CATALOG): [{"namespace": "db"}],
         statements.describe_namespace(CATALOG, ("db",)): [],
@@ -123,7 +150,7 @@ def test_a_session_catalog_costs_one_survey_statement_a_database() -> None:
         "columns": 2,
         "databases": 1,
         "described one by one": 0,
-        "statements": 5,
+        "statements": 6,
     }
 
 
@@ -195,10 +222,12 @@ def test_a_listing_stands_for_an_hour_two_hours_long_and_never_below_a_newer_one
 
 def test_tables_the_survey_did_not_bring_are_described() -> None:
     answers = session_catalog("a", "b", blocks=[block("a")])
-    answers[statements.describe_table(table("b"))] = described()
+    answers |= asked_itself("b", present=present("b"))
     entries, verdict = hour(answers)
     assert [entry.table.table for entry in entries] == ["a", "b"]
     assert verdict.state == "complete"
+    assert entries[1].columns[0].required is True
+    assert entries[1].state == SurveyedState(metadata_location="file:/b/1", snapshot_count=0)
 
 
 def test_an_empty_survey_of_a_full_database_is_never_an_empty_database() -> None:
@@ -245,9 +274,9 @@ def test_an_unreadable_table_is_an_omission_and_the_rest_stands() -> None:
 
 def test_a_missing_schema_is_described_and_the_survey_keeps_the_state() -> None:
     answers = session_catalog("a", blocks=[block("a", schema=False)])
-    answers[statements.describe_table(table("a"))] = described()
+    answers |= asked_itself("a")
     [entry], _ = hour(answers)
-    assert [column.name for column in entry.columns] == ["Id"]
+    assert entry.columns == (Column(name="Id", type="BIGINT", required=True),)
     assert entry.state is not None
     assert entry.state.uuid == "u-a"
 
@@ -263,9 +292,6 @@ def test_what_opted_out_or_matches_a_pattern_or_is_temporary_is_counted_and_left
     ]
     answers[statements.describe_namespace(CATALOG, ("off",))] = [
         {"info_name": "Properties", "info_value": "((iomete.governance.index,false))"}
-    ]
-    answers[statements.show_table_properties(table("c"))] = [
-        {"key": "iomete.governance.index", "value": "false"}
     ]
     entries, verdict = hour(answers, exclude=("*.DB.b*",))
     assert [entry.table.table for entry in entries] == ["a"]
@@ -298,7 +324,7 @@ def test_a_large_database_is_surveyed_by_patterns_and_what_they_miss_is_describe
         shown = [block(name) for name in [*matched, names[0]] if name != "b_0007"]
         asked = statements.show_table_extended(CATALOG, ("db",), pattern=pattern)
         answers[asked] = shown
-    answers[statements.describe_table(table("b_0007"))] = described()
+    answers |= asked_itself("b_0007")
     entries, verdict = hour(answers)
     assert [entry.table.table for entry in entries] == names
     assert verdict.counts["described one by one"] == 1
@@ -313,12 +339,188 @@ def test_a_pattern_that_fails_costs_its_own_tables_a_describe_each() -> None:
     answers[statements.show_table_extended(CATALOG, ("db",), pattern="b*")] = [
         block(name) for name in names if name.startswith("b")
     ]
-    answers |= {statements.describe_table(table(name)): described() for name in names[:800]}
+    for name in names[:800]:
+        answers |= asked_itself(name)
     answers[statements.describe_table(table("a_0003"))] = BROKEN
     entries, verdict = hour(answers)
     assert [entry.table.table for entry in entries] == [name for name in names if name != "a_0003"]
     assert verdict.counts["described one by one"] == 800
     assert [one.scope for one in verdict.omissions] == ["spark_catalog.db.a_0003"]
+
+
+def listing(pattern: str) -> str:
+    return statements.show_table_extended(CATALOG, ("db",), pattern=pattern)
+
+
+def unlistable(names: Sequence[str], *odd: str) -> tuple[dict[str, Answer], ScriptedWarehouse]:
+    """A database of whose tables the metastore cannot convert some, so that any listing with one of them fails."""
+    answers = session_catalog(*names)
+    for name in odd:
+        answers |= asked_itself(name, present=present(name))
+    warehouse = ScriptedWarehouse(answers)
+    ask = warehouse.ask
+
+    def fail_with_any(statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+        if statement.startswith(listing("*")[:-4]):
+            alternatives = statement.split("LIKE '")[1].removesuffix("'").split("|")
+            matched = [
+                name for name in names if any(fnmatchcase(name, one) for one in alternatives)
+            ]
+            warehouse.answers[statement] = (
+                ODD if set(odd) & set(matched) else [block(name) for name in matched]
+            )
+        return ask(statement, deadline_s=deadline_s)
+
+    warehouse.ask = fail_with_any
+    return answers, warehouse
+
+
+def surveyed(warehouse: ScriptedWarehouse) -> tuple[list[TableEntry], Verdict, list[str]]:
+    [(_, draft)] = collect(
+        [HOUR], warehouse, config=CatalogConfig(catalogs=(CATALOG,)), newest_known=None, now=NOW
+    )
+    assert isinstance(draft, Draft), draft
+    entries = [record for record in draft.records if isinstance(record, TableEntry)]
+    listings = [one for one in warehouse.asked if "SHOW TABLE EXTENDED" in one]
+    return entries, draft.verdict(), listings
+
+
+def test_a_table_that_fails_the_listing_is_found_and_read_from_itself_alone() -> None:
+    """A nested field name such as user-agent is enough for Spark to give up the whole database."""
+    names = [f"{prefix}_{number:03}" for prefix in "abcd" for number in range(100)]
+    _, warehouse = unlistable(names, "b_042")
+    entries, verdict, listings = surveyed(warehouse)
+    assert [entry.table.table for entry in entries] == names
+    states = {entry.table.table: entry.state for entry in entries}
+    assert states["b_041"] == SurveyedState(
+        uuid="u-b_041", metadata_location="file:/b_041", snapshot_count=0
+    )
+    assert states["b_042"] == SurveyedState(metadata_location="file:/b_042/1", snapshot_count=0)
+    assert all(entry.columns[0].required for entry in entries)
+    assert verdict.counts["described one by one"] == 1
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question, omission.kind) == (
+        "spark_catalog.db.b_042",
+        "uuid",
+        "unknowable",
+    )
+    assert "cannot recognize a type." in omission.reason
+    assert len(listings) <= 25
+
+
+def test_several_tables_that_fail_the_listing_are_each_found() -> None:
+    names = [f"t_{number:03}" for number in range(200)]
+    _, warehouse = unlistable(names, "t_000", "t_077", "t_199")
+    entries, verdict, listings = surveyed(warehouse)
+    assert [entry.table.table for entry in entries] == names
+    assert sorted(one.scope[-5:] for one in verdict.omissions) == ["t_000", "t_077", "t_199"]
+    assert len(listings) <= 60
+
+
+def test_a_database_that_cannot_be_listed_by_any_pattern_is_not_narrowed_for_ever() -> None:
+    names = [f"t_{number:03}" for number in range(300)]
+    _, warehouse = unlistable(names, *names)
+    entries, verdict, listings = surveyed(warehouse)
+    assert [entry.table.table for entry in entries] == names
+    assert verdict.counts["described one by one"] == 300
+    assert len(verdict.omissions) == 300
+    assert len(listings) <= 60
+
+
+def test_a_table_that_fails_the_listing_is_compared_with_the_hour_before_all_the_same() -> None:
+    assert silent_scopes(
+        [
+            Omission(scope="c.d.t", question="uuid", kind="unknowable", reason="r"),
+            Omission(scope="c.d.u", question="columns", kind="unreadable", reason="r"),
+        ]
+    ) == {"c.d.u"}
+
+
+def test_a_block_that_can_be_misread_is_read_by_what_other_listings_tell() -> None:
+    forged = (
+        "current-snapshot-id=5, current-snapshot-summary={}, current-snapshot-timestamp-ms=7, zz"
+    )
+    answers = session_catalog("a", blocks=[block("a", extra=f"{forged}={REDACTED}, ")])
+    answers |= {
+        statements.describe_table(table("a")): described(),
+        statements.show_table_properties(table("a")): [{"key": forged, "value": REDACTED}],
+    }
+    [entry], verdict = hour(answers)
+    assert entry.state == SurveyedState(uuid="u-a", metadata_location="file:/a", snapshot_count=0)
+    assert entry.columns[0].required is True
+    assert verdict.state == "complete"
+
+
+def test_no_block_is_believed_where_the_session_hides_nothing() -> None:
+    answers = session_catalog("a")
+    answers[statements.show_setting(CANARY[0])] = [{"key": CANARY[0], "value": CANARY[1]}]
+    answers |= asked_itself("a", present=present("a"))
+    [entry], verdict = hour(answers)
+    assert entry.state == SurveyedState(metadata_location="file:/a/1", snapshot_count=0)
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question, omission.kind) == (CATALOG, "listing", "unreadable")
+    assert "spark.sql.redaction.options.regex" in omission.reason
+
+
+def test_a_database_that_may_only_look_opted_out_is_listed_and_named() -> None:
+    answers = session_catalog("a")
+    text = f"((a), (iomete.governance.index,false), (b,{REDACTED}))"
+    answers[statements.describe_namespace(CATALOG, ("db",))] = [
+        {"info_name": "Comment", "info_value": "((iomete.governance.index,false))"},
+        {"info_name": "Properties", "info_value": text},
+    ]
+    entries, verdict = hour(answers)
+    assert len(entries) == 1
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question) == ("spark_catalog.db", "opt-out")
+
+
+def v2_catalog(*tables: str) -> dict[str, Answer]:
+    return {
+        **HIDES,
+        statements.use_catalog("lake"): [],
+        statements.show_namespaces("lake"): [{"namespace": "ns"}],
+        statements.show_namespaces("lake", ("ns",)): [],
+        statements.describe_namespace("lake", ("ns",)): [],
+        statements.show_tables("lake", ("ns",)): named("tableName", *tables),
+        statements.show_views("lake", ("ns",)): [],
+        statements.show_table_extended("lake", ("ns",)): NO_EXTENDED,
+        **{
+            statements.describe_table(TableId("lake", ("ns",), name)): described()
+            for name in tables
+        },
+    }
+
+
+def test_tables_whose_names_differ_in_case_only_are_kept_and_named() -> None:
+    entries, verdict = hour(v2_catalog("Orders", "other", "orders"), catalogs=("lake",))
+    assert [entry.table.table for entry in entries] == ["Orders", "orders", "other"]
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question, omission.kind) == (
+        "lake.ns.orders",
+        "name",
+        "unknowable",
+    )
+    assert "lake.ns.Orders" in omission.reason
+
+
+def test_nested_fields_of_a_v2_catalog_are_told_by_the_create_statement() -> None:
+    odd, plain = (TableId("lake", ("ns",), name) for name in ("odd", "plain"))
+    answers = v2_catalog("odd", "plain")
+    answers[statements.describe_table(odd)] = [
+        {"col_name": "s", "data_type": "struct<a:int,b:string>", "comment": None},
+        *described()[1:],
+    ]
+    answers[statements.show_create_table(odd)] = [
+        {"createtab_stmt": "CREATE TABLE lake.ns.odd (\n  s STRUCT<`a:int,b`: STRING>)\nUSING x"}
+    ]
+    entries, verdict = hour(answers, catalogs=("lake",))
+    assert [entry.table for entry in entries] == [odd, plain]
+    assert [entry.columns[0].type for entry in entries] == ["STRUCT<`a:int,b`: STRING>", "BIGINT"]
+    assert verdict.state == "complete"
+    answers[statements.show_create_table(odd)] = BROKEN
+    _, verdict = hour(answers, catalogs=("lake",))
+    assert [one.scope for one in verdict.omissions] == ["lake.ns.odd"]
 
 
 def test_a_block_under_a_name_in_other_case_belongs_to_the_name_as_listed() -> None:
@@ -332,6 +534,7 @@ def test_a_block_under_a_name_in_other_case_belongs_to_the_name_as_listed() -> N
 def test_a_v2_catalog_is_walked_by_namespace_and_described_table_by_table() -> None:
     odd, view = TableId("lake", ("ns", "In ner"), "Odd-1"), TableId("lake", ("ns",), "v")
     answers: dict[str, Answer] = {
+        **HIDES,
         statements.use_catalog("lake"): [],
         statements.show_namespaces("lake"): [{"namespace": "ns"}],
         statements.show_namespaces("lake", ("ns",)): [{"namespace": "ns.`In ner`"}],
@@ -375,7 +578,10 @@ def test_a_database_that_cannot_be_listed_is_an_omission_of_its_own() -> None:
 
 
 def test_a_catalog_that_cannot_be_listed_fails_the_hour_by_name() -> None:
-    answers: dict[str, Answer] = {statements.use_catalog(CATALOG): StatementFailed("unknown.")}
+    answers: dict[str, Answer] = {
+        **HIDES,
+        statements.use_catalog(CATALOG): StatementFailed("unknown."),
+    }
     assert "The catalog spark_catalog cannot be listed: unknown." in str(failure(answers))
 
 

@@ -1,21 +1,27 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iomete_mc_assets.collectors.history import (
-    Beginning,
     Existed,
+    Gap,
     History,
     HistoryRow,
     LogEntry,
+    MetadataLog,
     NotYet,
+    Seen,
     Snapshot,
     Unknown,
     exact_deletes,
+    in_doubt,
     last_data_change,
     place_at,
     row_count,
+    with_gaps,
     without_rows,
 )
 from iomete_mc_assets.records import Observation, TableId
@@ -195,89 +201,331 @@ def entry(at: datetime, snapshot_id: int | None, sequence: int | None) -> LogEnt
     )
 
 
+def metadata_log(
+    *entries: LogEntry,
+    first: HistoryRow | None = None,
+    made: Sequence[Snapshot] = (),
+    main: int | None = None,
+    created_at: datetime | None = None,
+) -> MetadataLog:
+    return MetadataLog(
+        entries=entries, snapshots=made, first_row=first, main=main, created_at=created_at
+    )
+
+
+def made(
+    number: int,
+    at: datetime,
+    operation: str | None = "append",
+    *,
+    parent: int | None = None,
+    engine: str | None = "spark",
+) -> Snapshot:
+    return Snapshot(
+        snapshot_id=number, parent_id=parent, operation=operation, committed_at=at, engine=engine
+    )
+
+
+def row_of(snapshot: Snapshot, at: datetime | None = None) -> HistoryRow:
+    """The row that makes it current, with its commit unless told."""
+    at = at or snapshot.committed_at
+    assert at is not None
+    return HistoryRow(snapshot_id=snapshot.snapshot_id, parent_id=snapshot.parent_id, at=at)
+
+
 def test_a_table_whose_first_metadata_file_is_later_did_not_exist() -> None:
-    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(20))
-    beginning = Beginning(first_row=row, log=[FIRST, entry(minutes(20), 1, 1)])
-    assert without_rows(beginning, minutes(10)) == NotYet()
+    one = made(1, minutes(20))
+    log = metadata_log(FIRST, entry(minutes(20), 1, 1), first=row_of(one), made=[one])
+    assert without_rows(log, minutes(10)) == NotYet()
 
 
 def test_a_table_that_existed_before_its_first_snapshot_ever_was_empty() -> None:
-    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
-    beginning = Beginning(
-        first_row=row, first_committed_at=row.at, log=[FIRST, entry(minutes(80), 1, 1)]
-    )
-    assert without_rows(beginning, minutes(60)) == Existed()
+    for operation in ("append", "overwrite"):
+        one = made(1, minutes(80), operation)
+        log = metadata_log(FIRST, entry(minutes(80), 1, 1), first=row_of(one), made=[one])
+        assert without_rows(log, minutes(60)) == Existed()
 
 
 def test_a_rollback_to_the_first_snapshot_is_not_its_commit() -> None:
     """Found by random histories: the rows between were expired, and the hours before were said to be empty."""
-    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
-    log = [FIRST, entry(minutes(20), None, None), entry(minutes(80), 1, 1)]
-    rolled_back = Beginning(
-        first_row=row, first_operation="append", first_committed_at=minutes(20), log=log
-    )
-    assert isinstance(without_rows(rolled_back, minutes(60)), Unknown)
+    one = made(1, minutes(20))
+    rows_between = entry(minutes(30), None, None)
+    first = row_of(one, minutes(80))
+    log = metadata_log(
+        FIRST, entry(minutes(20), None, None), rows_between, entry(minutes(80), 1, 1),
+        first=first, made=[one],
+    )  # fmt: skip
+    assert isinstance(without_rows(log, minutes(25)), Unknown)
+    assert isinstance(without_rows(log, minutes(60)), Unknown)
+
+
+def test_a_branch_and_a_staged_write_before_the_first_write_leave_the_hours_empty() -> None:
+    """Their snapshots are no rows of main's, and main had none: not a branch's first, nor its own second."""
+    branch, staged = made(1, minutes(20)), made(2, minutes(30))
+    entries = [FIRST, entry(minutes(20), None, None), entry(minutes(30), None, None)]
+    for operation in ("append", "overwrite"):
+        third = made(3, minutes(80), operation)
+        log = metadata_log(
+            *entries, entry(minutes(80), 3, 3), first=row_of(third), made=[branch, staged, third]
+        )
+        for minute in (15, 25, 60):
+            assert without_rows(log, minutes(minute)) == Existed()
+    published = row_of(staged, minutes(80))
+    log = metadata_log(*entries, entry(minutes(80), 2, 2), first=published, made=[branch, staged])
+    for minute in (15, 25, 60):
+        assert without_rows(log, minutes(minute)) == Existed()
+    log = metadata_log(*entries, made=[branch, staged])
+    for minute in (15, 25, 60):
+        assert without_rows(log, minutes(minute)) == Existed()
+
+
+def test_numbers_that_are_missing_before_a_published_one_were_expired() -> None:
+    staged = made(2, minutes(30))
+    log = metadata_log(
+        FIRST, entry(minutes(30), None, None), entry(minutes(80), 2, 2),
+        first=row_of(staged, minutes(80)), made=[staged],
+    )  # fmt: skip
+    assert isinstance(without_rows(log, minutes(60)), Unknown)
+
+
+def test_a_table_that_lost_its_history_to_a_replacement_and_an_expiry_is_not_never_written() -> (
+    None
+):
+    files = [entry(minutes(at), None, None) for at in (20, 50, 55)]  # a write, and those two
+    log = metadata_log(FIRST, *files)
+    assert isinstance(without_rows(log, minutes(30)), Unknown)
+    assert without_rows(log, minutes(60)) == Existed()
+    assert without_rows(metadata_log(FIRST, files[0]), minutes(15)) == Existed()
+
+
+def test_an_append_to_nothing_has_no_data_before_it_back_to_the_last_file_without_a_commit() -> (
+    None
+):
+    """That may have replaced a table with data, whose snapshots were expired."""
+    five = made(5, minutes(80))
+    log = metadata_log(
+        FIRST, entry(minutes(20), None, None), entry(minutes(50), None, None),
+        entry(minutes(80), 5, 5), first=row_of(five), made=[five],
+    )  # fmt: skip
+    assert isinstance(without_rows(log, minutes(50)), Unknown)
+    assert without_rows(log, minutes(51)) == Existed()
+
+
+def test_another_engines_append_to_nothing_may_have_replaced_data_that_was_expired() -> None:
+    for engine in ("trino", None):
+        five = made(5, minutes(80), engine=engine)
+        log = metadata_log(FIRST, entry(minutes(80), 5, 5), first=row_of(five), made=[five])
+        assert isinstance(without_rows(log, minutes(60)), Unknown)
 
 
 def test_after_an_expiry_a_log_entry_without_snapshot_is_no_proof_of_emptiness() -> None:
     """Iceberg looks the snapshot up in what is left of the history, so expired ones read as NULL too."""
-    row = HistoryRow(snapshot_id=3, parent_id=2, at=minutes(80))
-    log = [FIRST, entry(minutes(20), None, None), entry(minutes(80), 3, 3)]
-    assert isinstance(without_rows(Beginning(first_row=row, log=log), minutes(60)), Unknown)
+    three = made(3, minutes(80), parent=2)
+    log = metadata_log(
+        FIRST, entry(minutes(20), None, None), entry(minutes(80), 3, 3),
+        first=row_of(three), made=[three],
+    )  # fmt: skip
+    assert isinstance(without_rows(log, minutes(60)), Unknown)
 
 
 def test_a_first_row_without_parent_may_be_a_replaced_table() -> None:
-    row = HistoryRow(snapshot_id=3, parent_id=None, at=minutes(80))
-    log = [FIRST, entry(minutes(20), None, None), entry(minutes(80), 3, 3)]
-    assert isinstance(
-        without_rows(
-            Beginning(
-                first_row=row, first_operation="overwrite", first_committed_at=row.at, log=log
-            ),
-            minutes(60),
-        ),
-        Unknown,
-    )
+    three = made(3, minutes(80), "overwrite")
+    log = metadata_log(
+        FIRST, entry(minutes(20), None, None), entry(minutes(80), 3, 3),
+        first=row_of(three), made=[three],
+    )  # fmt: skip
+    assert isinstance(without_rows(log, minutes(60)), Unknown)
 
 
 def test_a_cut_log_leaves_the_metastores_creation_time_as_evidence() -> None:
-    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
-    log = [entry(minutes(80), 1, 1)]
-    late = Beginning(first_row=row, log=log, created_at=minutes(70))
+    one = made(1, minutes(80))
+    log = entry(minutes(80), 1, 1)
+    late = metadata_log(log, first=row_of(one), made=[one], created_at=minutes(70))
     assert without_rows(late, minutes(60)) == NotYet()
     assert isinstance(without_rows(late, minutes(75)), Unknown)
-    registered = Beginning(
-        first_row=HistoryRow(snapshot_id=9, parent_id=8, at=minutes(80)),
-        log=log,
-        created_at=minutes(70),
-    )
+    nine = made(9, minutes(80), parent=8)
+    registered = metadata_log(log, first=row_of(nine), made=[nine], created_at=minutes(70))
     assert isinstance(without_rows(registered, minutes(60)), Unknown)
 
 
 def test_any_metadata_file_before_the_instant_proves_that_the_table_existed() -> None:
     """A registered table's log begins with a later file than the first."""
-    beginning = Beginning(
-        first_row=None, log=[entry(minutes(20), None, None)], created_at=minutes(90)
-    )
-    assert without_rows(beginning, minutes(60)) == Existed()
+    log = metadata_log(entry(minutes(20), None, None), created_at=minutes(90))
+    assert without_rows(log, minutes(60)) == Existed()
 
 
-def test_without_sequence_numbers_an_append_after_the_first_file_is_the_first_snapshot() -> None:
-    row = HistoryRow(snapshot_id=1, parent_id=None, at=minutes(80))
-    log = [FIRST, entry(minutes(80), 1, 0)]
+def test_without_sequence_numbers_an_append_to_nothing_is_the_first_snapshot() -> None:
     for operation, found in (("append", Existed()), ("overwrite", Unknown), (None, Unknown)):
-        beginning = Beginning(
-            first_row=row, first_operation=operation, first_committed_at=row.at, log=log
-        )
-        answer = without_rows(beginning, minutes(60))
+        one = made(1, minutes(80), operation)
+        log = metadata_log(FIRST, entry(minutes(80), 1, 0), first=row_of(one), made=[one])
+        answer = without_rows(log, minutes(60))
         assert answer == found or answer.__class__ is found
-    replaced = Beginning(
-        first_row=row,
-        first_operation="append",
-        first_committed_at=row.at,
-        log=[FIRST, entry(minutes(20), None, None), *log[1:]],
+    one = made(1, minutes(80))
+    altered = entry(minutes(20), None, None)
+    log = metadata_log(FIRST, altered, entry(minutes(80), 1, 0), first=row_of(one), made=[one])
+    assert isinstance(without_rows(log, minutes(20)), Unknown)
+    assert without_rows(log, minutes(21)) == Existed()
+
+
+def test_an_alter_before_the_first_write_is_no_doubt_where_numbers_begin_with_it() -> None:
+    one = made(1, minutes(80))
+    log = metadata_log(
+        FIRST, entry(minutes(20), None, None), entry(minutes(80), 1, 1),
+        first=row_of(one), made=[one],
+    )  # fmt: skip
+    assert without_rows(log, minutes(15)) == Existed()
+
+
+WRITTEN = made(1, minutes(10))
+EMPTIED = entry(minutes(30), 1, 1)
+TWO_FILES = (entry(minutes(20), 1, 1), EMPTIED)
+
+
+def gap_of(
+    log: Sequence[LogEntry],
+    following: HistoryRow | None = None,
+    *snapshots: Snapshot,
+    main: int | None = None,
+    seen: Seen | None = None,
+) -> Gap | None:
+    """What lies after a table's first row, its metadata files being the creation's, that row's and ``log``."""
+    rows = [row_of(WRITTEN), *([] if following is None else [following])]
+    known = {one.snapshot_id: one for one in (WRITTEN, *snapshots)}
+    entries = [replace(FIRST, at=minutes(0)), entry(minutes(10), 1, 1), *log]
+    whole = metadata_log(*entries, first=rows[0], made=list(known.values()), main=main)
+    history = with_gaps(History(rows=rows, snapshots=known), whole, seen=seen)
+    return history.gaps.get(0)
+
+
+def test_a_lone_file_without_a_commit_tells_when_a_table_that_is_empty_now_was_replaced() -> None:
+    assert gap_of([EMPTIED]) == Gap(since=minutes(30), empty_from=minutes(30))
+    assert gap_of(TWO_FILES) == Gap(since=minutes(20), empty_from=minutes(30))
+    assert gap_of(TWO_FILES, main=1) is None
+
+
+def test_a_replacement_is_told_from_what_came_after_it() -> None:
+    gap = Gap(since=minutes(30), empty_from=minutes(30))
+    appended = made(2, minutes(50))
+    written = entry(minutes(50), 2, 2)
+    assert gap_of([EMPTIED, written], row_of(appended), appended, main=2) == gap
+    undone = row_of(WRITTEN, minutes(50))
+    assert gap_of([EMPTIED, entry(minutes(50), 1, 1)], undone, main=1) == gap
+    assert gap_of([written], row_of(appended), appended, main=2) is None
+
+
+def test_what_may_be_an_alter_before_a_table_replaced_with_a_query_is_no_proof() -> None:
+    """INSERT OVERWRITE into an emptied table looks the same, and so does another engine's replacement."""
+    gap = Gap(since=minutes(30), empty_from=None)
+    written = entry(minutes(50), 2, 2)
+    for other in (made(2, minutes(50), "overwrite"), made(2, minutes(50), engine="trino")):
+        assert gap_of([EMPTIED, written], row_of(other), other, main=2) == gap
+    staged = made(2, minutes(20), parent=1)
+    log = [entry(minutes(20), 1, 1), EMPTIED, written]
+    assert gap_of(log, row_of(staged, minutes(50)), staged, main=2) == gap
+
+
+def test_a_commit_onto_the_row_leaves_no_gap_whatever_was_altered() -> None:
+    onto = made(2, minutes(50), parent=1)
+    assert gap_of([*TWO_FILES, entry(minutes(50), 2, 2)], row_of(onto), onto, main=2) is None
+
+
+def test_a_branchs_commits_are_no_replacement() -> None:
+    branch = made(2, minutes(30), parent=1)
+    other = made(3, minutes(50), "overwrite")
+    log = [EMPTIED, entry(minutes(50), 3, 3)]
+    assert gap_of(log, row_of(other), branch, other, main=3) is None
+
+
+def test_a_branch_that_began_at_the_row_was_made_by_the_one_file_before_it() -> None:
+    """Write, audit, publish; a second file may have replaced the table, and the branch lived on."""
+    audited = made(2, minutes(40), parent=1)
+    published = row_of(audited, minutes(50))
+    after = [entry(minutes(40), 1, 1), entry(minutes(50), 2, 2)]
+    assert gap_of([EMPTIED, *after], published, audited, main=2) is None
+    open_since = Gap(since=minutes(20), empty_from=None)
+    assert gap_of([*TWO_FILES, *after], published, audited, main=2) == open_since
+    late = entry(minutes(45), 1, 1)
+    assert gap_of([after[0], late, after[1]], published, audited, main=2) == Gap(
+        since=minutes(45), empty_from=None
     )
-    assert isinstance(without_rows(replaced, minutes(60)), Unknown)
+    seen = Seen(snapshot_id=1, at=minutes(10), until=minutes(25))
+    assert gap_of([*TWO_FILES, *after], published, audited, main=2, seen=seen) == Gap(
+        since=minutes(30), empty_from=None
+    )
+
+
+def test_a_commit_onto_a_row_that_became_current_again_clears_no_file_before_that() -> None:
+    """Found by random histories: replaced by an empty table, undone, and compacted."""
+    undone, compacted = row_of(WRITTEN, minutes(40)), made(2, minutes(50), "replace", parent=1)
+    entries = [replace(FIRST, at=minutes(0)), entry(minutes(10), 1, 1), EMPTIED]
+    later = [entry(minutes(40), 1, 1), entry(minutes(50), 2, 2)]
+    rows = [row_of(WRITTEN), undone, row_of(compacted)]
+    log = metadata_log(*entries, *later, first=rows[0], made=[WRITTEN, compacted], main=2)
+    history = History(rows=rows, snapshots={1: WRITTEN, 2: compacted})
+    found = with_gaps(history, log, seen=None).gaps
+    assert found == {0: Gap(since=minutes(30), empty_from=minutes(30))}
+
+
+def test_a_branch_that_published_the_row_goes_on_without_being_made() -> None:
+    """So the file before its next write may be a replacement."""
+    published, further = row_of(WRITTEN, minutes(20)), made(2, minutes(40), parent=1)
+    rows = [published, row_of(further, minutes(50))]
+    entries = [
+        replace(FIRST, at=minutes(0)),
+        *(entry(minutes(at), 1, 1) for at in (10, 20, 30, 40)),
+    ]
+    log = metadata_log(
+        *entries, entry(minutes(50), 2, 2), first=published, made=[WRITTEN, further], main=2
+    )
+    history = History(rows=rows, snapshots={1: WRITTEN, 2: further})
+    found = with_gaps(history, log, seen=None).gaps
+    assert found == {0: Gap(since=minutes(30), empty_from=None)}
+
+
+def test_what_an_hour_saw_is_no_replacement_before_its_end() -> None:
+    other = made(2, minutes(50), "overwrite")
+    log = [EMPTIED, entry(minutes(50), 2, 2)]
+    for until, gap in ((40, None), (29, Gap(since=minutes(30), empty_from=None))):
+        seen = Seen(snapshot_id=1, at=minutes(10), until=minutes(until))
+        assert gap_of(log, row_of(other), other, main=2, seen=seen) == gap
+    elsewhere = Seen(snapshot_id=1, at=minutes(9), until=minutes(40))
+    assert gap_of(log, row_of(other), other, main=2, seen=elsewhere) == gap
+
+
+def test_a_log_that_does_not_reach_back_to_the_row_leaves_all_after_it_open() -> None:
+    other = made(2, minutes(50), "overwrite")
+    rows = [row_of(WRITTEN), row_of(other)]
+    history = History(rows=rows, snapshots={1: WRITTEN, 2: other})
+    log = metadata_log(entry(minutes(50), 2, 2), first=rows[0], made=[other], main=2)
+    found = with_gaps(history, log, seen=None).gaps
+    assert found == {0: Gap(since=minutes(10), empty_from=None)}
+
+
+def test_only_what_neither_rows_nor_the_listing_tell_is_in_doubt() -> None:
+    onto = made(2, minutes(50), parent=1)
+    replaced = made(2, minutes(50), "overwrite")
+    alone = History(rows=[row_of(WRITTEN)], snapshots={1: WRITTEN})
+    assert not in_doubt(alone, [minutes(60)], current=1)
+    assert in_doubt(alone, [minutes(60)], current=None)
+    for other, doubt in ((onto, False), (replaced, True)):
+        history = History(rows=[row_of(WRITTEN), row_of(other)], snapshots={1: WRITTEN, 2: other})
+        assert in_doubt(history, [minutes(40)], current=2) is doubt
+        assert not in_doubt(history, [minutes(60)], current=2)
+
+
+def test_a_rewrite_made_current_after_the_table_may_have_been_empty_is_no_known_change() -> None:
+    """From the log it is told whether the table was what it rewrote all the time."""
+    rewrite = made(2, minutes(20), "replace", parent=1)
+    rows = [row_of(WRITTEN), row_of(rewrite, minutes(50))]
+    history = History(rows=rows, snapshots={1: WRITTEN, 2: rewrite})
+    assert in_doubt(history, [minutes(60)], current=2)
+    for gap, change in (
+        (None, minutes(10)),
+        (Gap(since=minutes(30), empty_from=None), None),
+        (Gap(since=minutes(30), empty_from=minutes(30)), minutes(50)),
+    ):
+        known = replace(history, gaps={} if gap is None else {0: gap})
+        assert last_data_change(known, 1, earlier=None) == change
 
 
 def rewritten(figures_before: tuple[int, int, int, int] | None) -> History:
@@ -313,18 +561,16 @@ def test_a_rewrite_of_the_observed_state_carries_its_last_change() -> None:
 
 def test_the_first_write_after_an_upgrade_from_version_1_is_not_the_first_ever() -> None:
     """Sequence numbers begin with 1 there; what was written before may have been expired."""
-    row = HistoryRow(snapshot_id=3, parent_id=None, at=minutes(80))
-    log = [
+    entries = [
         FIRST,
         entry(minutes(20), None, None),
         entry(minutes(30), None, None),
         entry(minutes(80), 3, 1),
     ]
-    replaced = Beginning(
-        first_row=row, first_operation="overwrite", first_committed_at=row.at, log=log
-    )
-    assert isinstance(without_rows(replaced, minutes(60)), Unknown)
-    appended = Beginning(
-        first_row=row, first_operation="append", first_committed_at=row.at, log=log
-    )
-    assert without_rows(appended, minutes(60)) == Existed()
+    replaced = made(3, minutes(80), "overwrite")
+    log = metadata_log(*entries, first=row_of(replaced), made=[replaced])
+    assert isinstance(without_rows(log, minutes(60)), Unknown)
+    appended = made(3, minutes(80))
+    log = metadata_log(*entries, first=row_of(appended), made=[appended])
+    assert without_rows(log, minutes(60)) == Existed()
+    assert isinstance(without_rows(log, minutes(25)), Unknown)

@@ -49,7 +49,7 @@ class Commit:
     rows: int | None = 10
     position: int = 0
     equality: int = 0
-    parent: int | None = None
+    parent: int | None = None  # the one before; 0 for none
     id: int = 0
 
 
@@ -59,6 +59,8 @@ class HistoryWarehouse(Warehouse):
 
     commits: Mapping[str, Sequence[Commit]]
     created: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    altered: Mapping[str, Sequence[datetime]] = field(default_factory=dict[str, Sequence[datetime]])
+    emptied: Sequence[str] = ()
     broken: Mapping[str, LakehouseError] = field(default_factory=dict[str, LakehouseError])
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
@@ -87,48 +89,78 @@ class HistoryWarehouse(Warehouse):
         name, metadata_table = found.groups()
         if name in self.broken:
             raise self.broken[name]
-        bounds = {
-            sign: int(ms) for sign, ms in re.findall(r"(<|>=) timestamp_millis\((\d+)\)", branch)
-        }
+        if metadata_table == "metadata_log_entries":
+            return self._log(name, int(number[1]))
+        if metadata_table == "refs":
+            return self._main(name, int(number[1]))
+        since, until = self._bounds(name, branch)
+        named = re.search(r"snapshot_id IN \((.*)\)", branch)
+        kind = {"history": "h", "snapshots": "s"}[metadata_table]
         rows: list[Row] = []
         for place, commit in enumerate(self.commits[name], start=1):
-            row = self._row(commit, place)
-            at_ms = round(commit.at.timestamp() * 1000)
-            if not bounds.get(">=", 0) <= at_ms < bounds.get("<", 1 << 62):
+            row, at_ms = self._row(commit, place), _ms(commit.at)
+            if kind == "s" and commit.id and commit.id < place:
+                continue  # it only made an old snapshot current
+            if named is not None and str(row["snapshot_id"]) not in named[1].split(", "):
                 continue
-            kind = {"history": "h", "snapshots": "s", "metadata_log_entries": "m"}[metadata_table]
-            rows.append({**row, "n": int(number[1]), "kind": kind, "at_ms": at_ms})
-        if metadata_table == "metadata_log_entries":
-            return self._log(name, int(number[1]), rows)
+            if since <= at_ms <= until:
+                rows.append({**row, "n": int(number[1]), "kind": kind, "at_ms": at_ms})
         return rows[:1] if "LIMIT 1" in branch else rows
+
+    def _bounds(self, name: str, branch: str) -> tuple[int, int]:
+        """Up to the first row from an instant on."""
+        before = re.search(r"min\(made_current_at\).* >= timestamp_millis\((\d+)\)\)", branch)
+        since = re.search(r"AND \w+ >= timestamp_millis\((\d+)\)", branch)
+        until = 1 << 62
+        if before is not None:
+            later = [_ms(one.at) for one in self.commits[name] if _ms(one.at) >= int(before[1])]
+            until = min(later, default=int(before[1]))
+        return (0 if since is None else int(since[1])), until
 
     def _row(self, commit: Commit, place: int) -> dict[str, object]:
         snapshot_id = commit.id or place
         return {
             "snapshot_id": snapshot_id,
-            "parent_id": commit.parent if commit.parent is not None else (snapshot_id - 1 or None),
+            "parent_id": (snapshot_id - 1 if commit.parent is None else commit.parent) or None,
             "operation": commit.operation,
             "summary": json.dumps(self._summary(commit)),
         }
 
     def _summary(self, commit: Commit) -> dict[str, str]:
         return {
+            "engine-name": "spark",
             **({} if commit.rows is None else {"total-records": str(commit.rows)}),
             "total-files-size": "1000",
             "total-position-deletes": str(commit.position),
             "total-equality-deletes": str(commit.equality),
         }
 
-    def _log(self, name: str, number: int, rows: Sequence[Row]) -> list[Row]:
+    def _log(self, name: str, number: int) -> list[Row]:
+        """One file for the creation, where it is known, one a commit, and those of ``altered``."""
+        files = {_ms(one.at): self._row(one, n) for n, one in enumerate(self.commits[name], 1)}
+        files |= {_ms(one): {} for one in self.altered.get(name, ())}
+        rows: list[Row] = [
+            {
+                "n": number, "kind": "m", "at_ms": at_ms, "file": "m/00001-b.metadata.json",
+                "snapshot_id": row.get("snapshot_id"), "sequence_number": row.get("snapshot_id"),
+            }
+            for at_ms, row in sorted(files.items())
+        ]  # fmt: skip
         if name not in self.created:
-            return []
+            return rows
         first = {"file": "m/00000-a.metadata.json", "snapshot_id": None, "sequence_number": None}
-        created_ms = round(self.created[name].timestamp() * 1000)
-        later = [
-            {**row, "file": "m/00001-b.metadata.json", "sequence_number": row["snapshot_id"]}
-            for row in rows
-        ]
-        return [{"n": number, "kind": "m", "at_ms": created_ms, **first}, *later]
+        return [{"n": number, "kind": "m", "at_ms": _ms(self.created[name]), **first}, *rows]
+
+    def _main(self, name: str, number: int) -> list[Row]:
+        """The newest row's snapshot, unless the table was replaced by an empty one since."""
+        if name in self.emptied or not self.commits[name]:
+            return []
+        newest = self._row(self.commits[name][-1], len(self.commits[name]))
+        return [{"n": number, "kind": "r", "at_ms": None, "snapshot_id": newest["snapshot_id"]}]
+
+
+def _ms(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)
 
 
 def listed(
@@ -137,7 +169,7 @@ def listed(
     """A table as the survey shows it when ``commit``, its ``number``-th, is the newest."""
     state = SurveyedState(
         uuid=uuid or f"uuid-{name}",
-        metadata_location=f"file:/{name}/{number}.json",
+        metadata_location=f"file:/{name}/{'00000-a' if commit is None else number}.json",
         snapshot_id=None if commit is None else (commit.id or number),
         snapshot_count=0 if commit is None else number,
         snapshot_at=None if commit is None else commit.at,
@@ -267,7 +299,8 @@ def test_a_catalog_listed_before_the_hours_end_lets_no_table_go_unread() -> None
     warehouse.asked.clear()
     old = catalog(listed("t", LOADED), collected_at=HOUR.end - timedelta(minutes=1))
     hour(warehouse, old, before=earlier(first["t"]))
-    assert len(warehouse.asked) == 1
+    rows, files = warehouse.asked  # nor is it known that it was not replaced by an empty one since
+    assert ("history" in rows, "metadata_log_entries" in files) == (True, True)
 
 
 def test_a_moved_metadata_file_is_read_from_the_observed_state_on() -> None:
@@ -675,12 +708,133 @@ def test_a_known_table_whose_rows_are_all_older_than_what_was_known_is_read_whol
     assert seen.last_data_change == at("02:10")
 
 
-def test_a_table_replaced_by_an_empty_one_is_unknown_from_its_last_row_on() -> None:
-    entry = listed("t", LOADED)
+def emptied(entry: TableEntry) -> TableEntry:
+    """As the survey shows a table that was replaced by an empty one."""
     assert entry.state is not None
-    emptied = replace(entry, state=replace(entry.state, snapshot_id=None, snapshot_at=None))
-    observed, verdict = hour(HistoryWarehouse({"t": [LOADED]}), catalog(emptied))
+    return replace(entry, state=replace(entry.state, snapshot_id=None, snapshot_at=None))
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_table_replaced_by_an_empty_one_has_no_rows_since_then(*, counted: bool) -> None:
+    """Whether or not the listing counts its snapshots: DESCRIBE does not."""
+    entry = emptied(listed("t", LOADED))
+    assert entry.state is not None
+    if not counted:
+        entry = replace(entry, state=SurveyedState())
+    warehouse = HistoryWarehouse({"t": [LOADED]}, altered={"t": [at("09:40")]}, emptied=["t"])
+    observed, verdict = hour(warehouse, catalog(entry))
+    seen = observed["t"]
+    assert (seen.snapshot_id, seen.row_count, seen.last_data_change) == (None, 0, at("09:40"))
+    assert verdict.state == "complete"
+
+
+def test_of_two_files_without_a_commit_either_may_be_the_replacement() -> None:
+    warehouse = HistoryWarehouse(
+        {"t": [LOADED]}, altered={"t": [at("09:40"), at("10:01")]}, emptied=["t"]
+    )
+    observed, verdict = hour(warehouse, catalog(emptied(listed("t", LOADED))))
     assert (observed, verdict.state) == ({}, "unknown")
+    assert "may have been replaced by an empty table after 2026-11-21 09:40 UTC" in str(
+        verdict.omissions
+    )
+    warehouse.altered = {"t": [at("09:40"), at("09:50")]}
+    observed, verdict = hour(warehouse, catalog(emptied(listed("t", LOADED))))
+    seen = observed["t"]
+    assert (seen.row_count, seen.last_data_change) == (0, None)
+    assert (verdict.state, verdict.counts["freshness unknown"]) == ("partial", 1)
+
+
+def test_the_hour_between_such_a_replacement_and_the_next_write_is_told_after_it() -> None:
+    again = Commit(at=at("10:03"), rows=7, parent=0)
+    commits = [replace(LOADED, at=at("08:10")), again]
+    for operation, rows in (("append", 0), ("overwrite", None)):
+        warehouse = HistoryWarehouse(
+            {"t": [commits[0], replace(again, operation=operation)]}, altered={"t": [at("09:40")]}
+        )
+        answers = run(
+            warehouse, catalog(listed("t", again, number=2)), windows=(HOUR.previous, HOUR)
+        )
+        (before, _), (then, _) = (said(answers[window]) for window in (HOUR.previous, HOUR))
+        assert before["t"].row_count == 100
+        assert (then["t"].row_count if then else None) == rows
+
+
+def test_what_is_altered_right_after_a_load_is_no_replacement_once_an_hour_saw_the_load() -> None:
+    """As dbt does it: CREATE OR REPLACE TABLE AS, then comments, some minutes past every hour."""
+    loads = [
+        Commit(at=at("09:02"), rows=100),
+        Commit(at=at("10:02"), operation="overwrite", rows=200, parent=0),
+    ]
+    warehouse = HistoryWarehouse({"t": loads}, altered={"t": [at("09:03")]})
+    now = catalog(listed("t", loads[1], number=2))
+    unknown, _ = hour(warehouse, now)
+    assert unknown == {}
+    eight = HistoryWarehouse({"t": loads[:1]}, altered={"t": [at("09:03")]})
+    first, _ = hour(eight, catalog(listed("t", loads[0])))
+    seen = earlier(first["t"], window=HOUR)
+    later = run(warehouse, now, windows=(HOUR,), before=replace(seen, swept=HOUR.previous))
+    observed, _ = said(later[HOUR])
+    assert observed["t"].row_count == 100
+
+
+def test_a_count_of_no_snapshots_alone_does_not_tell_that_a_table_never_had_any() -> None:
+    """What a replacement and an expiry leave of a table that had data at the hour's end."""
+    entry = listed("t", None, number=4)
+    assert entry.state is not None
+    lost = replace(entry, state=replace(entry.state, metadata_location="m/00003-a.metadata.json"))
+    files = [at("09:10"), at("10:01"), at("10:02")]
+    warehouse = HistoryWarehouse({"t": []}, created={"t": at("01:00")}, altered={"t": files})
+    observed, verdict = hour(warehouse, catalog(lost))
+    assert (observed, verdict.state) == ({}, "unknown")
+
+
+def test_tables_that_changed_names_are_known_by_their_uuids() -> None:
+    rewrites = {
+        name: Commit(at=at("09:20"), operation="replace", rows=100, parent=41, id=42)
+        for name in ("blue", "green")
+    }
+    before = [
+        Observation(
+            table=table(name),
+            uuid=f"uuid-{other}",
+            snapshot_id=41,
+            state_at=at("08:00"),
+            last_data_change=at(changed),
+        )
+        for name, other, changed in (("blue", "green", "05:00"), ("green", "blue", "06:00"))
+    ]
+    observed, verdict = hour(
+        HistoryWarehouse({name: [one] for name, one in rewrites.items()}),
+        catalog(*(listed(name, one) for name, one in rewrites.items())),
+        before=earlier(*before),
+    )
+    changes = {name: seen.last_data_change for name, seen in observed.items()}
+    assert (changes, verdict.state) == ({"blue": at("06:00"), "green": at("05:00")}, "complete")
+
+
+def test_tables_whose_names_differ_by_case_only_are_two() -> None:
+    """A catalog of folders has such; it shows no uuids."""
+    rewrite = Commit(at=at("09:20"), operation="replace", rows=100, parent=41, id=42)
+    before = [
+        Observation(
+            table=table(name), snapshot_id=41, state_at=at("08:00"), last_data_change=at(changed)
+        )
+        for name, changed in (("t", "05:00"), ("T", "06:00"))
+    ]
+    entries = [
+        replace(listed(name, rewrite), state=SurveyedState(snapshot_id=42)) for name in ("t", "T")
+    ]
+    warehouse = HistoryWarehouse({"t": [rewrite], "T": [rewrite]})
+    observed, _ = hour(warehouse, catalog(*entries), before=earlier(*before))
+    changes = {name: seen.last_data_change for name, seen in observed.items()}
+    assert changes == {"t": at("05:00"), "T": at("06:00")}
+    observed, _ = hour(warehouse, catalog(*entries), before=earlier(before[1]))
+    changes = {name: seen.last_data_change for name, seen in observed.items()}
+    assert changes == {"t": None, "T": at("06:00")}
+    observed, verdict = hour(warehouse, catalog(entries[0]), before=earlier(*before))
+    assert (observed["t"].last_data_change, verdict.counts["dropped"]) == (at("05:00"), 1)
+    observed, verdict = hour(warehouse, catalog(entries[0]), before=earlier(before[1]))
+    assert (observed["t"].last_data_change, verdict.counts.get("dropped")) == (at("06:00"), None)
 
 
 def test_an_hours_catalog_may_name_a_table_that_was_created_again_since() -> None:

@@ -101,6 +101,51 @@ def test_a_sweep_finds_what_the_listing_does_not_show() -> None:
     assert verdict.collector_state == {SWEPT: HOUR.key}
 
 
+def test_a_sweep_heals_what_an_earlier_manifest_says_wrongly() -> None:
+    """Also of a table whose newest state it names: freshness, rows and whether those can be known at all."""
+    commits = [WRITTEN, Commit(at=at("08:30"), operation="delete", rows=100, position=3)]
+    wrong = replace(
+        known(), snapshot_id=2, surveyed_snapshot_id=2, state_at=at("08:30"), row_count=7,
+        last_data_change=at("04:00"), exact_deletes=False, position_deletes=3,
+    )  # fmt: skip
+    for swept, rows, change in ((23, 7, at("04:00")), (24, 97, at("08:30"))):
+        answers = collect(
+            [HOUR],
+            HistoryWarehouse({"t": commits}),
+            config=ObservationConfig(sweep_hours=24),
+            catalog_for=lambda _: catalog(without_location(listed("t", commits[1], number=2))),
+            earlier=EarlierInput(
+                manifest_id="before",
+                window=HOUR.previous,
+                observations=(wrong,),
+                swept=hours_ago(swept),
+            ),
+            own=never,
+            survey=no_survey,
+            now=NOW,
+        )
+        [(observed, _)] = [said(answer) for _, answer in answers]
+        assert (observed["t"].row_count, observed["t"].last_data_change) == (rows, change)
+
+
+def test_a_sweep_takes_from_an_earlier_manifest_what_no_history_tells() -> None:
+    rewrite = Commit(at=at("08:30"), operation="replace", rows=100, id=1, parent=41)
+    warehouse = HistoryWarehouse({"t": [rewrite]})
+    seen = replace(known(), state_at=at("08:30"), last_data_change=at("04:00"))
+    answers = collect(
+        [HOUR],
+        warehouse,
+        config=ObservationConfig(sweep_hours=1),
+        catalog_for=lambda _: catalog(without_location(listed("t", rewrite))),
+        earlier=EarlierInput(manifest_id="m", window=HOUR.previous, observations=(seen,)),
+        own=never,
+        survey=no_survey,
+        now=NOW,
+    )
+    [(observed, _)] = [said(answer) for _, answer in answers]
+    assert observed["t"].last_data_change == at("04:00")
+
+
 def test_an_hour_that_names_no_sweep_counts_as_one() -> None:
     warehouse = HistoryWarehouse({"t": HIDDEN})
     [(_, verdict)] = hour(warehouse, swept=None)

@@ -14,7 +14,11 @@ from iomete_mc_assets_tests.push_bench import HOUR
 from iomete_mc_assets_tests.scripted import ScriptedWarehouse
 
 EMPTY = SurveyedState(
-    uuid="u", metadata_location="m", snapshot_id=None, snapshot_count=0, created_at=HOUR.start
+    uuid="u",
+    metadata_location="m/00000-a.metadata.json",
+    snapshot_id=None,
+    snapshot_count=0,
+    created_at=HOUR.start,
 )
 
 

@@ -50,8 +50,9 @@ ENTRY = TableEntry(
     table=TableId("spark_catalog", ("raw", "in"), "Orders"),
     kind="table",
     format="iceberg",
-    columns=(Column(name="id", type="BIGINT", required=True),),
-    properties=(("team", "sales"),),
+    columns=(
+        Column(name="id", type="STRUCT<x: INT>", required=True, field_comments=(("x", "axis"),)),
+    ),
     state=SurveyedState(snapshot_id=7, snapshot_at=AT),
 )
 
@@ -173,8 +174,8 @@ def test_a_file_is_what_any_other_program_would_write_indented(header: Header) -
 
 def test_an_entry_looks_as_documented() -> None:
     assert codec.encode_record("catalog_snapshot", ENTRY).decode() == (
-        '{"columns":[{"comment":null,"name":"id","required":true,"type":"BIGINT"}],"comment":null,'
-        '"format":"iceberg","kind":"table","owner":null,"properties":[["team","sales"]],'
+        '{"columns":[{"comment":null,"field_comments":[["x","axis"]],"name":"id","required":true,'
+        '"type":"STRUCT<x: INT>"}],"comment":null,"format":"iceberg","kind":"table","owner":null,'
         '"state":{"created_at":null,"equality_deletes":null,"metadata_location":null,'
         '"position_deletes":null,"snapshot_at":"2026-11-21T05:00:00.123456Z","snapshot_count":null,'
         '"snapshot_id":7,"total_bytes":null,"total_records":null,"uuid":null},'
@@ -279,7 +280,11 @@ def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
         (changed(lambda v: v.update(kind="stream")), "kind: 'stream' is none of table, view"),
         (changed(lambda v: v.update(owner=3)), "owner: 3 is no str"),
         (changed(lambda v: v.update(table=None)), "table: None is no dict"),
-        (changed(lambda v: v.update(properties=[["a"]])), "properties: .* has not 2 items"),
+        (
+            changed(lambda v: v["columns"][0].update(field_comments=[["a"]])),
+            "field_comments: .* has not 2 items",
+        ),
+        (changed(lambda v: v["columns"][0].pop("field_comments")), "without field_comments"),
         (changed(lambda v: v["columns"][0].update(required=1)), "required: 1 is no bool"),
         (changed(lambda v: v["state"].update(snapshot_id=True)), "snapshot_id: True is no int"),
         (changed(lambda v: v["state"].update(snapshot_id=1.0)), "snapshot_id: 1.0 is no int"),
@@ -340,10 +345,10 @@ def test_a_line_of_another_flow_is_refused(query: QueryRecord) -> None:
         codec.decode_record("observations", line, where="f")
 
 
-@pytest.mark.parametrize("version", [0, 3, 99])
+@pytest.mark.parametrize("version", [0, 4, 99])
 def test_an_unknown_schema_version_is_refused_before_anything_else_is_read(version: int) -> None:
     data = json.dumps({"schema_version": version, "of": "another world"}).encode()
-    with pytest.raises(UnknownSchemaVersion, match=f"schema_version {version}, .* knows 2"):
+    with pytest.raises(UnknownSchemaVersion, match=f"schema_version {version}, .* knows 3"):
         codec.HEADER.decode(data, where="f")
 
 
@@ -354,6 +359,24 @@ def test_a_header_of_version_1_is_read_as_one_that_names_no_changes() -> None:
     assert codec.HEADER.decode(data, where="f") == replace(HEADER, schema_version=1)
     with pytest.raises(ManifestDamaged, match="without changes"):
         codec.HEADER.decode(json.dumps(values).encode(), where="f")
+
+
+def as_of_version_2(line: bytes) -> bytes:
+    """Entries had their user's properties, and columns no comments of fields."""
+    values: dict[str, Any] = json.loads(line)
+    values["properties"] = [["team", "sales"]]
+    for column in values["columns"]:
+        del column["field_comments"]
+    return json.dumps(values).encode()
+
+
+def test_an_entry_of_version_2_is_read_without_properties_and_field_comments() -> None:
+    line = as_of_version_2(codec.encode_record("catalog_snapshot", ENTRY))
+    [column] = ENTRY.columns
+    read = codec.decode_record("catalog_snapshot", line, where="f", version=2)
+    assert read == replace(ENTRY, columns=(replace(column, field_comments=()),))
+    with pytest.raises(ManifestDamaged, match="with unknown properties"):
+        codec.decode_record("catalog_snapshot", line, where="f")
 
 
 @pytest.mark.parametrize("version", ["1", None, [1]])

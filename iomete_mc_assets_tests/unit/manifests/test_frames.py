@@ -64,7 +64,6 @@ def test_a_table_is_four_columns_and_its_state_is_flat(tmp_path: Path) -> None:
         kind="table",
         format="iceberg",
         columns=(Column(name="id", type="BIGINT", required=True),),
-        properties=(("team", "sales"),),
         state=SurveyedState(snapshot_id=7, snapshot_at=at),
     )
     view = TableEntry(table=TABLE, kind="view", format="other", columns=(), view_text="SELECT 1")
@@ -73,8 +72,9 @@ def test_a_table_is_four_columns_and_its_state_is_flat(tmp_path: Path) -> None:
     assert [first[name] for name in ("table", "catalog", "namespace", "name")] == [
         "spark_catalog.raw.in.Orders", "spark_catalog", "raw.in", "Orders",
     ]  # fmt: skip
-    assert first["columns"] == [{"name": "id", "type": "BIGINT", "required": True, "comment": None}]
-    assert first["properties"] == {"team": "sales"}
+    assert first["columns"] == [
+        {"name": "id", "type": "BIGINT", "required": True, "comment": None, "field_comments": ()}
+    ]
     assert (first["state_snapshot_id"], first["state_snapshot_at"]) == (7, pd.Timestamp(at))
     assert second["columns"] == []
     assert second["view_text"] == "SELECT 1"

@@ -29,6 +29,18 @@ def test_taking_ordinals_away_is_set_difference(drawn: list[int], others: list[i
     assert set(one.without([other])) == set(drawn) - set(others)
 
 
+@given(st.lists(st.integers(1, 3), max_size=20), st.integers(-1, 70))
+def test_joined_ordinals_are_all_of_them_in_as_few_stretches(
+    lengths: list[int], asked: int
+) -> None:
+    starts = [4 * place - length for place, length in enumerate(lengths, start=1)]
+    pieces = [Ordinals.of(range(a, a + n)) for a, n in zip(starts, lengths, strict=True)]
+    joined = Ordinals.joined(reversed(pieces))
+    everything = sorted(ordinal for piece in pieces for ordinal in piece)
+    assert joined == Ordinals.of(everything)
+    assert (asked in joined) == (asked in everything)
+
+
 @given(positions.filter(lambda drawn: len(drawn) > 1))
 def test_halves_are_the_whole_in_order(drawn: list[int]) -> None:
     first, second = Ordinals.of(drawn).halves()

@@ -279,6 +279,27 @@ def test_a_part_is_closed_early_when_its_statements_are_huge(store: ManifestStor
     assert list(store.records(written.header)) == records
 
 
+def test_lines_can_begin_later_and_what_is_passed_is_not_read(store: ManifestStore) -> None:
+    header = store.write(draft(queries(20_002), flow="query_logs"), manifest_id="m1").header
+    everything = [line for line, _ in store.lines(header)]
+    for first in (0, 1, 9_999, 10_000, 20_001, 20_002, 30_000):
+        assert [line for line, _ in store.lines(header, first=first)] == everything[first:]
+    store.storage.remove("query_logs/2026-11-21-05/m1/part-00000.jsonl.gz")
+    assert [line for line, _ in store.lines(header, first=10_000)] == everything[10_000:]
+    with pytest.raises(ManifestDamaged, match=r"part-00000.* is missing"):
+        next(store.lines(header, first=9_999))
+
+
+def test_a_statement_that_does_not_pack_comes_back_whole(store: ManifestStore) -> None:
+    noise = "".join(hashlib.sha256(b"%d" % n).hexdigest() for n in range(10_000))
+    records = [
+        QueryRecord(query_id=str(n), text=text, started_at=HOUR.start, ended_at=HOUR.start)
+        for n, text in enumerate(["short", noise, "", noise * 2, "short"])
+    ]
+    header = store.write(draft(records, flow="query_logs"), manifest_id="m1").header
+    assert list(store.records(header)) == records
+
+
 def test_a_part_lies_on_disk_before_the_source_is_exhausted(store: ManifestStore) -> None:
     seen: list[list[str]] = []
 
@@ -616,6 +637,26 @@ def test_a_changed_part_is_refused_by_name_before_its_first_record(
     assert read == []
 
 
+UNPACKABLE: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[:-1],
+    "more behind": lambda data: data + data,
+    "no gzip": lambda _: b"{}",
+    "no bytes": lambda _: b"",
+}
+
+
+@pytest.mark.parametrize("change", UNPACKABLE.values(), ids=UNPACKABLE)
+def test_a_part_that_cannot_be_unpacked_is_damage_though_its_digest_is_right(
+    damaged: tuple[ManifestStore, Header], change: Callable[[bytes], bytes]
+) -> None:
+    store, header = damaged
+    data = change(store.storage.read(PART))
+    store.storage.write(PART, data)
+    part = replace(header.parts[0], sha256=hashlib.sha256(data).hexdigest())
+    with pytest.raises(ManifestDamaged, match=f"{PART} is damaged: it cannot be unpacked"):
+        list(store.records(replace(header, parts=(part,))))
+
+
 def test_parts_before_a_damaged_one_can_still_be_read(store: ManifestStore) -> None:
     header = store.write(draft(queries(10_002), flow="query_logs"), manifest_id="m1").header
     store.storage.write("query_logs/2026-11-21-05/m1/part-00001.jsonl.gz", b"")
@@ -675,9 +716,9 @@ def test_a_cut_header_is_refused_by_name_and_never_overwritten(
 
 def test_a_header_of_a_newer_version_is_refused(damaged: tuple[ManifestStore, Header]) -> None:
     store, _ = damaged
-    data = store.storage.read(HEADER_FILE).replace(b'"schema_version": 2', b'"schema_version": 3')
+    data = store.storage.read(HEADER_FILE).replace(b'"schema_version": 3', b'"schema_version": 4')
     store.storage.write(HEADER_FILE, data)
-    with pytest.raises(UnknownSchemaVersion, match=f"{HEADER_FILE} has schema_version 3"):
+    with pytest.raises(UnknownSchemaVersion, match=f"{HEADER_FILE} has schema_version 4"):
         store.current("query_logs", HOUR)
 
 
@@ -786,4 +827,4 @@ def test_the_header_on_disk_has_exactly_the_documented_keys(store: ManifestStore
         "collector", "source", "counts", "omissions", "parts", "content_digest", "inputs",
         "collector_state", "changes",
     }  # fmt: skip
-    assert on_disk["schema_version"] == header.schema_version == 2
+    assert on_disk["schema_version"] == header.schema_version == 3

@@ -53,6 +53,12 @@ def positive(count: int | None) -> int | None:
     return count if count is not None and count >= 0 else None
 
 
+def described(column: Column) -> str | None:
+    lines = [column.comment] if column.comment else []
+    lines += [f"{path}: {comment}" for path, comment in column.field_comments]
+    return "\n".join(lines) or None
+
+
 def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
     """The same facts through pycarlo's models."""
     match record:
@@ -71,7 +77,7 @@ def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
                     created_on=iso(created_at) if created_at else None,
                 ),
                 fields=[
-                    AssetField(name=c.name, type=c.type, description=c.comment or None)
+                    AssetField(name=c.name, type=c.type, description=described(c))
                     for c in record.columns
                 ],
             )
@@ -143,6 +149,16 @@ def test_rule_29_fields_are_complete_or_absent_and_nested_names_keep_their_case(
     ]
     without = json.loads(catalog_snapshot.event(entry(), NAMING).body)
     assert "fields" not in without["relational_asset"]
+
+
+def test_comments_inside_a_nested_column_follow_its_own_in_the_one_description_there_is() -> None:
+    inside = (("City", "where"), ("geo.element.zip", "five digits"))
+    nested = Column(name="Geo", type="STRUCT<City: STRING>", comment="own", field_comments=inside)
+    event = catalog_snapshot.event(entry(columns=(nested, replace(nested, comment=None))), NAMING)
+    assert [one["description"] for one in json.loads(event.body)["relational_asset"]["fields"]] == [
+        "own\nCity: where\ngeo.element.zip: five digits",
+        "City: where\ngeo.element.zip: five digits",
+    ]
 
 
 def test_rule_30_a_view_text_goes_on_views_only() -> None:

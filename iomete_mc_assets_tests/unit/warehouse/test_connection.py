@@ -68,6 +68,7 @@ def connect(
     ticks: Ticks | None = None,
     startup_window_s: float = 0,
     statement_deadline_s: float = 5,
+    scans: bool = False,
 ) -> Lakehouse:
     ticks = ticks or Ticks()
     config = LakehouseConfig(
@@ -77,6 +78,7 @@ def connect(
         read_timeout_s=5,
         startup_window_s=startup_window_s,
         statement_deadline_s=statement_deadline_s,
+        scans=scans,
     )
     return Lakehouse.connect(config, wait=ticks.wait, tick=ticks.tick)
 
@@ -86,18 +88,25 @@ def ours(spark: SparkScript) -> list[str]:
     return [statement for statement in spark.statements if statement != "USE `default`"]
 
 
-def test_a_session_sets_its_zone_collects_at_once_and_shows_whole_types(
+def test_a_session_sets_its_zone_collects_at_once_and_shows_whole_types_and_scans_with_code(
     server: HttpScript, spark: SparkScript
 ) -> None:
+    connect(server, scans=True).close()
     connect(server).close()
+    scanning = {
+        "set:hiveconf:spark.sql.session.timeZone": "UTC",
+        "set:hiveconf:spark.sql.thriftServer.incrementalCollect": "false",
+        "set:hiveconf:spark.sql.debug.maxToStringFields": "10000",
+        "set:hiveconf:spark.sql.redaction.options.regex": r'(?i:url)|\n|\A(?!\{").*, ',
+        "set:hiveconf:spark.iomete_mc_assets.canary": "a, b",
+    }
     assert spark.configurations == [
+        scanning,
         {
-            "set:hiveconf:spark.sql.session.timeZone": "UTC",
-            "set:hiveconf:spark.sql.thriftServer.incrementalCollect": "false",
-            "set:hiveconf:spark.sql.debug.maxToStringFields": "10000",
+            **scanning,
             "set:hiveconf:spark.sql.codegen.wholeStage": "false",
             "set:hiveconf:spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        }
+        },
     ]
     assert spark.calls[-1] == "CloseSession"
     assert spark.sessions == set()

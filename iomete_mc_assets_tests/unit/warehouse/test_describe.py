@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from iomete_mc_assets.records import Column, SurveyedState, TableId
-from iomete_mc_assets.warehouse.describe import read_description, with_properties
+from iomete_mc_assets.warehouse.describe import read_description, with_fields, with_snapshot
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.warehouse.schema import described_type
 
@@ -58,7 +58,7 @@ def test_columns_end_where_a_row_has_no_type_whatever_their_names() -> None:
     )
     assert (entry.kind, entry.format, entry.owner) == ("table", "iceberg", "ana")
     assert entry.comment == "odd\n# Detailed View Information"
-    assert entry.properties == (("x", "a b"),)
+    assert described.nested
     assert entry.state == SurveyedState(snapshot_id=42)
 
 
@@ -69,17 +69,14 @@ def test_columns_end_where_a_row_has_no_type_whatever_their_names() -> None:
         "[a=1,current-snapshot-id=7,current-snapshot-id=8]",
         "[a=1,current-snapshot-id=7,iomete.governance.index=false]",
         "[a=1]",
+        "[current-snapshot-id=7x]",
         "",
     ],
 )
 def test_properties_that_can_be_misread_are_asked_for_one_by_one(text: str) -> None:
     described = read_description(TABLE, answer(*COLUMNS, *DETAILS, ("Table Properties", text)))
     assert not described.certain
-    entry = with_properties(
-        described.entry,
-        [{"key": "current-snapshot-id", "value": "7"}, {"key": "x", "value": "a,b=c"}],
-    )
-    assert entry.properties == (("x", "a,b=c"),)
+    entry = with_snapshot(described.entry, {"current-snapshot-id": "7", "x": "a,b=c"})
     assert entry.state == SurveyedState(snapshot_id=7)
 
 
@@ -116,8 +113,14 @@ def test_an_ordinary_table_has_no_state() -> None:
 
 
 def test_an_answer_without_details_is_none_of_sparks() -> None:
-    with pytest.raises(ValueError, match="no columns or no details"):
+    with pytest.raises(ValueError, match="no details"):
         read_description(TABLE, answer(*COLUMNS))
+
+
+def test_an_iceberg_table_may_have_no_columns() -> None:
+    rows = answer(("", ""), ("# Metadata Columns", ""), ("_file", "string"), ("", ""), *DETAILS)
+    described = read_description(TABLE, rows)
+    assert (described.entry.columns, described.entry.format) == ((), "iceberg")
 
 
 @pytest.mark.parametrize(
@@ -134,3 +137,64 @@ def test_an_answer_without_details_is_none_of_sparks() -> None:
 )
 def test_types_are_spelt_as_sql_with_field_names_kept(described: str, sql: str) -> None:
     assert described_type(described) == sql
+
+
+CREATED = (
+    "CREATE TABLE lake.a.t (\n  `# Partitioning` INT NOT NULL,\n  s STRUCT<`a:int,b`: STRING COMMENT 'it\\'s, x', "
+    "City: STRING NOT NULL COMMENT 'y', g: ARRAY<STRUCT<`z``z`: DECIMAL(38,10) COMMENT 'deep'>>> COMMENT 'own\\'s',\n"
+    "  m MAP<STRING, STRUCT<v: INT COMMENT 'value'>>)\nUSING iceberg\nTBLPROPERTIES (\n  'x' = '1')\n"
+)
+PRINTED = (
+    ("# Partitioning", "int", None),
+    ("s", "struct<a:int,b:string,City:string,g:array<struct<z`z:decimal(38,10)>>>", "own's"),
+    ("m", "map<string,struct<v:int>>", None),
+)
+
+
+def created(statement: str) -> Sequence[Row]:
+    return [{"createtab_stmt": statement}]
+
+
+def test_a_create_statement_tells_nested_names_comments_and_not_null() -> None:
+    described = read_description(TABLE, answer(*PRINTED, *DETAILS, PROPERTIES))
+    assert described.nested
+    assert with_fields(described, created(CREATED)).columns == (
+        Column(name="# Partitioning", type="INT", required=True),
+        Column(
+            name="s",
+            type="STRUCT<`a:int,b`: STRING, City: STRING, g: ARRAY<STRUCT<`z``z`: DECIMAL(38,10)>>>",
+            required=False,
+            comment="own's",
+            field_comments=(("`a:int,b`", "it's, x"), ("City", "y"), ("g.element.`z``z`", "deep")),
+        ),
+        Column(
+            name="m",
+            type="MAP<STRING, STRUCT<v: INT>>",
+            required=False,
+            field_comments=(("value.v", "value"),),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("was", "said"),
+    [
+        ("`a:int,b`: STRING", "a: INT"),  # another table by now
+        ("COMMENT 'y'", "COMMENT 'y\\'"),  # a comment that ends with a backslash seems to go on
+        ("`# Partitioning` INT NOT NULL,\n  ", ""),
+        ("COMMENT 'own\\'s'", "COMMENT 'other'"),
+        (")\nUSING", ",\n  x INT)\nUSING"),
+        ("CREATE TABLE lake.a.t (", "CREATE VIEW"),
+    ],
+)
+def test_a_create_statement_of_something_else_leaves_nested_types_as_printed(
+    was: str, said: str
+) -> None:
+    assert was in CREATED
+    described = read_description(TABLE, answer(*PRINTED, *DETAILS, PROPERTIES))
+    entry = with_fields(described, created(CREATED.replace(was, said)))
+    assert [(one.name, one.type, one.required) for one in entry.columns] == [
+        ("# Partitioning", "INT", None),
+        ("s", PRINTED[1][1], None),
+        ("m", PRINTED[2][1], None),
+    ]

@@ -90,7 +90,7 @@ def test_every_statement_begins_with_the_tag_once() -> None:
         statements.show_table_extended("c", ("d",)),
         statements.describe_table(table),
         statements.show_table_properties(table),
-        statements.beginnings([table]),
+        statements.metadata_logs([table]),
         statements.named_snapshots([(table, {1})]),
         statements.history_and_snapshots(
             [HistoryRead(table=table, since=None, before=datetime(2026, 11, 21, tzinfo=UTC))]
@@ -107,8 +107,9 @@ def test_a_history_read_bounds_both_tables_and_names_them_by_number(table: Table
     name = quoted(table.catalog, *table.namespace, table.table)
     for metadata_table, column in (("history", "made_current_at"), ("snapshots", "committed_at")):
         assert (
-            f"FROM {name}.`{metadata_table}` WHERE {column} < timestamp_millis(1795240800000) "
-            f"AND {column} >= timestamp_millis(1795237200000)"
+            f"FROM {name}.`{metadata_table}` WHERE {column} <= coalesce((SELECT min(made_current_at) "
+            f"FROM {name}.`history` WHERE made_current_at >= timestamp_millis(1795240800000)), "
+            f"timestamp_millis(1795240800000)) AND {column} >= timestamp_millis(1795237200000)"
         ) in text
 
 

@@ -1,15 +1,29 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iomete_mc_assets.records import Column, SurveyedState, TableEntry, TableId
-from iomete_mc_assets.warehouse.properties import REDACTED, namespace_opted_out, opted_out
+from iomete_mc_assets.warehouse.properties import (
+    REDACTED,
+    namespace_opted_out,
+    opted_out,
+    read_properties,
+)
 from iomete_mc_assets.warehouse.schema import columns_of
-from iomete_mc_assets.warehouse.survey import NotReadable, Surveyed, created_at, read_block
+from iomete_mc_assets.warehouse.survey import (
+    NotReadable,
+    Surveyed,
+    Told,
+    created_at,
+    read_block,
+    with_present_state,
+)
+from iomete_mc_assets_tests.printed_properties import hidden, printed
 
 TABLE = TableId("spark_catalog", ("db",), "t")
 SCHEMA = {
@@ -69,8 +83,7 @@ WRITTEN = {
 
 
 def block(properties: Mapping[str, str], *, comment: str | None = "a table") -> str:
-    """The block as Spark 3.5.8 prints it for an Iceberg table of the session catalog."""
-    shown = ", ".join(f"{name}={value}" for name, value in sorted(properties.items()))
+    """The block as Spark 3.5.8 prints it for an Iceberg table of the session catalog, in a session of ours."""
     return "\n".join(
         (
             "Catalog: spark_catalog",
@@ -83,7 +96,7 @@ def block(properties: Mapping[str, str], *, comment: str | None = "a table") -> 
             "Type: EXTERNAL",
             "Provider: hive",
             *(() if comment is None else (f"Comment: {comment}",)),
-            f"Table Properties: [{shown}]",
+            f"Table Properties: {printed(properties)}",
             "Statistics: 10005 bytes, 1400 rows",
             "Location: file:/w/db/t",
             "Serde Library: org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
@@ -117,11 +130,15 @@ def test_an_iceberg_tables_block_tells_columns_comment_owner_and_state() -> None
         columns=(
             Column(name="Id", type="BIGINT", required=True, comment="the, uuid=5 key"),
             Column(name="at", type="TIMESTAMP", required=False),
-            Column(name="s", type="STRUCT<City: STRING, `geo loc`: ARRAY<DOUBLE>>", required=False),
+            Column(
+                name="s",
+                type="STRUCT<City: STRING, `geo loc`: ARRAY<DOUBLE>>",
+                required=False,
+                field_comments=(("City", "x"),),
+            ),
         ),
         comment="a table",
         owner="ana",
-        properties=(("x", "a,b=c]"),),
         state=SurveyedState(
             uuid="1a47fb63-0000-0000-0000-000000000000",
             metadata_location="file:/w/db/t/metadata/00000-a.metadata.json",
@@ -183,10 +200,22 @@ def test_a_property_that_ends_the_properties_in_a_line_of_its_own_hides_nothing(
     assert isinstance(read_block(TABLE, cut), NotReadable)
 
 
-def test_a_property_that_mentions_the_opt_out_is_to_be_asked_for() -> None:
-    surveyed = read_block(TABLE, block({**WRITTEN, "e": "x, iomete.governance.index=false"}))
+@pytest.mark.parametrize(
+    ("properties", "opted"),
+    [
+        ({"iomete.governance.index": "False"}, True),
+        ({"iomete.governance.index": "true"}, False),
+        ({"my.iomete.governance.index": "false"}, False),
+        ({"e": "x,iomete.governance.index=false"}, False),
+        ({}, False),
+    ],
+)
+def test_a_table_opts_out_by_a_property_of_its_own_only(
+    properties: Mapping[str, str], opted: bool
+) -> None:
+    surveyed = read_block(TABLE, block({**WRITTEN, **properties}))
     assert isinstance(surveyed, Surveyed)
-    assert surveyed.names_opt_out
+    assert surveyed.opted_out is opted
 
 
 def test_an_ordinary_table_is_described_instead() -> None:
@@ -217,56 +246,135 @@ def test_a_view_text_that_imitates_its_own_lines_is_not_guessed_at() -> None:
     assert isinstance(surveyed, NotReadable) or surveyed.entry.view_text == sql
 
 
+SNAPSHOT = "current-snapshot-id=5, current-snapshot-summary={}, current-snapshot-timestamp-ms=7"
+SWALLOWS = 'default-sort-order={"x":"'
+"""JSON that would go on over whatever follows."""
 MARKS = [
     "current-snapshot-id=1", "current-snapshot-timestamp-ms=1", 'current-snapshot-summary={"total-records":"0"}',
     'current-schema={"fields":[]}', "snapshot-count=0", "uuid=evil", "table_type=ICEBERG-VIEW", "table_type=ICEBERG",
     "metadata_location=file:/evil", ", ", ",", "=", "[", "]", "{", "}", '"', "\n", "\\", "'", "Type: VIEW", "x",
     "Comment: ", "View Text: ", "View Original Text: ", "Schema: root", " |-- a: int (nullable = true)", "Owner: eve",
-    "Statistics: 5 bytes", "Location: file:/evil", "Table Properties: [", REDACTED,
+    "Statistics: 5 bytes", "Location: file:/evil", "Table Properties: [", REDACTED, "iomete.governance.index=false",
+    f", {SNAPSHOT}", f", {SWALLOWS}", '{"', "a=1, bb=2", "url",
+    f", current-schema={EMPTY['current-schema']}",
+    ", metadata_location=file:/evil, snapshot-count=0, table_type=ICEBERG, uuid=evil",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(MARKS), max_size=6).map("".join)
 names = st.sampled_from(
-    ["a", "current-a", "m", "my-uuid", "zz", "my table_type", "snapshot-count2", "A"]
-)
+    ["a", "current-a", "current-sd", "m", "my-uuid", "zz", "my table_type", "snapshot-count2", "A", "l", '{"a']
+) | st.tuples(st.sampled_from(["a", "current-snapshot-", "m", "uuid"]), hostile).map("".join)  # fmt: skip
+LONG = {name: value for name, value in EMPTY.items() if name != "current-schema"}
+BRANCHED = {**EMPTY, "snapshot-count": "2"}
+"""Too long a schema; snapshots on a branch alone: there Iceberg writes nothing that a forgery would stand beside."""
+BASES = (EMPTY, WRITTEN, LONG, BRANCHED)
+OURS = {*WRITTEN, "DO_NOT_UPDATE_STATS", "default-sort-order", "default-partition-spec"}
+user_properties = st.dictionaries(names.filter(lambda name: name not in OURS), hostile, max_size=3)
+"""Of our own names Iceberg overwrites whatever a user sets."""
 
 
-@given(
-    base=st.sampled_from([EMPTY, WRITTEN]),
-    user=st.dictionaries(names, hostile, max_size=3),
-    comment=st.none() | hostile,
-)
+def facts(surveyed: Surveyed) -> tuple[TableEntry, bool]:
+    return replace(surveyed.entry, comment=None), surveyed.lacks_columns
+
+
+def plain(base: Mapping[str, str]) -> Surveyed:
+    surveyed = read_block(TABLE, block(base, comment=None))
+    assert isinstance(surveyed, Surveyed)
+    return surveyed
+
+
+@settings(max_examples=500)
+@given(base=st.sampled_from(BASES), user=user_properties, comment=st.none() | hostile)
 def test_hostile_properties_and_comments_change_nothing_or_cost_a_describe(
     base: Mapping[str, str], user: dict[str, str], comment: str | None
 ) -> None:
     surveyed = read_block(TABLE, block({**base, **user}, comment=comment))
     if isinstance(surveyed, NotReadable):
         return
-    harmless = entry(base)
-    found = surveyed.entry
-    assert (found.kind, found.format, found.owner) == ("table", "iceberg", "ana")
-    assert found.columns == harmless.columns
-    assert found.state == harmless.state
-    assert (found.comment or "") == (comment or "")
+    assert facts(surveyed) == facts(plain(base))
+    assert (surveyed.entry.comment or "") == (comment or "")
+    assert surveyed.opted_out is opted_out(user.get("iomete.governance.index"))
 
 
-@given(user=st.dictionaries(names, hostile, max_size=3))
-def test_hostile_properties_never_stand_in_for_a_schema_that_is_missing(
-    user: dict[str, str],
+@settings(max_examples=500)
+@given(base=st.sampled_from(BASES), user=user_properties, comment=st.none() | hostile)
+def test_what_other_listings_tell_makes_a_hostile_block_readable(
+    base: Mapping[str, str], user: dict[str, str], comment: str | None
 ) -> None:
-    base = {name: value for name, value in WRITTEN.items() if name != "current-schema"}
-    surveyed = read_block(TABLE, block({**base, **user}))
-    assert isinstance(surveyed, NotReadable) or (
-        surveyed.lacks_columns and surveyed.entry.state == entry(WRITTEN).state
-    )
+    """SHOW TBLPROPERTIES and DESCRIBE, which part names from values; but for a name that spans lines."""
+    user = {name.replace("\n", " "): value for name, value in user.items()}
+    told = Told(comment=comment or None, properties=hidden(user))
+    surveyed = read_block(TABLE, block({**base, **user}, comment=comment), told=told)
+    assert isinstance(surveyed, Surveyed), surveyed
+    assert facts(surveyed) == facts(plain(base))
+    assert (surveyed.entry.comment or "") == (comment or "")
 
 
-@given(user=st.dictionaries(names, hostile, max_size=3), comment=st.none() | hostile)
+@given(user=user_properties, comment=st.none() | hostile)
 def test_hostile_properties_never_make_an_iceberg_table_of_another(
     user: dict[str, str], comment: str | None
 ) -> None:
     assert isinstance(
         read_block(TABLE, block({"transient_lastDdlTime": "1", **user}, comment=comment)),
         NotReadable,
+    )
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"current-sd": f"x, {SNAPSHOT}"},
+        {f"{SNAPSHOT}, zz": "x"},
+        {"current-sd": f"x, {SNAPSHOT}, {SWALLOWS}"},
+        {"TRANSLATED_TO_EXTERNAL": f"true, {SNAPSHOT}"},
+        {"current-sd": f'{{"x, {SNAPSHOT}'},
+        {"a": "1, bb=2"},
+    ],
+)
+def test_a_forgery_in_a_table_without_a_current_snapshot_is_never_believed(
+    user: dict[str, str],
+) -> None:
+    surveyed = read_block(TABLE, block({**BRANCHED, **user}))
+    assert isinstance(surveyed, NotReadable)
+    told = Told(comment="a table", properties=hidden(user))
+    known = read_block(TABLE, block({**BRANCHED, **user}), told=told)
+    assert isinstance(known, Surveyed)
+    assert known.entry.state == plain(BRANCHED).entry.state
+
+
+def test_ordinary_properties_cost_no_further_statement() -> None:
+    user = {"commit.retry.num-retries": "4", "a": "x=y", "write.x": "1,2", "write.y": "a, b"}
+    surveyed = read_block(TABLE, block({**WRITTEN, **user}))
+    assert isinstance(surveyed, Surveyed)
+    assert facts(surveyed) == facts(plain(WRITTEN))
+
+
+def test_a_json_value_that_breaks_off_is_not_guessed_at() -> None:
+    for text in ("[current-schema={broken, uuid=1]", "[a]", "a=1", "[b=1, a=2]"):
+        assert read_properties(text) is None
+
+
+def test_a_table_that_cannot_be_listed_tells_its_present_itself() -> None:
+    rows = [
+        {"kind": "m", "snapshot_id": None, "at_ms": 1, "file": "f:/00000-a", "summary": None},
+        {"kind": "m", "snapshot_id": None, "at_ms": 1, "file": "f:/00001-b", "summary": None},
+        {
+            "kind": "s",
+            "snapshot_id": 7,
+            "at_ms": 1795244625898,
+            "file": None,
+            "summary": json.dumps(SUMMARY),
+        },
+        {"kind": "c", "snapshot_id": 5, "at_ms": None, "file": None, "summary": None},
+    ]
+    told = with_present_state(SurveyedState(snapshot_id=6), rows)
+    written = plain(WRITTEN).entry.state
+    assert written is not None
+    assert told == replace(
+        written, uuid=None, created_at=None, snapshot_id=7, metadata_location="f:/00001-b"
+    )
+    empty = [rows[0], {**rows[3], "snapshot_id": 0}]
+    assert with_present_state(SurveyedState(snapshot_id=None), empty) == SurveyedState(
+        metadata_location="f:/00000-a", snapshot_count=0
     )
 
 
@@ -287,10 +395,22 @@ def test_creation_times_keep_their_zone_or_are_unknown(
 
 
 def test_the_opt_out_is_read_from_tables_and_namespaces() -> None:
-    assert opted_out([("iomete.governance.index", "FALSE")])
-    assert not opted_out([("iomete.governance.index", "true")])
-    assert namespace_opted_out("((a,b), (iomete.governance.index,false))")
-    assert not namespace_opted_out("((a,b))")
+    assert opted_out("FALSE")
+    assert not opted_out("true")
+    assert not opted_out(None)
+    assert namespace_opted_out("((a,b), (iomete.governance.index,false))", hidden=True) is True
+    assert namespace_opted_out("((a,b))", hidden=True) is False
+
+
+def test_a_database_whose_properties_can_be_misread_is_not_said_to_opt_out() -> None:
+    opted = "(iomete.governance.index,false)"
+    # a name that holds all of it; Spark hides the value of such a name
+    by_name = f"((a), {opted}, (b,{REDACTED}))"
+    assert namespace_opted_out(by_name, hidden=True) is None
+    # a value that does: Spark does not show it, unless it takes no word from us what to hide
+    assert namespace_opted_out(f"((a,{REDACTED}))", hidden=True) is False
+    assert namespace_opted_out(f"((a,b), {opted})", hidden=False) is None
+    assert namespace_opted_out(f"({opted})", hidden=False) is True
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""The lakehouse's own tables in Dagster's graph: external assets from the table index, observed when a figure changes.
+
+Which tables, and what is known of them, lives in ``manifests.table_index``.
+"""
+
+# Dagster types its metadata in part only.
+# pyright: reportUnknownMemberType=false
+
+import logging
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+
+import dagster as dg
+
+from iomete_mc_assets import settings
+from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.model import Header
+from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.manifests.table_index import (
+    IndexedTable,
+    TableChoice,
+    TableIndex,
+    read_index,
+    write_index,
+)
+from iomete_mc_assets.records import Column, Observation, TableEntry, TableId
+from iomete_mc_assets.windows import HourWindow
+
+LOAD_S = 2.0
+"""Loading definitions waits no longer for the store: Dagster loads them in every run too."""
+LAST_UPDATED = "dagster/last_updated_timestamp"
+
+logger = logging.getLogger(__name__)
+
+
+def choice(environment: Mapping[str, str]) -> TableChoice | None:
+    """Which tables become assets; None for none."""
+    patterns = settings.IOMETE_MC_TABLE_ASSETS.read(environment)
+    limit = settings.IOMETE_MC_TABLE_ASSETS_LIMIT.read(environment)
+    return TableChoice(patterns=patterns, limit=limit) if patterns else None
+
+
+def table_key(table: TableId) -> dg.AssetKey:
+    """Catalog, namespace and name in their own case; a slash would make two parts of one."""
+    parts = (table.catalog, *table.namespace, table.table)
+    return dg.AssetKey([part.replace("/", "_") for part in parts])
+
+
+def table_specs(environment: Mapping[str, str]) -> list[dg.AssetSpec]:
+    """External assets of the indexed tables; none, and a line in the log, without an index in two seconds."""
+    if choice(environment) is None:
+        return []
+    index = _within(LOAD_S, settings.IOMETE_MC_MANIFESTS.read(environment))
+    if index is None or index.listed is None:
+        return []
+    specs = {table_key(one.table): _spec(one, index.listed) for one in index.tables}
+    if len(index.tables) < index.total:
+        logger.info("%s of %s tables are shown as assets", len(index.tables), index.total)
+    return list(specs.values())
+
+
+def _within(budget_s: float, root: str) -> TableIndex | None:
+    """The index, if the store gives it in time; a thread that waits for a dead store ends with the process."""
+    answers: list[TableIndex | None] = []
+    troubles: list[str] = []
+
+    def read() -> None:
+        try:
+            answers.append(read_index(Storage.open(root)))
+        except (IometeMcError, OSError) as error:
+            troubles.append(str(error))
+
+    reading = threading.Thread(target=read, daemon=True, name="table-index")
+    reading.start()
+    reading.join(budget_s)
+    if answers and answers[0] is not None:
+        return answers[0]
+    why = "none is written yet" if answers else (*troubles, f"no answer in {budget_s:g} s")[0]
+    logger.info("No tables are shown as assets: the index of %s: %s", root, why)
+    return None
+
+
+def _spec(one: IndexedTable, listed: HourWindow) -> dg.AssetSpec:
+    told = one.comment or ("A view" if one.kind == "view" else "A table")
+    metadata: dict[str, object] = {
+        "dagster/table_name": one.table.shown,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[_column(column) for column in one.columns]
+        ),
+        "listed in the hour": listed.key,
+    }
+    if one.owner:
+        metadata["owner at the lakehouse"] = one.owner
+    return dg.AssetSpec(
+        key=table_key(one.table),
+        description=told,
+        group_name=re.sub(r"\W", "_", "_".join((one.table.catalog, *one.table.namespace))),
+        kinds={one.format, one.kind} if one.format == "iceberg" else {one.kind},
+        metadata=metadata,
+    )
+
+
+def _column(column: Column) -> dg.TableColumn:
+    return dg.TableColumn(
+        name=column.name,
+        type=column.type,
+        description=column.comment,
+        constraints=dg.TableColumnConstraints(nullable=column.required is not True),
+    )
+
+
+def observed_tables(
+    store: ManifestStore, headers: Iterable[Header], chosen: TableChoice
+) -> Iterator[dg.AssetObservation]:
+    """Take newly written manifests into the index, and say what changed of which table.
+
+    Args:
+        store: where they lie.
+        headers: of one flow, in any order; only the newest known one counts, and none that is older
+            than what the index has.
+        chosen: which tables.
+
+    Raises:
+        IometeMcError, OSError: the index or the manifest cannot be read or written.
+    """
+    header = max((one for one in headers if one.known), key=lambda one: one.window, default=None)
+    if header is None:
+        return
+    before = read_index(store.storage) or TableIndex()
+    if header.flow == "catalog_snapshot" and not _older(header, before.listed):
+        entries = (one for one in store.records(header) if isinstance(one, TableEntry))
+        _write(store, before, before.with_catalog(header.window, entries, chosen))
+    if header.flow == "observations" and not _older(header, before.observed):
+        seen = (one for one in store.records(header) if isinstance(one, Observation))
+        index, changed = before.with_observations(header.window, seen)
+        for one in changed:
+            yield _observation(one, header.window)
+        _write(store, before, index)
+
+
+def _older(header: Header, known: HourWindow | None) -> bool:
+    return known is not None and header.window < known
+
+
+def _write(store: ManifestStore, before: TableIndex, index: TableIndex) -> None:
+    if index != before:
+        write_index(store.storage, index)
+
+
+def _observation(one: IndexedTable, window: HourWindow) -> dg.AssetObservation:
+    metadata: dict[str, dg.MetadataValue] = {"as of the hour": dg.MetadataValue.text(window.key)}
+    if one.row_count is not None:
+        metadata["dagster/row_count"] = dg.MetadataValue.int(one.row_count)
+    if one.last_data_change is not None:
+        metadata[LAST_UPDATED] = dg.MetadataValue.timestamp(one.last_data_change)
+    return dg.AssetObservation(asset_key=table_key(one.table), metadata=metadata)

@@ -1,0 +1,201 @@
+"""One question or change to Monte Carlo's API (GraphQL) and the meaning of its answer. Documents live in ``documents``.
+
+Takes the API key, never the ingestion key. Nothing here is repeated; pycarlo is imported when a
+``ControlPlane`` is made.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Protocol, cast
+
+from iomete_mc_assets.errors import (
+    ApiKeyRefused,
+    ApiUnavailable,
+    ControlPlaneError,
+    OperationRefused,
+    SettingsError,
+)
+from iomete_mc_assets.montecarlo.answers import Answer, seconds_to_wait
+from iomete_mc_assets.montecarlo.documents import Document
+from iomete_mc_assets.montecarlo.transport import Posts, Unanswered
+
+ANSWER_BYTES = 20_000_000
+"""A page of 200 tables or 500 fields is below 1 MB; what is cut is no JSON, and so an error."""
+SHOWN_ERRORS = 3
+
+Data = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig:
+    """How to reach Monte Carlo's API.
+
+    Attributes:
+        endpoint: ``http(s)://host[:port]/graphql``.
+        key_id, key_secret: an API key (not an ingestion key); never shown.
+        max_calls: questions one ``ControlPlane`` may ask; Monte Carlo has a daily quota of 10,000 and more.
+        total_timeout_s: seconds one of them may take in all.
+    """
+
+    endpoint: str
+    key_id: str = field(repr=False)
+    key_secret: str = field(repr=False)
+    max_calls: int = 500
+    connect_timeout_s: float = 5
+    read_timeout_s: float = 60
+    total_timeout_s: float = 90
+
+    def __post_init__(self) -> None:
+        """Refuse empty credentials: pycarlo would look for others in the environment and in ~/.mcd."""
+        for name, value in (("MCD_ID", self.key_id), ("MCD_TOKEN", self.key_secret)):
+            if not value.strip():
+                msg = (
+                    f"{name} is empty. Set it to an API key of Monte Carlo (not an ingestion key)."
+                )
+                raise SettingsError(msg)
+
+
+class Api(Protocol):
+    """Whoever answers documents."""
+
+    def ask(self, document: Document, **variables: object) -> Data:
+        """Ask once; the answer's ``data``, with Monte Carlo's own names.
+
+        Raises:
+            ApiKeyRefused: 401 or 403.
+            ApiUnavailable: not now, or nobody knows.
+            OperationRefused: errors inside the answer.
+            ControlPlaneError: no answer of Monte Carlo's, or the budget of calls is spent.
+        """
+        ...
+
+
+class ControlPlane:
+    """Monte Carlo's API through pycarlo's session, one kept-alive connection.
+
+    Attributes:
+        calls: made so far.
+    """
+
+    def __init__(self, config: ApiConfig) -> None:
+        """Nothing is sent.
+
+        Raises:
+            SettingsError: the environment holds OAuth credentials, which pycarlo prefers.
+        """
+        logging.getLogger("pycarlo.lib.types").setLevel(logging.ERROR)
+        from iomete_mc_assets.montecarlo import client  # noqa: PLC0415 - imports pycarlo, which takes 0.4 s
+
+        self._config = config
+        self.calls = 0
+        self._posts = Posts(
+            connect_s=config.connect_timeout_s,
+            read_s=config.read_timeout_s,
+            total_s=config.total_timeout_s,
+            answer_bytes=ANSWER_BYTES,
+        )
+        session = client.api_session(
+            key_id=config.key_id, key_secret=config.key_secret, endpoint=config.endpoint
+        )
+        self._headers = client.TunedClient(session, self._posts).headers
+
+    def ask(self, document: Document, **variables: object) -> Data:
+        """As ``Api.ask``."""
+        asked = f"Monte Carlo's API at {self._config.endpoint}, {document.name}"
+        if self.calls >= self._config.max_calls:
+            msg = (
+                f"{asked}: not asked, because {self.calls} calls are the budget of one command and "
+                "Monte Carlo has a daily quota. Narrow what is asked for."
+            )
+            raise ControlPlaneError(msg)
+        self.calls += 1
+        body = json.dumps({"query": document.text, "variables": variables}).encode()
+        try:
+            answer = self._posts.post(self._config.endpoint, body=body, headers=self._headers())
+        except Unanswered as unanswered:
+            raise _unanswered(unanswered, document, asked=asked) from None
+        return _data(
+            answer.without((self._config.key_secret, self._config.key_id)), document, asked=asked
+        )
+
+
+_NOT_MONTE_CARLO = (
+    "That is not Monte Carlo's API. Check MCD_GRAPHQL_ENDPOINT and any proxy between."
+)
+
+
+def _data(answer: Answer, document: Document, *, asked: str) -> Data:
+    told = f"{asked}: HTTP {answer.status}"
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not answer.html:
+        raise ApiKeyRefused(_refused_key(answer, told))
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait_s = seconds_to_wait(answer.retry_after)
+        msg = f"{told}: the quota of calls is spent for now ({answer.shown or 'no words'}). Ask again later."
+        raise ApiUnavailable(msg, retry_after_s=wait_s)
+    if (
+        answer.status == HTTPStatus.REQUEST_TIMEOUT
+        or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        msg = f"{told}: {answer.shown or 'no words'}. {_afterwards(document)}"
+        raise ApiUnavailable(msg, unknown=document.changes)
+    fields = answer.fields
+    if fields is None or not ("data" in fields or "errors" in fields):
+        where = f" to {answer.location}, not followed" if answer.location else ""
+        msg = f"{told}{where}: {answer.shown or 'an empty body'}. {_NOT_MONTE_CARLO}"
+        raise ControlPlaneError(msg)
+    errors = fields.get("errors")
+    if errors:
+        msg = f"{told}: {_shown_errors(errors)}"
+        raise OperationRefused(msg)
+    data = fields.get("data")
+    if not isinstance(data, dict):
+        msg = f"{told}: an answer without data. {_NOT_MONTE_CARLO}"
+        raise ControlPlaneError(msg)
+    return cast("dict[str, object]", data)
+
+
+def _refused_key(answer: Answer, told: str) -> str:
+    said = _shown_errors((answer.fields or {}).get("errors")) or answer.shown or "no words"
+    return (
+        f"{told}: {said}. Check that MCD_ID and MCD_TOKEN are an API key: it is not expired, is no "
+        "ingestion key (those only push), and its user may do this."
+    )
+
+
+def _shown_errors(errors: object) -> str:
+    """What Monte Carlo says, without stack traces and extensions."""
+    if not isinstance(errors, list):
+        return ""
+    listed = cast("list[object]", errors)
+    messages = [
+        str(cast("dict[str, object]", one).get("message") or "no words")
+        if isinstance(one, dict)
+        else str(one)
+        for one in listed
+    ]
+    rest = f" (and {len(messages) - SHOWN_ERRORS} more)" if len(messages) > SHOWN_ERRORS else ""
+    return " ".join("; ".join(messages[:SHOWN_ERRORS]).split()) + rest
+
+
+def _unanswered(unanswered: Unanswered, document: Document, *, asked: str) -> ControlPlaneError:
+    if unanswered.untrusted:
+        return ControlPlaneError(
+            f"{asked}: the server's certificate is not trusted ({unanswered}). Check "
+            "MCD_GRAPHQL_ENDPOINT, and REQUESTS_CA_BUNDLE: it names your proxy's authority, in a PEM file."
+        )
+    if not unanswered.sent:
+        return ApiUnavailable(
+            f"{asked}: cannot be reached ({unanswered}). Check MCD_GRAPHQL_ENDPOINT and the network."
+        )
+    return ApiUnavailable(
+        f"{asked}: no answer ({unanswered}). {_afterwards(document)}", unknown=document.changes
+    )
+
+
+def _afterwards(document: Document) -> str:
+    if not document.changes:
+        return "Ask again later."
+    return "Nobody knows whether the change was made: look at Monte Carlo before trying it again."

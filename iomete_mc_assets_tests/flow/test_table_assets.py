@@ -1,0 +1,237 @@
+"""The lakehouse's tables in Dagster's graph: what the index holds, what loading shows, what runs report."""
+
+# Dagster types what it runs in part only.
+# pyright: reportUnknownMemberType=false
+
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from iomete_mc_assets.defs.build import build_definitions
+from iomete_mc_assets.defs.io_manager import ManifestIOManager
+from iomete_mc_assets.defs.keys import collected_key
+from iomete_mc_assets.defs.partitions import accepting_beta, hourly, windows_of
+from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
+from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Verdict
+from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.manifests.table_index import PATH, read_index
+from iomete_mc_assets.records import Column, Observation, Record, TableEntry, TableId
+from iomete_mc_assets.windows import HourWindow
+
+HOUR = HourWindow.from_key("2026-11-21-09:00")
+AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+ORDERS = TableEntry(
+    table=TableId("spark_catalog", ("shop",), "Orders"),
+    kind="table",
+    format="iceberg",
+    comment="What was sold.",
+    owner="ann",
+    columns=(
+        Column(name="id", type="BIGINT", required=True, comment="Of the order."),
+        Column(name="Total", type="DECIMAL(10,2)"),
+    ),
+)
+RECENT = TableEntry(
+    table=TableId("spark_catalog", ("shop",), "recent"),
+    kind="view",
+    format="other",
+    columns=(Column(name="id", type="BIGINT"),),
+)
+ODD = replace(RECENT, table=TableId("lake", ("a", "b-c"), "x/y z"))
+SEEN = Observation(table=ORDERS.table, row_count=17, byte_count=900, last_data_change=AT)
+
+
+class Collecting:
+    """Runs that write what a test says into a store of its own, over the product's IO manager."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance, **settings: str) -> None:
+        self.instance = instance
+        self.environment = {"IOMETE_MC_MANIFESTS": str(root), **settings}
+        self.storage = Storage.open(str(root))
+
+    def collect(self, flow: Flow, records: Sequence[Record], window: HourWindow = HOUR) -> None:
+        """One run over one hour."""
+        manifests = ManifestStoreResource(options=self.environment)
+        lakehouse = LakehouseResource(url="http://lake.example/cliservice")
+
+        def body(context: dg.AssetExecutionContext) -> list[tuple[HourWindow, Draft]]:
+            return [(one, _draft(flow, one, records)) for one in windows_of(context.partition_keys)]
+
+        with accepting_beta():
+            asset = dg.asset(
+                key=collected_key(flow), partitions_def=hourly(AT.replace(minute=0, hour=0))
+            )(body)
+        assert dg.materialize(
+            [asset],
+            partition_key=window.key,
+            instance=self.instance,
+            resources={"io_manager": ManifestIOManager(store=manifests, lakehouse=lakehouse)},
+        ).success
+
+    def shown(self) -> dict[dg.AssetKey, dg.AssetSpec]:
+        """The external assets that a fresh load of the definitions has."""
+        loaded = build_definitions(environment=self.environment)
+        return {one.key: one for one in loaded.assets or () if isinstance(one, dg.AssetSpec)}
+
+    def observed(self, entry: TableEntry) -> list[dict[str, object]]:
+        """What runs reported of a table, oldest first."""
+        records = self.instance.fetch_observations(key(entry), limit=10, ascending=True).records
+        return [
+            {name: value.value for name, value in one.asset_observation.metadata.items()}
+            for one in records
+            if one.asset_observation is not None
+        ]
+
+
+def _draft(flow: Flow, window: HourWindow, records: Sequence[Record]) -> Draft:
+    return Draft(
+        flow=flow,
+        window=window,
+        collected_at=window.end,
+        collector=Collector(name=flow, version="test"),
+        records=records,
+        verdict=lambda: Verdict(state="complete"),
+    )
+
+
+def key(entry: TableEntry) -> dg.AssetKey:
+    return dg.AssetKey([*entry.table.shown.split(".")])
+
+
+@pytest.fixture
+def collecting(tmp_path: Path, instance: dg.DagsterInstance) -> Collecting:
+    return Collecting(tmp_path, instance)
+
+
+def test_the_newest_catalogs_tables_are_assets_with_their_columns(collecting: Collecting) -> None:
+    assert not collecting.shown()
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    shown = collecting.shown()
+    assert set(shown) == {key(ORDERS), key(RECENT)}
+    spec = shown[key(ORDERS)]
+    assert spec.description == "What was sold."
+    assert spec.group_name == "spark_catalog_shop"
+    assert spec.kinds == {"iceberg", "table"}
+    assert shown[key(RECENT)].kinds == {"view"}
+    assert spec.metadata["owner at the lakehouse"] == "ann"
+    schema = spec.metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    assert [(c.name, c.type, c.description, c.constraints.nullable) for c in schema.columns] == [
+        ("id", "BIGINT", "Of the order.", False),
+        ("Total", "DECIMAL(10,2)", None, True),
+    ]
+
+
+def test_a_table_that_is_gone_is_an_asset_no_longer(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    collecting.collect("catalog_snapshot", [RECENT], HOUR.next)
+    assert set(collecting.shown()) == {key(RECENT)}
+
+
+def test_an_older_hour_changes_nothing(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS])
+    collecting.collect("observations", [SEEN])
+    before = collecting.storage.read(PATH)
+    collecting.collect("catalog_snapshot", [RECENT], HOUR.previous)
+    collecting.collect("observations", [replace(SEEN, row_count=1)], HOUR.previous)
+    assert collecting.storage.read(PATH) == before
+    assert len(collecting.observed(ORDERS)) == 1
+
+
+def test_figures_are_observed_when_they_change_and_only_then(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS])
+    for hours, rows in enumerate((17, 17, None, 18)):
+        window = HOUR if not hours else HourWindow.from_key(f"2026-11-21-{9 + hours:02}:00")
+        collecting.collect("observations", [replace(SEEN, row_count=rows)], window)
+    said = collecting.observed(ORDERS)
+    assert [(one["dagster/row_count"], one["as of the hour"]) for one in said] == [
+        (17, "2026-11-21-09:00"),
+        (18, "2026-11-21-12:00"),
+    ]
+    assert {one["dagster/last_updated_timestamp"] for one in said} == {AT.timestamp()}
+
+
+def test_what_was_carried_from_an_earlier_hour_is_not_news(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS])
+    collecting.collect("observations", [replace(SEEN, carried_from="m")])
+    assert not collecting.observed(ORDERS)
+
+
+def test_figures_stay_with_a_table_when_the_catalog_is_listed_again(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS])
+    collecting.collect("observations", [SEEN])
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT], HOUR.next)
+    collecting.collect("observations", [SEEN], HOUR.next)
+    assert len(collecting.observed(ORDERS)) == 1
+
+
+def test_names_of_any_kind_become_keys(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ODD])
+    ((odd, spec),) = collecting.shown().items()
+    assert odd.path == ["lake", "a", "b-c", "x_y z"]
+    assert spec.group_name == "lake_a_b_c"
+    assert spec.metadata["dagster/table_name"] == "lake.a.b-c.x/y z"
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"IOMETE_MC_TABLE_ASSETS": "off"}, set[TableId]()),
+        ({"IOMETE_MC_TABLE_ASSETS": "*.SHOP.o*,lake.*"}, {ORDERS.table, ODD.table}),
+        ({"IOMETE_MC_TABLE_ASSETS_LIMIT": "2"}, {ODD.table, ORDERS.table}),
+    ],
+    ids=["off", "globs", "limit"],
+)
+def test_a_setting_says_which_tables_are_assets(
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    setting: dict[str, str],
+    expected: set[TableId],
+) -> None:
+    collecting = Collecting(tmp_path, instance, **setting)
+    collecting.collect("catalog_snapshot", [RECENT, ORDERS, ODD])
+    index = read_index(collecting.storage)
+    assert {one.table for one in index.tables} == expected if index else not expected
+    assert len(collecting.shown()) == len(expected)
+
+
+def test_a_damaged_index_costs_neither_the_load_nor_the_hour(
+    collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS])
+    collecting.storage.write(PATH, b"{")
+    with caplog.at_level("INFO"):
+        assert not collecting.shown()
+        collecting.collect("observations", [SEEN])
+    assert "No tables are shown as assets" in caplog.text
+    assert "tables shown in Dagster stay as they were" in caplog.text
+
+
+@pytest.fixture
+def silent_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An object store that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        for name, text in {
+            "AWS_ENDPOINT_URL_S3": endpoint,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
+            monkeypatch.setenv(name, text)
+        yield endpoint
+
+
+def test_a_store_that_does_not_answer_costs_two_seconds_and_no_load(
+    silent_endpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        loaded = build_definitions(environment={"IOMETE_MC_MANIFESTS": "s3://manifests/lake"})
+    assert loaded.get_repository_def().asset_graph.external_asset_keys == set()
+    assert "the index of s3://manifests/lake: no answer in 2 s" in caplog.text
