@@ -196,7 +196,7 @@ class Generator:
         )
         listed = self.dice.choice(["id", "id, x.name AS n", "x.id AS a, y.id AS b"])
         if " z " not in joins and ("NATURAL" in joins or "(id, name)" in joins):
-            listed = self.dice.choice([listed, "x.*", "id, y.*"])
+            listed = self.dice.choice([listed, "x.*", "y.*"])
         return (
             f"CREATE TABLE scratch.{self._name('t')} USING iceberg AS SELECT {listed} FROM {joins}"
         )

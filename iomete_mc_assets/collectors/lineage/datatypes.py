@@ -28,7 +28,8 @@ def is_map(spelled: str | None) -> bool:
 
 def _inside(spelled: str | None, word: str) -> str | None:
     text = (spelled or "").strip()
-    if text[: len(word)].upper() != word or not text.endswith(">"):
+    # what the catalog could not take apart it leaves in lower case, and claims no fields
+    if not text.startswith(word) or not text.endswith(">"):
         return None
     inside = text[len(word) :].lstrip()
     return inside[1:-1] if inside.startswith("<") else None

@@ -131,6 +131,17 @@ def test_what_a_plan_and_the_text_both_show_is_counted_once_and_as_the_plans(
     }
 
 
+def test_a_plan_without_columns_still_is_the_surer_evidence(process: ParsingProcess) -> None:
+    collector = LineageCollector(process, Spelling([*ENTRIES, VIEW]))
+    table = frozenset({(("spark_catalog", "raw", "src"), ("spark_catalog", "dw", "dst"))})
+    collector.add(
+        query("INSERT INTO dw.dst SELECT id, name FROM raw.src"),
+        PlanReading(Edges(table), columns_known=False),
+    )
+    found = {edge.kind: (edge.found_in, edge.times_seen) for edge in collector.records()}
+    assert found == {"table": ("plan", 1), "direct": ("sql", 1)}
+
+
 def test_a_shape_means_something_else_where_the_session_is_another(process: ParsingProcess) -> None:
     """The same text in two sessions with views of one name, and in one without."""
     use = "INSERT INTO dw.dst SELECT id, name FROM src"

@@ -216,3 +216,10 @@ def test_the_session_goes_from_text_to_text() -> None:
     assert isinstance(first.session.views["v"], View)
     second = read("CREATE TABLE t AS SELECT id FROM v", first.session)
     assert columns(second) == {"a.src.id > a.t.id"}
+
+
+def test_a_type_that_the_catalog_could_not_take_apart_has_no_fields() -> None:
+    """Lower case, as DESCRIBE prints it: a colon in it may be part of a name."""
+    odd = Catalog({("spark_catalog", "a", "odd"): (("s", "struct<a:int,b:string>"),)})
+    reading = read_text("CREATE TABLE a.t AS SELECT s.* FROM a.odd", Session(), odd)
+    assert (tables(reading), columns(reading)) == ({"a.odd > a.t"}, set())
