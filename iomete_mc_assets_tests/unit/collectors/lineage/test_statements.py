@@ -223,3 +223,10 @@ def test_a_type_that_the_catalog_could_not_take_apart_has_no_fields() -> None:
     odd = Catalog({("spark_catalog", "a", "odd"): (("s", "struct<a:int,b:string>"),)})
     reading = read_text("CREATE TABLE a.t AS SELECT s.* FROM a.odd", Session(), odd)
     assert (tables(reading), columns(reading)) == ({"a.odd > a.t"}, set())
+
+
+@pytest.mark.parametrize("operation", ["EXCEPT", "MINUS", "INTERSECT"])
+def test_what_is_only_subtracted_or_compared_gives_no_column(operation: str) -> None:
+    reading = read(f"CREATE TABLE t AS SELECT id FROM src {operation} SELECT id FROM part")
+    assert tables(reading) == {"a.src > a.t", "a.part > a.t"}
+    assert columns(reading) == {"a.src.id > a.t.id"}
