@@ -51,6 +51,7 @@ class Deed:
         content: main's, after it.
         changed: whether main's data changed, as freshness means it.
         row: what it added to main's history: nothing, a commit onto the row before, or another row.
+        commits: the snapshots that it made.
     """
 
     at: datetime
@@ -58,6 +59,7 @@ class Deed:
     content: Content
     changed: bool
     row: Literal["none", "onto", "other"]
+    commits: frozenset[int]
 
     @property
     def rows(self) -> int:
@@ -124,7 +126,10 @@ class LivingTable:
         several files without a commit.
         """
         if self._written(instant):
-            return "emptied" if self.is_blurred(instant) else None
+            if self.is_blurred(instant, files=self._files_without_commit()):
+                return "emptied"
+            lost = self._files_without_commit() + self._staged_and_expired()
+            return "expired" if self.is_blurred(instant, files=lost) else None
         if self.expired:
             return "expired"
         rows = [place for place, deed in enumerate(self.deeds) if deed.row != "none"]
@@ -133,7 +138,16 @@ class LivingTable:
         late = bool(rows) and self.deeds[first].kind != "append" and self._born_format == 1
         return "no proof" if files or late else None
 
-    def is_blurred(self, instant: datetime) -> bool:
+    def _files_without_commit(self) -> list[Deed]:
+        """Deeds that may have written a metadata file that no commit came with."""
+        return [deed for deed in self.deeds if deed.kind in NO_COMMIT]
+
+    def _staged_and_expired(self) -> list[Deed]:
+        """Staged writes that an expiry took: of those the metadata file is left, and no snapshot beside it."""
+        left = {one["snapshot-id"] for one in self._metadata()["snapshots"]}
+        return [deed for deed in self.deeds if deed.kind == "staged" and not deed.commits & left]
+
+    def is_blurred(self, instant: datetime, *, files: Sequence[Deed]) -> bool:
         """Whether files without a commit lie between two rows around an instant, where neither row tells which.
 
         A lone one does, if the table is empty now, if Spark appended to nothing, or if the same content became
@@ -147,7 +161,7 @@ class LivingTable:
         if after and self.deeds[after[0]].row == "onto":
             return False
         between = self.deeds[before[-1] + 1 : after[0] if after else None]
-        files = [deed for deed in between if deed.kind in NO_COMMIT]
+        files = [deed for deed in between if deed in files]
         told = not after or self.deeds[after[0]].kind in {"append", "cherry-pick"}
         if len(files) == 1 and files[0].kind == "emptied" and told:
             return False
@@ -161,7 +175,7 @@ class LivingTable:
             if deed.row == "other" and file_between:
                 return True
             file_between = deed.kind in NO_COMMIT or (file_between and deed.row == "none")
-        return self.expired or self.is_blurred(instant)
+        return self.expired or self.is_blurred(instant, files=self._files_without_commit())
 
     def is_emptied(self, instant: datetime) -> bool:
         """Whether it was replaced by an empty table since its last row before an instant."""
@@ -485,8 +499,11 @@ class LivingTable:
         if grown:
             onto = current not in self._known and parents[current] == came_from != -1
             row = "onto" if onto else "other"
-        self._known |= parents.keys()
-        self.deeds.append(Deed(at=at, kind=kind, content=self._main, changed=changed, row=row))
+        commits = frozenset(parents.keys() - self._known)
+        self._known |= commits
+        self.deeds.append(
+            Deed(at=at, kind=kind, content=self._main, changed=changed, row=row, commits=commits)
+        )
 
     def _aged(self, metadata: dict[str, Any]) -> dict[str, Any]:
         for listed in ("snapshots", "snapshot-log", "metadata-log"):
