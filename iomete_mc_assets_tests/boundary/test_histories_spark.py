@@ -1,7 +1,8 @@
 """Random histories on real Iceberg: every answer is Spark's own time travel and the operations' own log, or unknown.
 
 Each table lives through random operations (``living_tables``), is observed by the project's own collector for many
-hours, lives on, loses some of its history, and is observed again: by the hour, and as a backfill.
+hours, lives on, loses some of its history, and is observed again: by the hour, and as a backfill. All of it by a
+user who may read metadata files by path, and by one who may not.
 """
 
 import os
@@ -96,9 +97,12 @@ def compared(running: RunningLakehouse, *, pairs: int) -> int:
     listing = listed(lives)
     whole = observed(lives, listing, lives.hours)
     asked = judge(lives, whole, lives.hours)
-    earlier = remembered(whole, lives.hours[half - 1])
-    again = observed(lives, listing, lives.hours[half:], earlier=earlier)
-    judge_by_the_log_alone(lives, again, lives.hours[half:], since=lives.hours[half - 1].end)
+    judge_by_the_log_alone(
+        lives, observed(lives, listing, lives.hours, paths=False), lives.hours, paths=False
+    )
+    earlier, since = remembered(whole, lives.hours[half - 1]), lives.hours[half - 1].end
+    again = observed(lives, listing, lives.hours[half:], earlier=earlier, paths=False)
+    judge_by_the_log_alone(lives, again, lives.hours[half:], since=since, paths=False)
 
     in_parallel(lives, lives.tables, lambda table, session: table.live_on(session, DEEDS_LATER))
     swapped(lives)
@@ -108,7 +112,9 @@ def compared(running: RunningLakehouse, *, pairs: int) -> int:
     listing = listed(lives, at=later[-1])
     hourly = observed(lives, listing, later, earlier=remembered(whole, lives.hours[-1]))
     asked += judge(lives, hourly, later, since=lives.hours[-1].end)
-    judge_by_the_log_alone(lives, observed(lives, listing, lives.hours), lives.hours)
+    for paths in (True, False):
+        said = observed(lives, listing, lives.hours, paths=paths)
+        judge_by_the_log_alone(lives, said, lives.hours, paths=paths)
     return asked
 
 
@@ -132,10 +138,11 @@ def lived(running: RunningLakehouse, *, pairs: int) -> Lives:
 
 
 def new_table(number: int, running: RunningLakehouse) -> LivingTable:
-    """Two of three in the session catalog."""
+    """Two of three in the session catalog, and every second one a plain life."""
     random = Random(f"{SEED}:{number}")  # noqa: S311 - no secret
     home = "lake" if number % 3 == 0 else "spark_catalog"
-    return LivingTable(number, home=home, state=running.state, random=random)
+    plain = number % 2 == 0
+    return LivingTable(number, home=home, state=running.state, random=random, is_plain=plain)
 
 
 def in_parallel(
@@ -185,10 +192,12 @@ def observed(
     windows: Sequence[HourWindow],
     *,
     earlier: EarlierInput | None = None,
+    paths: bool = True,
 ) -> Observed:
-    """What the project's own collector says, without what it only carries."""
+    """What the project's own collector says, without what it only carries; ``paths``: whether Spark reads any."""
     seen: dict[tuple[HourWindow, TableId], Observation] = {}
     with connected(lives) as session:
+        session.ask(f"SET spark.sql.runSQLOnFiles={str(paths).lower()}")
         for window, draft in collect(
             windows,
             session,
@@ -241,33 +250,41 @@ def judge_by_the_log_alone(
     windows: Sequence[HourWindow],
     *,
     since: datetime | None = None,
+    paths: bool = True,
 ) -> None:
     """Compare every table and hour with what was done to it; ``since`` is the earlier observation's instant."""
     answers = Counter[str]()
     for table in lives.tables:
         for window in windows:
             seen = said.get((window, table.table))
-            judge_by_the_log(table, window, seen, since=since)
-            there = table.before(window.end) is not None
-            if there:
-                answers["told" if seen else f"unknown: {table.why_unknown(window.end)}"] += 1
-    print(len(windows), "hours:", dict(answers))  # noqa: T201
+            judge_by_the_log(table, window, seen, since=since, paths=paths)
+            if table.before(window.end) is not None:
+                why = table.why_unknown(window.end, paths=paths)
+                life = "plain" if table.is_plain else "any"
+                answers[f"{life} life, {'told' if seen else f'unknown: {why}'}"] += 1
+    by = "with paths" if paths else "without paths"
+    print(len(windows), "hours", by, dict(sorted(answers.items())))  # noqa: T201
 
 
 def judge_by_the_log(
-    table: LivingTable, window: HourWindow, seen: Observation | None, *, since: datetime | None
+    table: LivingTable,
+    window: HourWindow,
+    seen: Observation | None,
+    *,
+    since: datetime | None,
+    paths: bool,
 ) -> None:
     told = (SEED, window.key, seen, table.life())
     deed = table.before(window.end)
     if seen is None:
-        assert deed is None or table.why_unknown(window.end) is not None, told
+        assert deed is None or table.why_unknown(window.end, paths=paths) is not None, told
         return
     assert deed is not None, told
     if seen.row_count is None:
         assert seen.position_deletes, told
     else:
         assert seen.row_count == deed.rows, told
-    if seen.last_data_change is None and table.change_may_be_unknown(window.end):
+    if seen.last_data_change is None and table.change_may_be_unknown(window.end, paths=paths):
         return
     if table.expired and back_again(table, deed, seen.last_data_change, since):
         return
