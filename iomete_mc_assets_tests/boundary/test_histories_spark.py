@@ -31,6 +31,7 @@ from iomete_mc_assets.manifests.model import Draft
 from iomete_mc_assets.records import Observation, TableId
 from iomete_mc_assets.sandbox import seed
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import Lakehouse
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.living_tables import (
@@ -88,6 +89,61 @@ def test_every_hour_of_very_many_random_histories_is_the_truth_or_honestly_unkno
     databases: RunningLakehouse,
 ) -> None:
     assert compared(databases, pairs=2_000) >= 2_000
+
+
+def test_a_replacement_by_an_empty_table_and_an_altered_property_differ_in_their_file_alone(
+    databases: RunningLakehouse,
+) -> None:
+    properties = "TBLPROPERTIES ('format-version'='2', 'note'='new')"
+    deeds = {
+        "emptied": f"CREATE OR REPLACE TABLE {{}} (id BIGINT) USING iceberg {properties}",
+        "altered": f"ALTER TABLE {{}} SET {properties}",
+    }
+    shown: dict[str, object] = {}
+    had_data: dict[str, list[object]] = {}
+    with Lakehouse.connect(databases.config) as session:
+        for called, deed in deeds.items():
+            table = f"lake.{DATABASE}.{called}"
+            session.ask(f"CREATE TABLE {table} (id BIGINT) USING iceberg")
+            session.ask(f"INSERT INTO {table} VALUES (1), (2)")
+            session.ask(deed.format(table))
+            session.ask(
+                f"CREATE OR REPLACE TABLE {table} USING iceberg {properties} AS SELECT 3L AS id"
+            )
+            shown[called] = anonymous(
+                {
+                    listed: session.ask(f"SELECT {columns} FROM {table}.{listed}")
+                    for listed, columns in (
+                        ("history", "*"),
+                        ("snapshots", "* EXCEPT (summary), to_json(summary) AS summary"),
+                        ("metadata_log_entries", "*"),
+                        ("refs", "*"),
+                    )
+                }
+            )
+            log = session.ask(f"SELECT file FROM {table}.metadata_log_entries")
+            read = session.ask(statements.current_snapshots([str(row["file"]) for row in log]))
+            had_data[called] = [row["snapshot_id"] != "-1" for row in read]
+    assert shown["emptied"] == shown["altered"]
+    assert had_data == {
+        "emptied": [False, True, False, True],
+        "altered": [False, True, True, True],
+    }
+
+
+def anonymous(tables: Mapping[str, Sequence[Mapping[str, object]]]) -> object:
+    """Rows with each instant, id and path by the number of its first occurrence."""
+    known: dict[object, int] = {}
+
+    def shown(value: object) -> object:
+        own = isinstance(value, datetime) or (isinstance(value, int) and value > 1 << 32)
+        own = own or (isinstance(value, str) and value.endswith((".json", ".avro")))
+        return f"#{known.setdefault(value, len(known))}" if own else value
+
+    return {
+        name: [{column: shown(value) for column, value in row.items()} for row in rows]
+        for name, rows in tables.items()
+    }
 
 
 def compared(running: RunningLakehouse, *, pairs: int) -> int:

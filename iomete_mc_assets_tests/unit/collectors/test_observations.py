@@ -59,14 +59,16 @@ class HistoryWarehouse(Warehouse):
     """Answers history statements from commits, honouring their bounds. A table can be broken or gone.
 
     Attributes:
-        files: what metadata files hold, by when they were written; None refuses every path.
+        folder: where metadata files lie.
+        files: what they hold, by when they were written; None refuses every path.
     """
 
     commits: Mapping[str, Sequence[Commit]]
     created: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
     altered: Mapping[str, Sequence[datetime]] = field(default_factory=dict[str, Sequence[datetime]])
     emptied: Sequence[str] = ()
-    files: Mapping[datetime, str | StatementFailed] | None = None
+    folder: str = "m"
+    files: Mapping[datetime, str | LakehouseError] | None = None
     broken: Mapping[str, LakehouseError] = field(default_factory=dict[str, LakehouseError])
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
@@ -125,7 +127,7 @@ class HistoryWarehouse(Warehouse):
             msg = "no right to read paths"
             raise StatementFailed(msg, sql_state="42501")
         content = self.files[datetime.fromtimestamp(int(found[2]) / 1000, UTC)]
-        if isinstance(content, StatementFailed):
+        if isinstance(content, LakehouseError):
             raise content
         held: dict[str, object] = {}
         with contextlib.suppress(ValueError):
@@ -171,7 +173,7 @@ class HistoryWarehouse(Warehouse):
         files |= {_ms(one): {} for one in self.altered.get(name, ())}
         rows: list[Row] = [
             {
-                "n": number, "kind": "m", "at_ms": at_ms, "file": f"m/00001-{at_ms}.metadata.json",
+                "n": number, "kind": "m", "at_ms": at_ms, "file": f"{self.folder}/00001-{at_ms}.metadata.json",
                 "snapshot_id": row.get("snapshot_id"), "sequence_number": row.get("snapshot_id"),
             }
             for at_ms, row in sorted(files.items())
@@ -180,7 +182,7 @@ class HistoryWarehouse(Warehouse):
             return rows
         at_ms = _ms(self.created[name])
         first = {
-            "file": f"m/00000-{at_ms}.metadata.json",
+            "file": f"{self.folder}/00000-{at_ms}.metadata.json",
             "snapshot_id": None,
             "sequence_number": None,
         }
@@ -847,14 +849,28 @@ def test_a_file_that_cannot_be_read_leaves_its_table_unknown_for_that_reason_and
     assert "no JSON" in reasons["t42"]
 
 
-def test_who_may_read_no_paths_is_refused_once() -> None:
-    altered = {name: [at("09:40"), at("10:01")] for name in ("a", "b", "c")}
+@pytest.mark.parametrize(
+    ("files", "folder", "asked", "reason"),
+    [
+        (None, "m", 1, "no right to read paths"),
+        ({at("09:40"): StatementTimedOut("too slow")}, "m", 1, "too slow"),
+        ({}, "m{1}", 0, "Spark takes its path for a pattern"),
+    ],
+)
+def test_who_may_read_no_paths_is_refused_once(
+    files: Mapping[datetime, str | LakehouseError] | None, folder: str, asked: int, reason: str
+) -> None:
+    altered = {name: [at(f"09:4{number}"), at("10:01")] for number, name in enumerate("abc")}
     warehouse = HistoryWarehouse(
-        {name: [LOADED] for name in altered}, altered=altered, emptied=[*altered]
+        {name: [LOADED] for name in altered},
+        altered=altered,
+        emptied=[*altered],
+        folder=folder,
+        files=files,
     )
     observed, verdict = hour(warehouse, catalog(*(emptied(listed(t, LOADED)) for t in altered)))
-    assert (observed, len(verdict.omissions), len(by_path(warehouse))) == ({}, 3, 1)
-    assert all("no right to read paths" in omission.reason for omission in verdict.omissions)
+    assert (observed, len(verdict.omissions), len(by_path(warehouse))) == ({}, 3, asked)
+    assert all(reason in omission.reason for omission in verdict.omissions)
 
 
 def test_the_hour_between_such_a_replacement_and_the_next_write_is_told_after_it() -> None:
