@@ -231,10 +231,15 @@ def files_in_doubt(history: History, log: MetadataLog, instants: Iterable[dateti
 
 
 def _in_the_dark(history: History, log: MetadataLog, instant: datetime) -> bool:
-    """Whether neither rows nor the times of files tell of an instant."""
+    """Whether neither rows nor the times of files tell of an instant, and a file may.
+
+    Before a row whose parent was expired the table had data: an expired history is not read file by file.
+    """
     place = place_at(history, instant)
     if place is None:
-        return isinstance(without_rows(log, instant), Unknown)
+        parent = None if log.first_row is None else log.first_row.parent_id
+        begins = parent is None or any(one.snapshot_id == parent for one in log.snapshots)
+        return begins and isinstance(without_rows(log, instant), Unknown)
     gap = history.gaps.get(place)
     return gap is not None and gap.leaves_open(instant)
 

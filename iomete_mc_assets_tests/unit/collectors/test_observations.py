@@ -806,17 +806,21 @@ def test_the_metadata_file_of_an_hours_end_tells_whether_the_table_had_data(
     assert (verdict.state, len(by_path(warehouse))) == ("complete", 1)
 
 
-@pytest.mark.parametrize(("snapshot_id", "rows"), [(-1, 0), (4, None)])
+@pytest.mark.parametrize(
+    ("snapshot_id", "parent", "rows", "asked"), [(-1, 0, 0, 1), (4, 0, None, 1), (4, 4, None, 0)]
+)
 def test_the_metadata_file_of_an_hour_before_the_oldest_row_tells_a_table_never_written(
-    snapshot_id: int, rows: int | None
+    snapshot_id: int, parent: int, rows: int | None, asked: int
 ) -> None:
-    late = Commit(at=at("10:03"), operation="overwrite", rows=5, parent=4, id=5)
+    """Unless the row's parent was expired: then it had data."""
+    late = Commit(at=at("10:03"), operation="overwrite", rows=5, parent=parent, id=5)
     warehouse = HistoryWarehouse(
         {"t": [late]}, altered={"t": [at("09:30")]}, files={at("09:30"): metadata(snapshot_id)}
     )
     observed, verdict = hour(warehouse, catalog(listed("t", late, number=5)))
     assert (observed["t"].row_count if observed else None) == rows
     assert verdict.state == ("complete" if rows == 0 else "unknown")
+    assert len(by_path(warehouse)) == asked
 
 
 def test_a_rewrite_made_current_after_an_altered_table_changed_no_data_if_its_file_names_a_snapshot() -> (
