@@ -355,8 +355,7 @@ def _appended_to_nothing(snapshot: Snapshot, row: HistoryRow) -> bool:
 
 def without_rows(log: MetadataLog, instant: datetime) -> Existed | NotYet | Unknown:
     """What a table was at an instant before which its history has no row."""
-    first, entries = log.first_row, log.entries
-    if log.is_whole and entries[0].at >= instant:
+    if log.is_whole and log.entries[0].at >= instant:
         return NotYet()
     newest = log.newest_before(instant)
     if newest is not None:
