@@ -1,6 +1,7 @@
 """What a manifest's records are: frozen, without any clock of the collection. JSON lives in ``manifests.codec``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +10,11 @@ TableFormat = Literal["iceberg", "other"]
 OmissionKind = Literal["unreadable", "unknowable"]
 """``unreadable``: asked, and the answer failed. ``unknowable``: knowledge that nobody can have any more."""
 QueryStatus = Literal["succeeded", "failed", "cancelled"]
+EdgeKind = Literal["table", "direct", "indirect"]
+"""``table``: rows of one fed the other. ``direct``: a column's value is made of another's. ``indirect``: that
+other only decides which value it is (window order, CASE condition, aggregate FILTER, pivot column)."""
+Evidence = Literal["plan", "sql", "view text"]
+"""What an edge was found in, the surest first: Spark's own resolved plan, the text of a query, of a view."""
 ChangeKind = Literal[
     "table added",
     "table dropped",
@@ -164,6 +170,7 @@ class QueryRecord:
         error_code, error_text: failed and cancelled queries only.
         returned_rows: None where unknown.
         session_id, catalog, database: context of the query; None where the source has none.
+        extra: what other vendors tell of a query, by name, texts and numbers; imported queries only.
     """
 
     query_id: str
@@ -179,6 +186,29 @@ class QueryRecord:
     session_id: str | None = None
     catalog: str | None = None
     database: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageEdge:
+    """One table, or one column, that fed another in the manifest's hour.
+
+    Attributes:
+        source, target: spelled as the catalog snapshot spells them, else in lower case; never equal.
+        source_column, target_column: None for a ``table`` edge, else top-level columns.
+        found_in: the surest evidence of the hour.
+        times_seen: queries of the hour that show it; a view's text counts once.
+        last_seen: end of the latest of them; for a view's text, of the catalog's hour.
+    """
+
+    source: TableId
+    target: TableId
+    kind: EdgeKind
+    source_column: str | None = None
+    target_column: str | None = None
+    found_in: Evidence
+    times_seen: int
+    last_seen: datetime
 
 
 Record = TableEntry | Observation | QueryRecord

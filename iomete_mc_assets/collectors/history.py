@@ -355,18 +355,34 @@ def _appended_to_nothing(snapshot: Snapshot, row: HistoryRow) -> bool:
 
 def without_rows(log: MetadataLog, instant: datetime) -> Existed | NotYet | Unknown:
     """What a table was at an instant before which its history has no row."""
-    first, entries = log.first_row, log.entries
-    if log.is_whole and entries[0].at >= instant:
+    if log.is_whole and log.entries[0].at >= instant:
         return NotYet()
     newest = log.newest_before(instant)
     if newest is not None:
         has_data = newest.has_data
         if not (has_data or (has_data is None and not _never_written(log, instant))):
             return Existed()
-    begins_here = first is None or first.parent_id is None
-    if newest is None and begins_here and log.created_at is not None and log.created_at >= instant:
+    if newest is None and _created_after(log, instant):
         return NotYet()
-    return log.unknown("its history before the hour's end was expired")
+    return log.unknown(
+        "its history before the hour's end was expired, or does not show what it began with"
+    )
+
+
+def _created_after(log: MetadataLog, instant: datetime) -> bool:
+    """Whether the metastore may be believed that there was no table yet.
+
+    A table that was registered again is younger there than its history; what replaced a table has no parent
+    either, so the row must be the first commit of all where sequence numbers tell.
+    """
+    created_at, first = log.created_at, log.first_row
+    if created_at is None or created_at < instant:
+        return False
+    if first is None:
+        return True
+    numbers = [one.sequence_number for one in log.entries if one.snapshot_id == first.snapshot_id]
+    is_later = any(number is not None and number > 1 for number in numbers)
+    return first.parent_id is None and created_at <= first.at and not is_later
 
 
 def _never_written(log: MetadataLog, instant: datetime) -> bool:

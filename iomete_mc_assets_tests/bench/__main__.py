@@ -11,8 +11,10 @@ import click
 from iomete_mc_assets_tests.bench.demo import demo
 from iomete_mc_assets_tests.bench.figures import Benchmark, run
 from iomete_mc_assets_tests.bench.idle import look_of_sensors, push_unchanged
+from iomete_mc_assets_tests.bench.lineage import lineage
 from iomete_mc_assets_tests.bench.memory import memory_of_push
 from iomete_mc_assets_tests.bench.push import push_queries, push_queries_over_tls
+from iomete_mc_assets_tests.bench.query_logs import query_logs
 from iomete_mc_assets_tests.bench.scale import scale
 from iomete_mc_assets_tests.bench.site import Site
 from iomete_mc_assets_tests.bench.survey import survey_catalog
@@ -25,6 +27,8 @@ BENCHMARKS: Mapping[str, Benchmark[Site]] = {
     "unchanged": push_unchanged,
     "sensors": look_of_sensors,
     "memory": memory_of_push,
+    "lineage": lineage,
+    "query_logs": query_logs,
     "scale": scale,
 }
 HOME = Path(".bench")
