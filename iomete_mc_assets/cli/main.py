@@ -10,6 +10,7 @@ from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
 from iomete_mc_assets.cli.receipts import receipts
 from iomete_mc_assets.cli.sandbox import sandbox
+from iomete_mc_assets.cli.setup import setup
 from iomete_mc_assets.errors import IometeMcError
 
 
@@ -72,6 +73,7 @@ main.add_command(prune)
 main.add_command(push)
 main.add_command(receipts)
 main.add_command(sandbox)
+main.add_command(setup)
 
 
 if __name__ == "__main__":

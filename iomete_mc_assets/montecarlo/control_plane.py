@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol, cast
 
+from iomete_mc_assets import settings
 from iomete_mc_assets.errors import (
     ApiKeyRefused,
     ApiUnavailable,
@@ -56,6 +57,16 @@ class ApiConfig:
                     f"{name} is empty. Set it to an API key of Monte Carlo (not an ingestion key)."
                 )
                 raise SettingsError(msg)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], *, max_calls: int = 500) -> "ApiConfig":
+        """From settings; SettingsError names what cannot be used."""
+        return cls(
+            endpoint=settings.MCD_GRAPHQL_ENDPOINT.read(environment),
+            key_id=settings.MCD_ID.read(environment),
+            key_secret=settings.MCD_TOKEN.read(environment),
+            max_calls=max_calls,
+        )
 
 
 class Api(Protocol):
