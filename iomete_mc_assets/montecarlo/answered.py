@@ -223,17 +223,18 @@ class ShownTable:
     last_updated_on: datetime | None
 
 
-def tables(api: Api, warehouse: str) -> Iterator[ShownTable]:
-    """All of a warehouse that are not deleted, 200 a call."""
-    after: str | None = None
+def tables(api: Api, warehouse: str, *, invocation_id: str | None = None) -> Iterator[ShownTable]:
+    """A warehouse's tables that are not deleted, 200 a call; all, or those that a push spoke of last."""
+    wanted = {"dw": warehouse} | ({"inv": invocation_id} if invocation_id else {})
+    after: dict[str, str] = {}
     while True:
-        page = ask(api, documents.TABLES, dw=warehouse, after=after).node("getTables")
+        page = ask(api, documents.TABLES, **wanted, **after).node("getTables")
         for edge in page.nodes("edges"):
             yield _table(edge.node("node"))
         info = page.node("pageInfo")
         if not info.flag("hasNextPage"):
             return
-        after = info.text("endCursor")
+        after = {"after": info.text("endCursor")}
 
 
 def _table(node: Node) -> ShownTable:
@@ -246,3 +247,25 @@ def _table(node: Node) -> ShownTable:
         invocation_id=node.text_or_none("ingestInvocationId"),
         last_updated_on=node.instant("lastUpdatedOn"),
     )
+
+
+def fields(api: Api, mcon: str) -> dict[str, str] | None:
+    """Type by column of a table's newest version, at most 500; None where Monte Carlo has no version."""
+    table = ask(api, documents.FIELDS, m=mcon).node_or_none("getTable")
+    versions = table.node("versions").nodes("edges") if table else []
+    if not versions:
+        return None
+    found = versions[0].node("node").node("fields").nodes("edges")
+    return {one.node("node").text("name"): one.node("node").text("fieldType") for one in found}
+
+
+def metric(api: Api, mcon: str, name: str, *, since: datetime) -> list[float]:
+    """A metric's values measured since an instant, as Monte Carlo orders them."""
+    answer = ask(api, documents.METRICS, n=name, s=since.isoformat(), f={"mcon": mcon})
+    return [one.number("value") for one in answer.node("getMetricsV4").nodes("metrics")]
+
+
+def has_query(api: Api, query_id: str, *, started_at: datetime) -> bool:
+    """Whether Monte Carlo finds a query by id and time."""
+    found = ask(api, documents.QUERY, id=query_id, ts=started_at.isoformat())
+    return any(one.text_or_none("queryId") == query_id for one in found.nodes("getQueryById"))

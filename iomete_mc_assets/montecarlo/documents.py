@@ -137,29 +137,9 @@ query Collectors {
   }
 }
 """)
+# arguments whose variables are left away are not sent: without $inv all tables are listed
 TABLES = Document("""\
-query Tables($dw: UUID!, $after: String) {
-  getTables(dwId: $dw, isDeleted: false, first: 200, after: $after) {
-    edges {
-      node {
-        mcon
-        fullTableId
-        tableType
-        lastObserved
-        lastUpdatedOn
-        ingestType
-        ingestInvocationId
-      }
-    }
-    pageInfo {
-      hasNextPage
-      endCursor
-    }
-  }
-}
-""")
-BY_INVOCATION = Document("""\
-query ByInvocation($dw: UUID!, $inv: String!, $after: String) {
+query Tables($dw: UUID!, $inv: String, $after: String) {
   getTables(
     dwId: $dw
     ingestInvocationId: $inv
@@ -172,6 +152,8 @@ query ByInvocation($dw: UUID!, $inv: String!, $after: String) {
         mcon
         fullTableId
         tableType
+        lastObserved
+        lastUpdatedOn
         ingestType
         ingestInvocationId
       }
