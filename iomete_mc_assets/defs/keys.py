@@ -36,6 +36,14 @@ OLDER_PUSH_PRIORITY: dict[Flow, str] = {
 """Of hours that a backfill brings: behind the newest hours' pushes, still before collecting."""
 
 
+IMPORTED_GROUP = "imported"
+IMPORTED_FILES = "imported_files"
+"""Name of the dynamic partitions: ``source/name.json``."""
+IMPORT_JOB = "import_manifests"
+IMPORTED_KEY = dg.AssetKey(["imported", "manifests"])
+PUSHED_IMPORTED_KEY = dg.AssetKey(["monte_carlo", "imported_manifests"])
+
+
 def collected_key(flow: Flow) -> dg.AssetKey:
     """Key of the asset that collects a flow."""
     return dg.AssetKey(["iomete", flow])

@@ -127,7 +127,7 @@ def test_everything_that_was_pushed_is_seen_for_few_questions(bench: Bench) -> N
     assert asked == warehouses + tables + details + looked_up
 
 
-def test_what_never_arrived_is_not_yet_and_then_missing(bench: Bench) -> None:
+def test_rule_41_what_never_arrived_is_not_yet_and_then_missing(bench: Bench) -> None:
     push_all(bench)
     uuid = bench.gateway.resource_uuid
     key = Key(id="k", secret="s", scope="Ingestion", warehouse_uuids=(uuid,))
