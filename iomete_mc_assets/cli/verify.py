@@ -103,4 +103,4 @@ def _show(console: Console, findings: "Sequence[Finding]", *, calls: int) -> Non
         console.print(escape(told))
     if len(wrong) > SHOWN:
         console.print(f"and {len(wrong) - SHOWN} more; --json has all")
-    console.print(f"{calls} questions asked. Lineage is not compared: none is pushed.")
+    console.print(f"{calls} questions asked; lineage is not compared.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from iomete_mc_assets import settings
-from iomete_mc_assets.collectors.query_logs import hashed_id
+from iomete_mc_assets.collectors.query_judging import hashed_id
 from iomete_mc_assets.collectors.query_text import kept
 from iomete_mc_assets.errors import IometeMcError, NotImportable, SettingsError
 from iomete_mc_assets.manifests import toolkit_read

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iomete_mc_assets.collectors.query_logs import hashed_id
+from iomete_mc_assets.collectors.query_judging import hashed_id
 from iomete_mc_assets.errors import NotImportable
 from iomete_mc_assets.manifests.toolkit_read import ReadMetadata, ReadQueries, read
 from iomete_mc_assets.records import Column, Observation, TableId
