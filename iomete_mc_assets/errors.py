@@ -31,6 +31,7 @@
     ├── ControlPlaneError          Monte Carlo's API (GraphQL): a question or a change was not answered
     │   ├── ApiKeyRefused          401, 403: the API key, or its scope
     │   ├── ApiUnavailable         429, 5xx, refused, time-out: may work later
+    │   ├── SecretLost             a key was made, and the answer with its secret never came
     │   └── OperationRefused       Monte Carlo understood and said no
     ├── AlertNotSent               the webhook for failed runs did not take a line
     └── SandboxError               the local lakehouse or gateway cannot start or is missing something
@@ -203,6 +204,19 @@ class ApiUnavailable(ControlPlaneError):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.unknown = unknown
+
+
+class SecretLost(ControlPlaneError):
+    """An ingestion key was made, and the answer with its secret never came: nobody can use it.
+
+    Attributes:
+        key_id: of that key.
+    """
+
+    def __init__(self, message: str, *, key_id: str) -> None:
+        """Keep the key beside the sentence."""
+        super().__init__(message)
+        self.key_id = key_id
 
 
 class OperationRefused(ControlPlaneError):

@@ -13,7 +13,10 @@ from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
 from iomete_mc_assets.cli.receipts import receipts
 from iomete_mc_assets.cli.sandbox import sandbox
+from iomete_mc_assets.cli.setup import setup
 from iomete_mc_assets.cli.status import status
+from iomete_mc_assets.cli.tables import tables
+from iomete_mc_assets.cli.verify import verify
 from iomete_mc_assets.errors import IometeMcError
 
 
@@ -99,6 +102,9 @@ main.add_command(prune)
 main.add_command(push)
 main.add_command(receipts)
 main.add_command(sandbox)
+main.add_command(setup)
+main.add_command(tables)
+main.add_command(verify)
 main.add_command(status)
 
 

@@ -7,10 +7,11 @@ Takes the API key, never the ingestion key. Nothing here is repeated; pycarlo is
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol, cast
 
+from iomete_mc_assets import settings
 from iomete_mc_assets.errors import (
     ApiKeyRefused,
     ApiUnavailable,
@@ -56,6 +57,16 @@ class ApiConfig:
                     f"{name} is empty. Set it to an API key of Monte Carlo (not an ingestion key)."
                 )
                 raise SettingsError(msg)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], *, max_calls: int = 500) -> "ApiConfig":
+        """From settings; SettingsError names what cannot be used."""
+        return cls(
+            endpoint=settings.MCD_GRAPHQL_ENDPOINT.read(environment),
+            key_id=settings.MCD_ID.read(environment),
+            key_secret=settings.MCD_TOKEN.read(environment),
+            max_calls=max_calls,
+        )
 
 
 class Api(Protocol):
@@ -117,9 +128,9 @@ class ControlPlane:
             answer = self._posts.post(self._config.endpoint, body=body, headers=self._headers())
         except Unanswered as unanswered:
             raise _unanswered(unanswered, document, asked=asked) from None
-        return _data(
-            answer.without((self._config.key_secret, self._config.key_id)), document, asked=asked
-        )
+        secrets = [str(variables[name]) for name in document.secrets if name in variables]
+        own = (self._config.key_secret, self._config.key_id)
+        return _data(answer, document, asked=asked, secrets=(*own, *secrets))
 
 
 _NOT_MONTE_CARLO = (
@@ -127,34 +138,44 @@ _NOT_MONTE_CARLO = (
 )
 
 
-def _data(answer: Answer, document: Document, *, asked: str) -> Data:
-    told = f"{asked}: HTTP {answer.status}"
-    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not answer.html:
-        raise ApiKeyRefused(_refused_key(answer, told))
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+def _data(answer: Answer, document: Document, *, asked: str, secrets: tuple[str, ...]) -> Data:
+    """The data as it came; secrets are masked where an answer is shown, not where it is used."""
+    fields = answer.fields or {}
+    data = fields.get("data")
+    if answer.status == HTTPStatus.OK and isinstance(data, dict) and not fields.get("errors"):
+        return cast("dict[str, object]", data)
+    shown = _without_data(answer) if document.private else answer
+    raise _failure(shown.without(secrets), document, told=f"{asked}: HTTP {answer.status}")
+
+
+def _without_data(answer: Answer) -> Answer:
+    """What may be shown of an answer that may hold a new secret: its errors."""
+    errors = (answer.fields or {}).get("errors")
+    text = json.dumps({"errors": errors}) if errors else "(not shown, as it may hold a secret)"
+    return replace(answer, text=text)
+
+
+def _failure(answer: Answer, document: Document, *, told: str) -> ControlPlaneError:
+    """What an answer without usable data means; returned, for its caller to raise."""
+    status = answer.status
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not answer.html:
+        return ApiKeyRefused(_refused_key(answer, told))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait_s = seconds_to_wait(answer.retry_after)
         msg = f"{told}: the quota of calls is spent for now ({answer.shown or 'no words'}). Ask again later."
-        raise ApiUnavailable(msg, retry_after_s=wait_s)
-    if (
-        answer.status == HTTPStatus.REQUEST_TIMEOUT
-        or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+        return ApiUnavailable(msg, retry_after_s=wait_s)
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         msg = f"{told}: {answer.shown or 'no words'}. {_afterwards(document)}"
-        raise ApiUnavailable(msg, unknown=document.changes)
-    fields = answer.fields
-    if fields is None or not ("data" in fields or "errors" in fields):
-        where = f" to {answer.location}, not followed" if answer.location else ""
-        msg = f"{told}{where}: {answer.shown or 'an empty body'}. {_NOT_MONTE_CARLO}"
-        raise ControlPlaneError(msg)
-    errors = fields.get("errors")
-    if errors:
-        msg = f"{told}: {_shown_errors(errors)}"
-        raise OperationRefused(msg)
-    data = fields.get("data")
-    if not isinstance(data, dict):
-        msg = f"{told}: an answer without data. {_NOT_MONTE_CARLO}"
-        raise ControlPlaneError(msg)
-    return cast("dict[str, object]", data)
+        return ApiUnavailable(msg, unknown=document.changes)
+    fields = answer.fields or {}
+    if fields.get("errors"):
+        return OperationRefused(f"{told}: {_shown_errors(fields['errors'])}")
+    where = f" to {answer.location}, not followed" if answer.location else ""
+    what = "an answer without data" if "data" in fields else answer.shown or "an empty body"
+    said = f"{told}{where}: {what}. {_NOT_MONTE_CARLO}"
+    if status == HTTPStatus.OK and document.changes:
+        return ApiUnavailable(f"{said} {_afterwards(document)}", unknown=True)
+    return ControlPlaneError(said)
 
 
 def _refused_key(answer: Answer, told: str) -> str:

@@ -12,9 +12,13 @@ class Document:
 
     Attributes:
         text: GraphQL, with one named operation.
+        secrets: variables whose values are masked in whatever is said about the answer.
+        private: whether its answer brings a secret, so that nothing of it is ever shown.
     """
 
     text: str
+    secrets: tuple[str, ...] = ()
+    private: bool = False
 
     @property
     def name(self) -> str:
@@ -27,7 +31,8 @@ class Document:
         return self.text.startswith("mutation")
 
 
-TEST_SPARK = Document("""\
+TEST_SPARK = Document(
+    """\
 mutation TestSpark($u: String!, $n: String!, $p: String!, $dc: UUID!) {
   testSparkCredentials(
     httpMode: {url: $u, username: $n, password: $p}
@@ -37,14 +42,23 @@ mutation TestSpark($u: String!, $n: String!, $p: String!, $dc: UUID!) {
     success
   }
 }
-""")
-CREATE_INTEGRATION = Document("""\
-mutation Integration($n: String!, $k: String!, $dc: UUID!) {
+""",
+    secrets=("p",),
+)
+PUT_INTEGRATION = Document("""\
+mutation Integration(
+  $n: String
+  $w: UUID
+  $monitors: CapabilityConfigInput
+  $metadata: CapabilityConfigInput
+  $queryLogs: CapabilityConfigInput
+) {
   createOrUpdateCustomIntegration(
     name: $n
-    metadata: {mode: PUSH}
-    queryLogs: {mode: PUSH}
-    monitors: {mode: COLLECT, connectionType: "spark", credentialsKey: $k, deploymentId: $dc}
+    warehouseUuid: $w
+    monitors: $monitors
+    metadata: $metadata
+    queryLogs: $queryLogs
   ) {
     result {
       warehouseUuid
@@ -60,7 +74,8 @@ mutation Integration($n: String!, $k: String!, $dc: UUID!) {
   }
 }
 """)
-CREATE_KEY = Document("""\
+CREATE_KEY = Document(
+    """\
 mutation Key($d: String!, $w: [UUID]) {
   createIntegrationKey(description: $d, scope: Ingestion, warehouseIds: $w) {
     key {
@@ -69,7 +84,9 @@ mutation Key($d: String!, $w: [UUID]) {
     }
   }
 }
-""")
+""",
+    private=True,
+)
 KEYS = Document("""\
 query Keys {
   getIntegrationKeys(scope: "Ingestion") {
@@ -90,6 +107,13 @@ query Warehouses {
     uuid
     name
     connectionType
+    isDeleted
+    connections {
+      uuid
+      type
+      jobTypes
+      isActive
+    }
     pushEvents {
       eventType
       status
@@ -100,8 +124,22 @@ query Warehouses {
   }
 }
 """)
-BY_INVOCATION = Document("""\
-query ByInvocation($dw: UUID!, $inv: String!, $after: String) {
+COLLECTORS = Document("""\
+query Collectors {
+  getUser {
+    account {
+      dataCollectors {
+        uuid
+        name
+        active
+      }
+    }
+  }
+}
+""")
+# arguments whose variables are left away are not sent: without $inv all tables are listed
+TABLES = Document("""\
+query Tables($dw: UUID!, $inv: String, $after: String) {
   getTables(
     dwId: $dw
     ingestInvocationId: $inv
@@ -114,6 +152,8 @@ query ByInvocation($dw: UUID!, $inv: String!, $after: String) {
         mcon
         fullTableId
         tableType
+        lastObserved
+        lastUpdatedOn
         ingestType
         ingestInvocationId
       }
@@ -199,7 +239,10 @@ query Metrics($n: String!, $s: DateTime!, $e: DateTime, $f: MetricsFilter!) {
     metricsFilter: $f
     first: 500
   ) {
-    metricsJson
+    metrics {
+      value
+      measurementTimestamp
+    }
     isPartialDateRange
   }
 }

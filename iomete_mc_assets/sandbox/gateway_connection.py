@@ -21,12 +21,15 @@ class Key:
     Attributes:
         scope: ``Ingestion`` may push and nothing else, ``API`` may ask GraphQL and nothing else.
         warehouse_uuids: what an ingestion key may push to, in lower case.
+        created_at: ISO 8601; None for one that the gateway was started with.
     """
 
     id: str
     secret: str = field(repr=False)
     scope: Scope
     warehouse_uuids: tuple[str, ...] = ()
+    description: str = "sandbox"
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,13 @@
 """The honest answer to a push: path, schema, key, resource, size, in that order. Keeps nothing."""
 
 import gzip
-import hmac
 import json
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from iomete_mc_assets.sandbox.gateway_checks import InvalidBody, ValidBody, checked
 from iomete_mc_assets.sandbox.gateway_connection import Key
+from iomete_mc_assets.sandbox.gateway_control import Control
 from iomete_mc_assets.sandbox.gateway_faults import Answer
 from iomete_mc_assets.sandbox.gateway_http import Incoming
 from iomete_mc_assets.sandbox.gateway_records import INGEST_PATHS
@@ -29,26 +28,17 @@ class Accepted:
 
 
 class Ingest:
-    """Judges pushes by the keys and caps it was given."""
+    """Judges pushes by keys, and by the cap it was given."""
 
-    def __init__(self, keys: Sequence[Key], *, raw_cap_bytes: int | None) -> None:
-        """Keys of both scopes; ``raw_cap_bytes`` None for no cap on the plain body."""
-        self._keys = {key.id: key for key in keys}
+    def __init__(self, control: Control, *, raw_cap_bytes: int | None) -> None:
+        """With the keys of ``control``; ``raw_cap_bytes`` None for no cap on the plain body."""
+        self._control = control
         self._raw_cap_bytes = raw_cap_bytes
-
-    @property
-    def warehouses(self) -> tuple[str, ...]:
-        """Every warehouse that some key may push to, in the order of the keys."""
-        owned = (warehouse for key in self._keys.values() for warehouse in key.warehouse_uuids)
-        return tuple(dict.fromkeys(owned))
 
     def key_of(self, incoming: Incoming) -> Key | None:
         """The key whose id and secret the headers carry; None if there is none."""
-        key = self._keys.get(incoming.headers.get("x-mcd-id", ""))
-        token = incoming.headers.get("x-mcd-token", "")
-        if key is None or not hmac.compare_digest(key.secret.encode(), token.encode()):
-            return None
-        return key
+        key_id = incoming.headers.get("x-mcd-id", "")
+        return self._control.key_of(key_id, incoming.headers.get("x-mcd-token", ""))
 
     def answered(self, incoming: Incoming) -> tuple[Answer, Accepted | None]:
         """The answer, and what was accepted; None when nothing was."""

@@ -8,7 +8,7 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -173,7 +173,9 @@ class PushedTable:
 
     Attributes:
         invocation_id: of the newest push that spoke of it.
+        last_request: number of that push.
         last_update_time: ISO 8601 as sent; None if freshness was never sent.
+        fields: as sent last; empty if they never were.
     """
 
     resource_uuid: str
@@ -183,7 +185,9 @@ class PushedTable:
     invocation_id: str
     first_received: datetime
     last_received: datetime
+    last_request: int
     last_update_time: str | None
+    fields: Sequence[Mapping[str, Any]] = ()
 
 
 def full_table_id(named: Mapping[str, Any]) -> str:
@@ -224,7 +228,9 @@ class _Tables:
             invocation_id=event.invocation_id,
             first_received=before.first_received if before else event.received_at,
             last_received=event.received_at,
+            last_request=event.request,
             last_update_time=updated_at or (before.last_update_time if before else None),
+            fields=asset.get("fields") or (before.fields if before else ()),
         )
 
 

@@ -15,7 +15,8 @@ from pycarlo.core import Client, Session
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets.sandbox.gateway_faults import answers
-from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH, STALE_AFTER
+from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
+from iomete_mc_assets.sandbox.gateway_setup import STALE_AFTER
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OTHER_WAREHOUSE = "11111111-2222-3333-4444-555555555555"
@@ -189,8 +190,11 @@ def test_another_warehouse_has_other_tables(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ("{getAlerts{edges{node{id}}}}", "has no operation getAlerts; it has getTables"),
-        ('mutation{deletePushIngestedTables(mcons:["m"]){success}}', "deletePushIngestedTables"),
+        ("{getAlerts{edges{node{id}}}}", "has no operation getAlerts; it has createIntegrationKey"),
+        (
+            'mutation{deleteLineageNode(mcon:"m"){nodesDeleted}}',
+            "has no operation deleteLineageNode",
+        ),
         ('{getTables(search:"x"){edges{node{mcon}}}}', "getTables does not take search"),
         ("{getWarehouses{account{uuid}}}", "does not know Warehouse.account"),
         ('{getTables(after:"x"){edges{node{mcon}}}}', "is no cursor of ours"),

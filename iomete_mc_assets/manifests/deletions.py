@@ -1,0 +1,62 @@
+"""Deletions of pushed tables at Monte Carlo, each call a file: written before it is asked for, and again when it is known.
+
+Which tables are deleted is decided in ``operations.dropped``.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from iomete_mc_assets.manifests.codec import JsonFile
+from iomete_mc_assets.manifests.storage import Storage
+
+VERSION = 1
+FOLDER = "deletions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedTable:
+    """One table as Monte Carlo showed it."""
+
+    full_table_id: str
+    mcon: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """One call.
+
+    Attributes:
+        warehouse: UUID.
+        deleted: how many tables Monte Carlo says it deleted; None while nobody knows.
+        problem: why nobody knows, or why it was refused; None else.
+        still_shown: ids of those that it showed afterwards; None while it was not asked.
+    """
+
+    schema_version: int
+    warehouse: str
+    asked_at: datetime
+    tables: tuple[DeletedTable, ...]
+    deleted: int | None = None
+    problem: str | None = None
+    still_shown: tuple[str, ...] | None = None
+
+
+_DELETION = JsonFile(Deletion, version_field="schema_version", version=VERSION)
+
+
+def write(storage: Storage, name: str, deletion: Deletion) -> None:
+    """Make or replace a call's file; ``name`` is the caller's, and sorts by time."""
+    storage.write(f"{FOLDER}/{name}.json", _DELETION.encode(deletion))
+
+
+def read_all(storage: Storage) -> list[Deletion]:
+    """All calls, oldest first.
+
+    Raises:
+        ManifestDamaged, UnknownSchemaVersion: as other files.
+    """
+    return [
+        _DELETION.decode(storage.read(f"{FOLDER}/{name}"), where=f"{storage.root}/{FOLDER}/{name}")
+        for name in storage.names(FOLDER)
+        if name.endswith(".json")
+    ]
