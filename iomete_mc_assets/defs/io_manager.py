@@ -9,6 +9,7 @@ import dagster as dg
 from iomete_mc_assets.defs import metadata, table_assets
 from iomete_mc_assets.defs.keys import collected_flow, pushed_key
 from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
+from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Draft, Header, Written
@@ -36,13 +37,14 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             dg.Failure: at least one hour of the run has no manifest; the others are reported.
         """
         store = self.store.open(source=self.lakehouse.source())
+        previews = Previews(store)
         good: dict[str, metadata.Metadata] = {}
         headers: list[Header] = []
         bad: dict[str, str] = {}
         try:
             for window, answer in obj:
                 try:
-                    header, good[window.key] = _written(context, store, answer)
+                    header, good[window.key] = _written(context, previews, answer)
                     headers.append(header)
                 except IometeMcError as error:
                     bad[window.key] = str(error)
@@ -90,11 +92,11 @@ class ManifestIOManager(dg.ConfigurableIOManager):
 
 
 def _written(
-    context: dg.OutputContext, store: ManifestStore, answer: Draft | IometeMcError
+    context: dg.OutputContext, previews: Previews, answer: Draft | IometeMcError
 ) -> tuple[Header, metadata.Metadata]:
     if isinstance(answer, IometeMcError):
         raise answer
-    written = store.write(answer, manifest_id=_manifest_id(context, answer.window))
+    written = previews.store.write(answer, manifest_id=_manifest_id(context, answer.window))
     logger.info(
         "%s %s: %s, %s records, %s omissions%s",
         answer.flow,
@@ -105,7 +107,7 @@ def _written(
         f" (kept: {written.why})" if written.kept else "",
     )
     settled = _settled(context, written) if written.kept else None
-    return written.header, metadata.of_manifest(written, store, settled=settled)
+    return written.header, metadata.of_manifest(written, previews, settled=settled)
 
 
 def _settled(context: dg.OutputContext, written: Written) -> dg.AssetMaterialization | None:
