@@ -586,6 +586,14 @@ IOMETE_MC_TABLE_ASSETS_LIMIT = Setting(
     meaning="At most so many of them, the first by name.",
     parse=_whole(1, 2000),
 )
+IOMETE_MC_OMISSIONS_PERCENT = Setting(
+    name="IOMETE_MC_OMISSIONS_PERCENT",
+    group="dagster",
+    default="10",
+    takes="0 to 100",
+    meaning="Omissions of an hour in percent of its records above which a check warns (three omissions never do).",
+    parse=_share,
+)
 IOMETE_MC_ALERT_WEBHOOK = Setting(
     name="IOMETE_MC_ALERT_WEBHOOK",
     group="dagster",

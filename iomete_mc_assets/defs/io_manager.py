@@ -12,7 +12,8 @@ from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
 from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
 from iomete_mc_assets.errors import IometeMcError
-from iomete_mc_assets.manifests.model import Draft, Header, Written
+from iomete_mc_assets.manifests import history
+from iomete_mc_assets.manifests.model import Draft, Flow, Header, Written
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
@@ -52,6 +53,7 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             unanswered = str(error)
         else:
             unanswered = "the collector gave no answer for this hour"
+        _remember(store, collected_flow(context.asset_key), headers)
         self._show_tables(context, store, headers)
         keys = context.asset_partition_keys
         bad |= {key: unanswered for key in keys if key not in good and key not in bad}
@@ -89,6 +91,14 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             if header is not None:
                 loaded[key] = list(store.records(header))
         return loaded
+
+
+def _remember(store: ManifestStore, flow: Flow, headers: list[Header]) -> None:
+    """For the checks; a manifest is none the worse where it does not work."""
+    try:
+        history.remember(store, flow, headers)
+    except (IometeMcError, OSError) as error:
+        logger.warning("what checks compare with stays as it was: %s", error)
 
 
 def _written(
