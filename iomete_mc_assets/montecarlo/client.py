@@ -111,7 +111,7 @@ def without_answer(unanswered: Unanswered, *, asked: str) -> PushError:
     if unanswered.untrusted:
         return Misconfigured(
             f"{asked}: the server's certificate is not trusted ({unanswered}). Check "
-            "MCD_INGEST_ENDPOINT, or name your proxy's authority in REQUESTS_CA_BUNDLE."
+            "MCD_INGEST_ENDPOINT, and REQUESTS_CA_BUNDLE: it names your proxy's authority, in a PEM file."
         )
     if unanswered.sent:
         return OutcomeUnknown(

@@ -184,7 +184,7 @@ def _unanswered(unanswered: Unanswered, document: Document, *, asked: str) -> Co
     if unanswered.untrusted:
         return ControlPlaneError(
             f"{asked}: the server's certificate is not trusted ({unanswered}). Check "
-            "MCD_GRAPHQL_ENDPOINT, or name your proxy's authority in REQUESTS_CA_BUNDLE."
+            "MCD_GRAPHQL_ENDPOINT, and REQUESTS_CA_BUNDLE: it names your proxy's authority, in a PEM file."
         )
     if not unanswered.sent:
         return ApiUnavailable(

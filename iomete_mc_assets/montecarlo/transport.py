@@ -4,18 +4,21 @@ The HTTP library bounds each read, so a server that drips its headers has no bou
 a time-out of 4 s). A thread shuts the sockets of requests that take too long.
 """
 
+import http.client
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 from urllib3.util import Timeout
 
 from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, Answer
@@ -26,7 +29,8 @@ class Unanswered(Exception):
 
     Attributes:
         sent: whether the request's first byte may have left; if not, nobody can have accepted it.
-        untrusted: the server's certificate was refused.
+        untrusted: the server's certificate was refused, or nobody can say whom to trust: what the
+            environment names as authorities cannot be read.
     """
 
     def __init__(self, message: str, *, sent: bool, untrusted: bool = False) -> None:
@@ -70,13 +74,18 @@ class Posts:
         with self._deadlines.watched() as watch:
             try:
                 response = line.post(url, body=body, headers=headers, timeout=self._timeout)
-                answer = _answer(response, cap=self._answer_bytes)
-            except (HTTPError, OSError) as error:  # an error of requests is an OSError
+                answer, whole = _answer(response, cap=self._answer_bytes)
+            except _FAILURES as error:
                 # the error holds the request and so the key: it must not become a cause
-                untrusted = not watch.sent and "certificate verify failed" in str(error)
                 reason = watch.ended or _reason(error)
+                untrusted = not watch.sent and "certificate verify failed" in str(error)
+                if not watch.sent and (fault := line.authorities_fault()):
+                    reason, untrusted = fault, True
             else:
-                self._idle.append(line)
+                if whole:
+                    self._idle.append(line)
+                else:  # what is left of the answer would be taken for the next one
+                    line.close()
                 return answer
             line.close()
         raise Unanswered(reason, sent=watch.sent, untrusted=untrusted)
@@ -96,9 +105,10 @@ class Posts:
 class _Line:
     """A connection, and all of its requests that does not change from one to the next.
 
-    ``requests`` says how the endpoint is reached (proxies, authorities), once. Posts go to urllib3
-    below it, which saves a fifth of their processor time; ``requests`` would also follow redirects,
-    keep cookies and read ``.netrc``.
+    ``requests`` says how the endpoint is reached (proxies, authorities), once; it would also follow
+    redirects, keep cookies and read ``.netrc``. urllib3 below it connects, and speaks through proxies.
+    While a connection without a proxy stands, posts go to it past urllib3, whose pool and answers take
+    half of a post's processor time.
     """
 
     def __init__(self) -> None:
@@ -106,23 +116,45 @@ class _Line:
         self._headers: Mapping[str, str] = {}
         self._url: str = ""
         self._path = ""
+        self._authorities: bool | str | None = None
         self._pool: HTTPConnectionPool | None = None
+        self._standing: _WatchedConnection | None = None
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], timeout: Timeout
-    ) -> BaseHTTPResponse:
+    ) -> "_Response":
         """Send once; the body of the answer is not read yet."""
-        return self._pool_of(url).urlopen(
+        pool = self._pool_of(url)
+        headers = {**self._headers, **headers}
+        if self._standing is not None and self._standing.is_connected:
+            return self._standing.post(self._path, body=body, headers=headers)
+        response = pool.urlopen(
             "POST",
             self._path,
             body=body,
-            headers={**self._headers, **headers},
+            headers=headers,
             retries=False,
             redirect=False,
             assert_same_host=False,
             timeout=timeout,
             preload_content=False,
         )
+        self._standing = _present.connection if pool.proxy is None else None
+        return response
+
+    def authorities_fault(self) -> str | None:
+        """Why the certificate authorities that the environment names cannot be read; None when they can."""
+        named = self._authorities
+        if not isinstance(named, str):
+            return None
+        try:
+            if Path(named).is_dir():
+                ssl.create_default_context(capath=named)
+            else:
+                ssl.create_default_context(cafile=named)
+        except OSError as error:
+            return f"{named} holds no authorities that can be read, {_reason(error)}"
+        return None
 
     def close(self) -> None:
         """Let the connection go."""
@@ -133,21 +165,28 @@ class _Line:
             session = requests.Session()
             seen = session.merge_environment_settings(url, {}, None, None, None)
             verify, proxies = seen["verify"], seen["proxies"]
+            self._authorities = verify if url.startswith("https:") else None
             request = requests.Request("POST", url).prepare()
-            self._pool = self._adapter.get_connection_with_tls_context(request, verify, proxies)
-            self._adapter.cert_verify(self._pool, url, verify, None)
+            pool = self._adapter.get_connection_with_tls_context(request, verify, proxies)
+            self._adapter.cert_verify(pool, url, verify, None)
             self._headers = dict(session.headers)
             self._path = self._adapter.request_url(request, proxies)
-            self._url = url
+            self._url, self._pool, self._standing = url, pool, None
         return self._pool
 
 
-def _answer(response: BaseHTTPResponse, *, cap: int) -> Answer:
+_Response = BaseHTTPResponse | http.client.HTTPResponse
+_FAILURES = (HTTPError, http.client.HTTPException, OSError)
+"""Of urllib3, of the connection below it, and of requests and the socket."""
+
+
+def _answer(response: _Response, *, cap: int) -> tuple[Answer, bool]:
+    """The answer, and whether its body came to its end."""
     text = b""
     whole = False
     # a status is an answer even when its body is cut
-    with suppress(HTTPError):
-        for piece in response.stream(8_192, decode_content=True):
+    with suppress(*_FAILURES):
+        for piece in _pieces(response):
             text += piece
             if len(text) > cap:
                 break
@@ -155,15 +194,29 @@ def _answer(response: BaseHTTPResponse, *, cap: int) -> Answer:
             whole = True
     if not whole:
         response.close()
-    response.release_conn()
+    if isinstance(response, BaseHTTPResponse):
+        response.release_conn()
     headers = response.headers
-    return Answer(
+    answer = Answer(
         status=response.status,
         text=text[:cap].decode("utf-8", "replace"),
         content_type=headers.get("Content-Type", ""),
         retry_after=headers.get("Retry-After"),
         location=headers.get("Location"),
     )
+    return answer, whole
+
+
+def _pieces(response: _Response) -> Iterator[bytes]:
+    if isinstance(response, BaseHTTPResponse):
+        yield from response.stream(_PIECE_BYTES, decode_content=True)
+        return
+    while piece := response.read1(_PIECE_BYTES):
+        yield piece
+    response.close()  # frees the connection for the next request
+
+
+_PIECE_BYTES = 8_192
 
 
 def _reason(error: BaseException) -> str:
@@ -256,9 +309,10 @@ class _Deadlines:
 
 
 class _Present(threading.local):
-    """The request this thread is making."""
+    """The request this thread is making, and the connection that urllib3 made its last one over."""
 
     watch: _Watch | None = None
+    connection: "_WatchedConnection | None" = None
 
 
 _present = _Present()
@@ -271,9 +325,30 @@ class _WatchedConnection(HTTPConnection):
         """As the parent's, with the connection made first."""
         if self.is_closed:
             self.connect()
+        _present.connection = self
+        self._tell()
+        super().request(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
+
+    def post(self, path: str, *, body: bytes, headers: Mapping[str, str]) -> "_Response":
+        """Send once past urllib3, over this connection, which stands."""
+        self._tell()
+        # as urllib3 does: who answers before it has read all may have gone, and the answer is there
+        with suppress(BrokenPipeError, ConnectionResetError):
+            http.client.HTTPConnection.request(self, "POST", path, body, headers)
+        response = http.client.HTTPConnection.getresponse(self)
+        if "Content-Encoding" not in response.headers:
+            return response
+        return HTTPResponse(
+            response,
+            dict(response.headers),
+            response.status,
+            preload_content=False,
+            original_response=response,
+        )
+
+    def _tell(self) -> None:
         if _present.watch is not None:
             _present.watch.first_byte(self.sock)
-        super().request(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as above
 
 
 class _WatchedTlsConnection(_WatchedConnection, HTTPSConnection):

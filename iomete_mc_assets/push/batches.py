@@ -48,3 +48,8 @@ def _planned(batch: list[Candidate], size: int) -> PlannedBatch:
 def digest_of(digests: Iterable[str]) -> str:
     """A request's digest: hex SHA-256 over the digests of its events in order."""
     return hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()
+
+
+def digest_of_bodies(bodies: Iterable[bytes]) -> str:
+    """The same of the events themselves."""
+    return digest_of(hashlib.sha256(body).hexdigest() for body in bodies)

@@ -24,7 +24,7 @@ class Candidate(NamedTuple):
         status: why it is left out; None when it goes.
         reason: of a status that does not explain itself; else empty.
         size, digest: of its event; 0 and empty when it is left out before one was built.
-        event: kept where sending it soon saves reading its record again; None else.
+        body: of its event, kept where sending it soon saves reading its record again; None else.
     """
 
     ordinal: int
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     size: int = 0
     digest: str = ""
     notes: tuple[Note, ...] = ()
-    event: Event | None = None
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,9 +36,9 @@ from iomete_mc_assets.manifests.receipts import (
     Receipt,
     Refusal,
 )
-from iomete_mc_assets.montecarlo.events.event import Envelope, Event
+from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
-from iomete_mc_assets.push.batches import digest_of
+from iomete_mc_assets.push.batches import digest_of_bodies
 from iomete_mc_assets.push.policy import IN_FLIGHT, RunPolicy
 
 Stored = TypeVar("Stored")
@@ -53,41 +53,45 @@ class PlanOutdated(Exception):
     """Records no longer give the bytes that were planned: an upgrade changed how events are built."""
 
 
-class EventSource(Protocol):
-    """Where a plan's events come from."""
+class BodySource(Protocol):
+    """Where the bodies of a plan's events come from."""
 
-    def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
-        """Events by ordinal; asked for in plan order, each once.
+    def take(self, batch: PlannedBatch) -> Mapping[int, bytes]:
+        """Bodies by ordinal; batches are asked for in plan order, each once.
 
         Raises:
-            PlanOutdated: a record gives no event any more.
+            PlanOutdated: the records do not give what was planned.
         """
         ...
 
 
-class EventsReadAgain(Generic[Stored]):
-    """Events built anew from what a manifest holds, one batch in memory at a time.
+class BodiesReadAgain(Generic[Stored]):
+    """Bodies built anew from what a manifest holds, one batch in memory at a time.
 
     Args:
-        records: not begun before an event is asked for that was not kept.
-        event: of a record.
+        records: not begun before a body is asked for that was not kept.
+        body: of a record's event; None where it has none any more.
         kept: the first ones as they were planned, by ordinal; let go as they are taken.
+        checked: the plan was made of these very records by this process, so that nothing is compared
+            with its digests; a plan read from the disk may be of another version.
     """
 
     def __init__(
         self,
         records: Iterable[tuple[int, Stored]],
-        event: Callable[[Stored], Event | None],
+        body: Callable[[Stored], bytes | None],
         *,
-        kept: dict[int, Event] | None = None,
+        kept: dict[int, bytes] | None = None,
+        checked: bool = False,
     ) -> None:
         self._records = iter(records)
-        self._event = event
+        self._body = body
         self._kept = kept or {}
+        self._checked = checked
 
-    def take(self, ordinals: Ordinals) -> Mapping[int, Event]:
-        """As ``EventSource.take``."""
-        wanted = list(ordinals)
+    def take(self, batch: PlannedBatch) -> Mapping[int, bytes]:
+        """As ``BodySource.take``."""
+        wanted = list(batch.ordinals)
         kept = self._kept
         built = {ordinal: kept.pop(ordinal) for ordinal in wanted if ordinal in kept}
         missing = set(wanted[len(built) :])  # what was kept are the first
@@ -97,10 +101,12 @@ class EventsReadAgain(Generic[Stored]):
                 raise PlanOutdated
             if ordinal in missing:
                 missing.remove(ordinal)
-                event = self._event(record)
-                if event is None:
+                body = self._body(record)
+                if body is None:
                     raise PlanOutdated
-                built[ordinal] = event
+                built[ordinal] = body
+        if not self._checked and digest_of_bodies(built.values()) != batch.digest:
+            raise PlanOutdated
         return built
 
 
@@ -218,8 +224,12 @@ class _Piece:
 
     pending: Pending
     bodies: Sequence[bytes]
-    digests: Sequence[str]
+    batch: PlannedBatch
     whole: bool
+
+    @property
+    def digest(self) -> str:
+        return self.batch.digest if self.whole else digest_of_bodies(self.bodies)
 
     def halves(self, *, parts: bool) -> "list[_Piece]":
         middle = (len(self.bodies) + 1) // 2
@@ -228,7 +238,7 @@ class _Piece:
             _Piece(
                 pending=replace(self.pending, ordinals=ordinals, part=parts or self.pending.part),
                 bodies=self.bodies[cut],
-                digests=self.digests[cut],
+                batch=self.batch,
                 whole=False,
             )
             for ordinals, cut in zip(self.pending.ordinals.halves(), cuts, strict=True)
@@ -281,7 +291,7 @@ class Delivery:
         self._held_refusals: list[Refusal] = []
         self._failure: BaseException | None = None
 
-    def deliver(self, pending: Sequence[Pending], events: EventSource) -> None:
+    def deliver(self, pending: Sequence[Pending], source: BodySource) -> None:
         """Send the pieces; on return each has a receipt, a refusal, or as many sends as it may have.
 
         Raises:
@@ -299,7 +309,7 @@ class Delivery:
         }
         self._write_doubts(sending=True)
         try:
-            self._send_all(self._with_bodies(sendable, events))
+            self._send_all(self._with_bodies(sendable, source))
             for piece in self._held:
                 self._work(piece.halves(parts=True))
         except (PushError, PlanOutdated):
@@ -336,21 +346,19 @@ class Delivery:
         if self._failure is not None:
             raise self._failure
 
-    def _with_bodies(self, pending: Sequence[Pending], events: EventSource) -> Iterator[_Piece]:
-        """Pieces with the bodies of their events, each batch compared with the plan's digest."""
+    def _with_bodies(self, pending: Sequence[Pending], source: BodySource) -> Iterator[_Piece]:
+        """Pieces with the bodies of their events."""
         by_place: dict[int, list[Pending]] = {}
         for piece in pending:
             by_place.setdefault(piece.place, []).append(piece)
         for place, pieces in by_place.items():
             batch = self._plan.batches[place]
-            built = events.take(batch.ordinals)
-            if digest_of(made.digest for made in built.values()) != batch.digest:
-                raise PlanOutdated
+            bodies = source.take(batch)
             for piece in pieces:
                 yield _Piece(
                     pending=piece,
-                    bodies=[built[ordinal].body for ordinal in piece.ordinals],
-                    digests=[built[ordinal].digest for ordinal in piece.ordinals],
+                    bodies=[bodies[ordinal] for ordinal in piece.ordinals],
+                    batch=batch,
                     whole=len(piece.ordinals) == batch.events,
                 )
 
@@ -440,7 +448,7 @@ class Delivery:
                 accepted_at=self._now(),
                 attempts=attempts,
                 bytes=len(outgoing.body),
-                digest=digest_of(piece.digests),
+                digest=piece.digest,
             )
         )
         self._policy.accepted()
@@ -498,7 +506,7 @@ class Delivery:
             refused_at=self._now(),
             attempts=attempts,
             bytes=len(outgoing.body),
-            digest=digest_of(piece.digests),
+            digest=piece.digest,
         )
 
     def _write_held_refusals(self) -> None:

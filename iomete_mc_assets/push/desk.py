@@ -15,8 +15,8 @@ from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
 from iomete_mc_assets.push.candidates import Numbered
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.delivery import (
+    BodySource,
     Delivery,
-    EventSource,
     book_crash,
     pending_of,
 )
@@ -132,7 +132,7 @@ class Desk:
         header: Header,
         generation: Generation,
         plan: Plan,
-        events: EventSource,
+        bodies: BodySource,
         *,
         max_sends: int,
     ) -> None:
@@ -142,7 +142,7 @@ class Desk:
             header: whose records.
             generation: where receipts go.
             plan: what to send.
-            events: of its batches.
+            bodies: of its events.
             max_sends: of a piece without an answer.
         """
         envelope = self.config.envelope(
@@ -160,7 +160,7 @@ class Desk:
             policy=self.policy,
             max_sends=max_sends,
             now=self.now,
-        ).deliver(pending_of(generation, plan), events)
+        ).deliver(pending_of(generation, plan), bodies)
 
     def preview(self, header: Header, plans: Iterable[tuple[Generation, Plan]]) -> Preview:
         """What is left of plans, written or not."""

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import LEFT_OUT_SAMPLE, SENT_VERSION, LeftOut, Plan
-from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.push.batches import batches
 from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
@@ -20,8 +19,8 @@ UNREMARKABLE = ("accepted_before", "carried")
 
 KEPT_BYTES = 48 * 1024 * 1024
 """Of events held from planning to sending; the records of those beyond are read a second time."""
-EVENT_OVERHEAD_BYTES = 450
-"""What a kept event takes beside its body."""
+BODY_OVERHEAD_BYTES = 200
+"""What a kept body takes beside its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +28,13 @@ class Planned:
     """A plan just made.
 
     Attributes:
-        kept: the first events of its batches by ordinal, as many as are held.
+        kept: bodies of the first events of its batches by ordinal, as many as are held.
+        fresh: made just now, of what the store holds; not read from the disk.
     """
 
     plan: Plan
-    kept: dict[int, Event]
+    kept: dict[int, bytes]
+    fresh: bool
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class _Tally:
     left_out: Counter[str]
     sample: list[LeftOut]
     notes: Counter[str]
-    kept: dict[int, Event]
+    kept: dict[int, bytes]
     bytes_left: int = KEPT_BYTES
 
     def going(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
@@ -60,12 +61,12 @@ class _Tally:
                 )
 
     def _keep(self, candidate: Candidate) -> None:
-        """Hold its event while there is room; never one after another that was not held."""
-        self.bytes_left -= candidate.size + EVENT_OVERHEAD_BYTES
-        if candidate.event is None:
+        """Hold its body while there is room; never one after another that was not held."""
+        self.bytes_left -= candidate.size + BODY_OVERHEAD_BYTES
+        if candidate.body is None:
             self.bytes_left = 0
         elif self.bytes_left > 0:
-            self.kept[candidate.ordinal] = candidate.event
+            self.kept[candidate.ordinal] = candidate.body
 
 
 def planned(
@@ -104,7 +105,7 @@ def planned(
         left_out_sample=tuple(tally.sample),
         notes=dict(sorted(tally.notes.items())),
     )
-    return Planned(plan=plan, kept=tally.kept)
+    return Planned(plan=plan, kept=tally.kept, fresh=True)
 
 
 def state_candidates(

@@ -4,10 +4,7 @@ What a line is decides ``manifests.codec``, what an event is ``montecarlo.events
 property test holds both ways equal. Why: docs/decisions/0017-query-events-from-manifest-lines.md.
 """
 
-import hashlib
 import re
-
-from iomete_mc_assets.montecarlo.events.event import Event
 
 _PLAIN = rb"[ !#-\[\]-~]"
 """A character that JSON in ASCII writes as itself: no quote, no backslash, no escape."""
@@ -26,8 +23,8 @@ _SUCCEEDED = re.compile(
 backslash stands before it; so the last ``,"user":`` is the key, and all between is the text."""
 
 
-def event(line: bytes, *, max_bytes: int) -> Event | None:
-    """The event that the line's record has; None where only the record can tell.
+def key_and_body(line: bytes, *, max_bytes: int) -> tuple[bytes, bytes] | None:
+    """Key and body of the event that the line's record has; None where only the record can tell.
 
     That is the case for a query without success, an estimated end, characters in an id or a name that
     JSON escapes, a text that has to be cut; and for whatever ``codec`` does not write, which it words.
@@ -50,4 +47,4 @@ def event(line: bytes, *, max_bytes: int) -> Event | None:
     )
     if len(body) > max_bytes:
         return None
-    return Event(query_id.decode("ascii"), body, hashlib.sha256(body).hexdigest(), ())
+    return query_id, body

@@ -49,10 +49,23 @@ class QueryRules:
         Raises:
             ManifestDamaged: the line is no query.
         """
+        found = query_lines.key_and_body(line[0], max_bytes=self.max_event_bytes)
+        if found is not None:
+            key, body = found
+            return Event(key.decode("ascii"), body, hashlib.sha256(body).hexdigest(), ())
+        return self._event_of_record(line)
+
+    def body(self, line: Line) -> bytes:
+        """The same event's body: its digest costs as much as all else of reading a line again.
+
+        Raises:
+            ManifestDamaged: as ``event``.
+        """
+        found = query_lines.key_and_body(line[0], max_bytes=self.max_event_bytes)
+        return self._event_of_record(line).body if found is None else found[1]
+
+    def _event_of_record(self, line: Line) -> Event:
         text, where = line
-        event = query_lines.event(text, max_bytes=self.max_event_bytes)
-        if event is not None:
-            return event
         record = codec.decode_record("query_logs", text, where=where)
         if not isinstance(record, QueryRecord):
             msg = f"query logs hold queries, not {type(record).__name__}"
@@ -79,7 +92,7 @@ class QueryRules:
                 yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
             else:
                 name, body, digest, notes = event
-                yield Candidate(ordinal, name, None, "", len(body), digest, notes, event)
+                yield Candidate(ordinal, name, None, "", len(body), digest, notes, body)
 
 
 def _short(value: bytes) -> bytes:

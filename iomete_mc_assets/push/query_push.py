@@ -6,7 +6,7 @@ from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Generation, Ordinals, Plan, SentFolder
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
-from iomete_mc_assets.push.delivery import EventsReadAgain, PlanOutdated
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
@@ -129,7 +129,7 @@ class QueryPush:
                 self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
         generation, plan = self._current(sent)
         planned_now = (
-            Planned(plan=plan, kept={})
+            Planned(plan=plan, kept={}, fresh=False)
             if plan is not None
             else self._written_plan(header, sent, generation)
         )
@@ -148,8 +148,8 @@ class QueryPush:
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
         kept = made.kept
         lines = self._desk.lines(header, first=next(reversed(kept)) + 1 if kept else 0)
-        events = EventsReadAgain(lines, rules.event, kept=kept)
-        self._desk.deliver(header, generation, plan, events, max_sends=MAX_SENDS_IN_DOUBT)
+        bodies = BodiesReadAgain(lines, rules.body, kept=kept, checked=made.fresh)
+        self._desk.deliver(header, generation, plan, bodies, max_sends=MAX_SENDS_IN_DOUBT)
 
     def _rules(self, max_body_bytes: int, resource_type: str, log_type: str) -> QueryRules:
         envelope = self._desk.config.envelope(FLOW, resource_type=resource_type, log_type=log_type)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from iomete_mc_assets.errors import ManifestMissing, PushError
 from iomete_mc_assets.manifests.model import Flow, Header
@@ -12,13 +13,14 @@ from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
 from iomete_mc_assets.push.candidates import Sent, StateRules
 from iomete_mc_assets.push.catalog_snapshot import CatalogRules
-from iomete_mc_assets.push.delivery import EventsReadAgain, PlanOutdated
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
 from iomete_mc_assets.push.observations import ObservationRules
 from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.plans import planned, state_candidates
 from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
+from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
 
 logger = logging.getLogger(__name__)
@@ -231,8 +233,8 @@ class StatePush:
         while True:
             rules = self._rules(header, plan, state)
             try:
-                events = EventsReadAgain(self._desk.records(header), rules.event)
-                self._desk.deliver(header, generation, plan, events, max_sends=self._max_sends)
+                bodies = BodiesReadAgain(self._desk.records(header), partial(_body, rules))
+                self._desk.deliver(header, generation, plan, bodies, max_sends=self._max_sends)
             except PlanOutdated:
                 generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
                 plan, _ = self._plan(header, sent, state, generation)
@@ -347,3 +349,8 @@ class StatePush:
             complete=header.state == "complete",
             force=self._desk.force,
         )
+
+
+def _body(rules: StateRules, record: Record) -> bytes | None:
+    event = rules.event(record)
+    return None if event is None else event.body

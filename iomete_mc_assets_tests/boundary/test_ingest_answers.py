@@ -1,12 +1,15 @@
 """Real pycarlo over a real socket: one request, one post, one verdict."""
 
+import gzip
 import json
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +26,7 @@ from iomete_mc_assets.errors import (
     SettingsError,
     TooLarge,
 )
+from iomete_mc_assets.montecarlo.answers import ANSWER_CAP
 from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
 from iomete_mc_assets.redaction import spellings
@@ -82,32 +86,32 @@ def test_the_headers_are_those_that_plain_pycarlo_sends(gateway: Gateway) -> Non
     assert gateway.bodies[0] == gateway.bodies[1]
 
 
-@pytest.mark.parametrize(
-    ("fault", "meaning"),
-    [
-        (faults.answers(400), Rejected),
-        (faults.answers(409), Rejected),
-        (faults.answers(422), Rejected),
-        (faults.answers(401), Misconfigured),
-        (faults.answers(403), Misconfigured),
-        (faults.answers(404), Misconfigured),
-        (faults.answers(405), Misconfigured),
-        (faults.answers(418), Misconfigured),
-        (faults.html_page, Misconfigured),
-        (faults.answers(413), TooLarge),
-        (faults.answers(429), NotAccepted),
-        (faults.answers(503), NotAccepted),
-        (faults.answers(408), OutcomeUnknown),
-        (faults.answers(500), OutcomeUnknown),
-        (faults.answers(502), OutcomeUnknown),
-        (faults.answers(504), OutcomeUnknown),
-        (faults.accept_then_nothing, OutcomeUnknown),
-        (faults.accept_then_no_id, OutcomeUnknown),
-        (faults.accept_then_reset, OutcomeUnknown),
-        (faults.accept_then_cut, OutcomeUnknown),
-        (faults.reset, OutcomeUnknown),
-    ],
-)
+ANSWERS = [
+    (faults.answers(400), Rejected),
+    (faults.answers(409), Rejected),
+    (faults.answers(422), Rejected),
+    (faults.answers(401), Misconfigured),
+    (faults.answers(403), Misconfigured),
+    (faults.answers(404), Misconfigured),
+    (faults.answers(405), Misconfigured),
+    (faults.answers(418), Misconfigured),
+    (faults.html_page, Misconfigured),
+    (faults.answers(413), TooLarge),
+    (faults.answers(429), NotAccepted),
+    (faults.answers(503), NotAccepted),
+    (faults.answers(408), OutcomeUnknown),
+    (faults.answers(500), OutcomeUnknown),
+    (faults.answers(502), OutcomeUnknown),
+    (faults.answers(504), OutcomeUnknown),
+    (faults.accept_then_nothing, OutcomeUnknown),
+    (faults.accept_then_no_id, OutcomeUnknown),
+    (faults.accept_then_reset, OutcomeUnknown),
+    (faults.accept_then_cut, OutcomeUnknown),
+    (faults.reset, OutcomeUnknown),
+]
+
+
+@pytest.mark.parametrize(("fault", "meaning"), ANSWERS)
 def test_rule_14_each_answer_is_one_post_and_one_verdict(
     gateway: Gateway, fault: faults.Fault, meaning: type[PushError]
 ) -> None:
@@ -120,6 +124,25 @@ def test_rule_14_each_answer_is_one_post_and_one_verdict(
         assert secret not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(("fault", "meaning"), ANSWERS)
+def test_an_answer_over_a_connection_that_stood_means_the_same(
+    gateway: Gateway, fault: faults.Fault, meaning: type[PushError]
+) -> None:
+    ingest = an_ingest(gateway)
+    gateway.script(faults.accept, fault, faults.accept)
+    ingest.send(a_batch(gateway))
+    with pytest.raises(meaning) as caught:
+        ingest.send(a_batch(gateway))
+    assert type(caught.value) is meaning
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert ingest.send(a_batch(gateway))
+    assert len(gateway.requests) == 3
+    assert [set(request.headers) for request in gateway.requests[1:]] == 2 * [
+        set(gateway.requests[0].headers)
+    ]
 
 
 def test_rule_8_the_details_of_a_refusal_are_kept(gateway: Gateway) -> None:
@@ -220,20 +243,125 @@ class CountingServer(ThreadingHTTPServer):
         return super().get_request()
 
 
-def test_threads_that_end_leave_their_connection_to_those_that_follow(gateway: Gateway) -> None:
-    with CountingServer(("127.0.0.1", 0), Accepting) as server:
+class Wordy(Accepting):
+    """Refuses every second request of a connection with more words than anybody reads, and keeps back the last."""
+
+    requests = 0
+
+    def do_POST(self) -> None:
+        self.requests += 1
+        if self.requests % 2:
+            super().do_POST()
+            return
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(400)
+        self.send_header("Content-Length", str(2 * ANSWER_CAP))
+        self.end_headers()
+        self.wfile.write(b"x" * (ANSWER_CAP + 1))
+
+
+class Babbling(Accepting):
+    """Answers every second request of a connection with what is no HTTP."""
+
+    requests = 0
+
+    def do_POST(self) -> None:
+        self.requests += 1
+        if self.requests % 2:
+            super().do_POST()
+            return
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(b"220 mail.example ESMTP\r\n")
+
+
+class Packing(Accepting):
+    """Answers as ``Accepting``, gzipped."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = gzip.compress(b'{"invocation_id": "0d1b2c3d-0000-4000-8000-00000000beef"}')
+        self.send_response(202)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def an_ingest_at(handler: type[Accepting]) -> Generator[tuple[PycarloIngest, CountingServer]]:
+    with CountingServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        ingest = PycarloIngest(
-            IngestConfig(
-                endpoint=f"http://127.0.0.1:{server.server_port}", key_id="k", key_secret="s"
-            )
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        yield PycarloIngest(IngestConfig(endpoint=endpoint, key_id="k", key_secret="s")), server
+        server.shutdown()
+
+
+def test_what_is_left_of_a_cut_answer_is_not_read_as_the_next(gateway: Gateway) -> None:
+    with an_ingest_at(Wordy) as (ingest, server):
+        ingest.send(a_batch(gateway))
+        with pytest.raises(Misconfigured, match="HTTP 400: x"):
+            ingest.send(a_batch(gateway))
+        ingest.send(a_batch(gateway))
+    assert server.connections == 2
+
+
+def test_what_is_no_http_is_no_answer(gateway: Gateway) -> None:
+    with an_ingest_at(Babbling) as (ingest, server):
+        ingest.send(a_batch(gateway))
+        with pytest.raises(OutcomeUnknown, match="220 mail"):
+            ingest.send(a_batch(gateway))
+        ingest.send(a_batch(gateway))
+    assert server.connections == 2
+
+
+def test_a_packed_answer_is_unpacked_over_a_new_connection_and_a_standing_one(
+    gateway: Gateway,
+) -> None:
+    with an_ingest_at(Packing) as (ingest, server):
+        ids = {ingest.send(a_batch(gateway)) for _ in range(2)}
+    assert ids == {"0d1b2c3d-0000-4000-8000-00000000beef"}
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_authorities_that_cannot_be_read_are_told_at_once_and_named(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    bundle = tmp_path / "authorities.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    ingest = PycarloIngest(
+        IngestConfig(
+            endpoint=gateway.url.replace("http:", "https:"), key_id="k", key_secret="s" * 20
         )
+    )
+    with pytest.raises(Misconfigured, match="REQUESTS_CA_BUNDLE") as caught:
+        ingest.send(a_batch(gateway))
+    assert str(bundle) in str(caught.value)
+    assert not gateway.requests
+
+
+def test_authorities_that_cannot_be_read_do_not_matter_without_tls(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    assert an_ingest(gateway).send(a_batch(gateway))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(NotAccepted):
+        PycarloIngest(IngestConfig(endpoint=nobody, key_id="k", key_secret="s")).send(
+            a_batch(gateway)
+        )
+
+
+def test_threads_that_end_leave_their_connection_to_those_that_follow(gateway: Gateway) -> None:
+    with an_ingest_at(Accepting) as (ingest, server):
         for _ in range(3):  # as every hour has threads of its own
             with ThreadPoolExecutor(1) as pool:
                 assert pool.submit(ingest.send, a_batch(gateway)).result()
         for _ in range(7):
             ingest.send(a_batch(gateway))
-        server.shutdown()
     assert server.connections == 1
 
 

@@ -1,14 +1,20 @@
 """Events held from planning to sending, and those read a second time, are one plan's events."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from iomete_mc_assets.manifests.receipts import Ordinals
+import pytest
+
+from iomete_mc_assets.manifests.receipts import Ordinals, PlannedBatch
 from iomete_mc_assets.montecarlo.events.event import Event
+from iomete_mc_assets.push.batches import digest_of
 from iomete_mc_assets.push.candidates import Candidate
-from iomete_mc_assets.push.delivery import EventsReadAgain
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.plans import KEPT_BYTES, Planned, planned
+from iomete_mc_assets.push.query_logs import QueryRules
 from iomete_mc_assets.records import QueryRecord
+from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, queries
 
@@ -42,7 +48,7 @@ def kept_of(gateway: Gateway, tmp_path: Path, sizes: list[int]) -> Planned:
     event = Event.of("q", b"{}")
     return planned(
         [
-            Candidate(ordinal=n, about="q", size=size, digest=event.digest, event=event)
+            Candidate(ordinal=n, about="q", size=size, digest=event.digest, body=event.body)
             for n, size in enumerate(sizes)
         ],
         header=bench.store.header("query_logs", HOUR, manifest_id),
@@ -59,16 +65,48 @@ def test_what_is_held_is_bounded_and_without_a_gap(gateway: Gateway, tmp_path: P
 
 
 def test_many_small_events_count_as_what_they_take(gateway: Gateway, tmp_path: Path) -> None:
-    made = kept_of(gateway, tmp_path, [0] * (KEPT_BYTES // 400))
-    assert 0 < len(made.kept) < KEPT_BYTES // 400
+    made = kept_of(gateway, tmp_path, [0] * (KEPT_BYTES // 150))
+    assert 0 < len(made.kept) < KEPT_BYTES // 150
+
+
+def batch_of(bodies: dict[int, bytes]) -> PlannedBatch:
+    return PlannedBatch(
+        ordinals=Ordinals.of(bodies),
+        events=len(bodies),
+        bytes=0,
+        digest=digest_of(Event.of("q", body).digest for body in bodies.values()),
+    )
 
 
 def test_what_was_kept_is_let_go_and_nothing_else_is_read_for_it() -> None:
-    kept = {n: Event.of(f"q{n}", b"kept") for n in (0, 2)}
+    kept = {0: b"kept", 2: b"kept"}
     lines = iter([(3, b"other"), (4, b"4"), (5, b"5")])
-    source = EventsReadAgain(lines, lambda line: Event.of("q", line), kept=kept)
-    assert [event.body for event in source.take(Ordinals.of([0])).values()] == [b"kept"]
+    source = BodiesReadAgain(lines, bytes, kept=kept)
+    first, second = {0: b"kept"}, {2: b"kept", 4: b"4"}
+    assert source.take(batch_of(first)) == first
     assert list(kept) == [2]
-    taken = source.take(Ordinals.of([2, 4]))
-    assert [(n, event.body) for n, event in taken.items()] == [(2, b"kept"), (4, b"4")]
+    assert source.take(batch_of(second)) == second
     assert next(lines) == (5, b"5")
+
+
+def test_records_that_give_other_bytes_than_were_planned_are_not_taken() -> None:
+    planned_before = batch_of({0: b"as it was"})
+    with pytest.raises(PlanOutdated):
+        BodiesReadAgain(iter([(0, b"other")]), bytes).take(planned_before)
+
+
+def test_a_receipt_has_the_digest_of_what_it_is_of(gateway: Gateway, tmp_path: Path) -> None:
+    bench = Bench(gateway, str(tmp_path))
+    manifest_id = bench.collect("query_logs", queries(25))
+    gateway.script(faults.answers(413))
+    assert bench.push_one("query_logs").counts == {"accepted": 25}
+    bodies = [
+        QueryRules(max_event_bytes=10**6).body(line)
+        for line in bench.store.lines(bench.store.header("query_logs", HOUR, manifest_id))
+    ]
+    (generation,) = bench.sent("query_logs", manifest_id).generations()
+    receipts = generation.receipts()
+    assert len(receipts) > 2  # halves among them
+    for receipt in receipts:
+        sent = [hashlib.sha256(bodies[n]).hexdigest() for n in receipt.ordinals]
+        assert receipt.digest == hashlib.sha256(bytes.fromhex("".join(sent))).hexdigest()

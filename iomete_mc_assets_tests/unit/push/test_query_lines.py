@@ -61,7 +61,9 @@ def test_a_line_gives_the_event_of_its_record(record: QueryRecord, max_bytes: in
     read = codec.decode_record("query_logs", line, where="here")
     assert isinstance(read, QueryRecord)
     expected = query_logs.event(read, max_bytes=max_bytes)
-    assert QueryRules(max_event_bytes=max_bytes).event((line, "here")) == expected
+    rules = QueryRules(max_event_bytes=max_bytes)
+    assert rules.event((line, "here")) == expected
+    assert rules.body((line, "here")) == expected.body
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,9 @@ def test_a_line_gives_the_event_of_its_record(record: QueryRecord, max_bytes: in
     ],
 )
 def test_a_query_that_succeeded_is_not_read(record: QueryRecord) -> None:
-    event = query_lines.event(line_of(record), max_bytes=10**6)
-    assert event == query_logs.event(record, max_bytes=10**6)
+    event = query_logs.event(record, max_bytes=10**6)
+    found = query_lines.key_and_body(line_of(record), max_bytes=10**6)
+    assert found == (event.key.encode(), event.body)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_a_query_that_succeeded_is_not_read(record: QueryRecord) -> None:
     ],
 )
 def test_what_only_the_record_can_tell_is_left_to_it(record: QueryRecord) -> None:
-    assert query_lines.event(line_of(record), max_bytes=400) is None
+    assert query_lines.key_and_body(line_of(record), max_bytes=400) is None
 
 
 @pytest.mark.parametrize(
@@ -101,10 +104,10 @@ def test_an_event_of_exactly_the_cap_is_taken_as_it_stands_and_one_byte_more_is_
 ) -> None:
     line = line_of(record)
     whole = query_logs.event(record, max_bytes=10**6)
-    size = len(whole.body)
-    assert query_lines.event(line, max_bytes=size + 1) == whole
-    assert query_lines.event(line, max_bytes=size) == whole
-    assert query_lines.event(line, max_bytes=size - 1) is None
+    size, found = len(whole.body), (whole.key.encode(), whole.body)
+    assert query_lines.key_and_body(line, max_bytes=size + 1) == found
+    assert query_lines.key_and_body(line, max_bytes=size) == found
+    assert query_lines.key_and_body(line, max_bytes=size - 1) is None
     for max_bytes in (size + 1, size, size - 1):
         assert query_logs.event(record, max_bytes=max_bytes) == QueryRules(
             max_event_bytes=max_bytes
