@@ -7,7 +7,8 @@ from hashlib import sha256
 import dagster as dg
 
 from iomete_mc_assets.defs import metadata, table_assets
-from iomete_mc_assets.defs.keys import collected_flow, pushed_key
+from iomete_mc_assets.defs.browsing import tag_run
+from iomete_mc_assets.defs.keys import collected_flow, collecting_tag, pushed_key
 from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
 from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
@@ -37,6 +38,8 @@ class ManifestIOManager(dg.ConfigurableIOManager):
         Raises:
             dg.Failure: at least one hour of the run has no manifest; the others are reported.
         """
+        flow, step = collected_flow(context.asset_key), context.step_context
+        tag_run(step.instance, step.dagster_run, collecting_tag(flow))
         store = self.store.open(source=self.lakehouse.source())
         previews = Previews(store)
         good: dict[str, metadata.Metadata] = {}
@@ -53,7 +56,7 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             unanswered = str(error)
         else:
             unanswered = "the collector gave no answer for this hour"
-        _remember(store, collected_flow(context.asset_key), headers)
+        _remember(store, flow, headers)
         self._show_tables(context, store, headers)
         keys = context.asset_partition_keys
         bad |= {key: unanswered for key in keys if key not in good and key not in bad}
