@@ -324,6 +324,9 @@ def test_definitions_have_every_asset_with_its_checks(
     assert keys == {key(flow) for flow in FLOWS for key in (collected_key, pushed_key)}
     assert {key.name for key in repository.asset_checks_defs_by_key} == {
         "newest_manifest_complete",
+        "omissions_within_limit",
+        "volume_plausible",
+        "fresh_as_usual",
         "collected_on_time",
         "newest_hour_pushed",
         "nothing_left_failed",

@@ -319,5 +319,9 @@ def test_a_history_that_is_damaged_is_a_warning_and_costs_no_hour(
     for name in ("volume_plausible", "fresh_as_usual"):
         assert not said[asset, name].passed
         assert "history/observations.json is damaged" in str(said[asset, name].description)
+        assert "delete its folder history" in str(said[asset, name].description)
     collecting.collect("observations", [], HOUR)
     assert "what checks compare with stays as it was" in caplog.text
+    collecting.storage.remove("history")
+    collecting.collect("observations", [], HOUR)
+    assert watched(instance, str(tmp_path))[asset, "fresh_as_usual"].passed
