@@ -10,13 +10,15 @@
     │   ├── NotALakehouse          404, 3xx, a page instead of Thrift: the address is wrong
     │   ├── SessionLost            the server forgot our session (a restart): reconnect
     │   ├── StatementFailed        Spark refused or failed the statement
-    │   └── StatementTimedOut      the deadline passed and the statement was cancelled
+    │   ├── StatementTimedOut      the deadline passed and the statement was cancelled
+    │   └── LogDamaged             a log file cannot be unpacked; others may be fine
     ├── HourFailed                 an hour could not be collected; other hours of a range may be fine
     ├── ManifestError              the manifest store
     │   ├── ManifestMissing        no such manifest
     │   ├── ManifestDamaged        a file is not what its header says
     │   ├── ManifestPruned         its records were removed on purpose; header and receipts stay
     │   ├── UnknownSchemaVersion   written by a newer version: never guessed at
+    │   ├── NotImportable          a file of another collector is not what its documents say
     │   └── WrongStore             the store belongs to another lakehouse
     ├── PushError                  Monte Carlo's side, and the ledger
     │   ├── Rejected               these bytes were refused: sending them again cannot help
@@ -86,6 +88,10 @@ class StatementTimedOut(LakehouseError):
     """The statement's deadline passed; it was cancelled."""
 
 
+class LogDamaged(LakehouseError):
+    """A log file that cannot be unpacked, or is packed in a way that is not read here."""
+
+
 class HourFailed(IometeMcError):
     """An hour could not be collected: the lakehouse could not be asked, or too much was unreadable."""
 
@@ -108,6 +114,10 @@ class ManifestPruned(ManifestError):
 
 class UnknownSchemaVersion(ManifestError):
     """A newer version of this package wrote the file."""
+
+
+class NotImportable(ManifestError):
+    """A file of another collector is not what Monte Carlo documents; it is named and left in place."""
 
 
 class WrongStore(ManifestError):

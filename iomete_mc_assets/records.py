@@ -1,6 +1,7 @@
 """What a manifest's records are: frozen, without any clock of the collection. JSON lives in ``manifests.codec``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -164,6 +165,7 @@ class QueryRecord:
         error_code, error_text: failed and cancelled queries only.
         returned_rows: None where unknown.
         session_id, catalog, database: context of the query; None where the source has none.
+        extra: what other vendors tell of a query, by name, texts and numbers; imported queries only.
     """
 
     query_id: str
@@ -179,6 +181,7 @@ class QueryRecord:
     session_id: str | None = None
     catalog: str | None = None
     database: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 Record = TableEntry | Observation | QueryRecord

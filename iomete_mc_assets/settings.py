@@ -152,6 +152,15 @@ def _hour(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d-%H:%M").replace(tzinfo=UTC)
 
 
+def _sources(text: str) -> dict[str, str]:
+    sources = {name: _uuid(warehouse) for name, warehouse in _pairs(text).items()}
+    for name in sources:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            msg = f"{name!r} is no name of letters, digits, '-' and '_'"
+            raise ValueError(msg)
+    return sources
+
+
 def _http_endpoint(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#@]+/?", text):
         msg = "not http(s)://host[:port] without a path"
@@ -314,7 +323,24 @@ IOMETE_QUERY_LOG_TABLE = Setting(
     newcomer=True,
     default=" ",
     takes="catalog.database.table",
-    meaning="Table with the query history; unset: query log partitions say that there is no source.",
+    meaning="Table with the query history; with no source at all, query log partitions say so.",
+    parse=lambda text: text.strip() or None,
+)
+IOMETE_QUERY_LOG_EVENTS = Setting(
+    name="IOMETE_QUERY_LOG_EVENTS",
+    group="query log",
+    newcomer=True,
+    default=" ",
+    takes="a folder or an fsspec address such as s3://bucket/spark-history (spark.eventLog.dir)",
+    meaning="Spark event logs of the computes' Thrift servers, instead of a table.",
+    parse=lambda text: text.strip() or None,
+)
+IOMETE_QUERY_LOG_EXPORTS = Setting(
+    name="IOMETE_QUERY_LOG_EXPORTS",
+    group="query log",
+    default=" ",
+    takes="a folder, a file or an fsspec address, with files named *.ndjson, *.jsonl, *.json or *.csv, also .gz or .zst",
+    meaning="Exports of a query history, instead of a table; their fields are found and mapped as a table's columns.",
     parse=lambda text: text.strip() or None,
 )
 IOMETE_QUERY_LOG_COLUMNS = Setting(
@@ -325,7 +351,7 @@ IOMETE_QUERY_LOG_COLUMNS = Setting(
         "role=column pairs; roles: text, start, end, duration_ms, date, user, status, "
         "error_code, error_text, rows, id, session, catalog, database"
     ),
-    meaning="Columns of that table, where their names do not tell. Without a status and an error column a query's status is unknown.",
+    meaning="Columns of that table, or fields of those exports, where their names do not tell. Without a status and an error column a query's status is unknown.",
     parse=_pairs,
 )
 IOMETE_QUERY_LOG_TIMEZONE = Setting(
@@ -333,7 +359,7 @@ IOMETE_QUERY_LOG_TIMEZONE = Setting(
     group="query log",
     default="UTC",
     takes="a zone such as UTC or Europe/Berlin",
-    meaning="Zone of times in that table that carry none (strings, TIMESTAMP_NTZ).",
+    meaning="Zone of times in that table or those exports that carry none (strings, TIMESTAMP_NTZ).",
     parse=_text,
 )
 IOMETE_QUERY_LOG_WITHOUT_END: Setting[WithoutEnd] = Setting(
@@ -341,7 +367,7 @@ IOMETE_QUERY_LOG_WITHOUT_END: Setting[WithoutEnd] = Setting(
     group="query log",
     default="refuse",
     takes="refuse or estimate",
-    meaning="What to do with a table that has only a start and a completion date; an estimated end is marked and counted.",
+    meaning="What to do with a table or an export that has only a start and a completion date; an estimated end is marked and counted.",
     parse=_one_of(WITHOUT_END),
 )
 IOMETE_QUERY_LOG_DELAY_MINUTES = Setting(
@@ -548,6 +574,22 @@ IOMETE_MC_MANIFESTS = Setting(
     meaning="Where manifests and receipts live; one store belongs to one lakehouse.",
     parse=_text,
 )
+IOMETE_MC_IMPORTS = Setting(
+    name="IOMETE_MC_IMPORTS",
+    group="store",
+    default=" ",
+    takes="a folder or an fsspec address such as s3://bucket/prefix, with a folder for each source",
+    meaning="Where other collectors drop their JSON manifests, which become imported/manifests; nothing is imported when unset.",
+    parse=lambda text: text.strip() or None,
+)
+IOMETE_MC_IMPORT_SOURCES = Setting(
+    name="IOMETE_MC_IMPORT_SOURCES",
+    group="store",
+    default=" ",
+    takes="source=warehouse UUID pairs, separated by commas; a source is a folder below IOMETE_MC_IMPORTS",
+    meaning="Which warehouse at Monte Carlo each source's manifests go to.",
+    parse=_sources,
+)
 IOMETE_MC_START = Setting(
     name="IOMETE_MC_START",
     group="dagster",
@@ -637,6 +679,26 @@ IOMETE_MC_UI_URL = Setting(
     meaning="Where people open the Dagster UI, for links in alerts; none when unset.",
     parse=lambda text: _http_endpoint(text) if text.strip() else None,
 )
+
+QUERY_LOG_SOURCES = (IOMETE_QUERY_LOG_TABLE, IOMETE_QUERY_LOG_EVENTS, IOMETE_QUERY_LOG_EXPORTS)
+"""At most one of them is set."""
+
+
+def query_log_source(
+    environment: Mapping[str, str],
+) -> tuple["Setting[str | None]", str] | None:
+    """Which of the sources is set, and to what; None for none.
+
+    Raises:
+        SettingsError: more than one is set, or one cannot be used.
+    """
+    found = [(one, text) for one in QUERY_LOG_SOURCES if (text := one.read(environment))]
+    if len(found) > 1:
+        names = " and ".join(one.name for one, _ in found)
+        msg = f"{names} are both set, and query logs have one source: the same queries would be sent twice. Unset all but one."
+        raise SettingsError(msg)
+    return found[0] if found else None
+
 
 SETTINGS = tuple(
     cast("Setting[object]", value)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BUCKET = "lake-manifests"
+DENIED = b"<Error><Code>AccessDenied</Code><Message>no right</Message></Error>"
 
 
 class ObjectStore:
@@ -27,12 +28,16 @@ class ObjectStore:
         asked: method and query of each request, oldest first.
         losing: methods whose next answer is 500 although the request was obeyed.
         denying: whether every request is refused as one without the right.
+        read_only: whether everything but reading is.
+        unconditional: whether ``If-None-Match`` is overlooked, as by a server that does not know it.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.losing: list[str] = []
         self.denying = False
+        self.read_only = False
+        self.unconditional = False
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._server = make_server(
@@ -75,9 +80,12 @@ class ObjectStore:
         with self._lock:
             method = environ["REQUEST_METHOD"]
             self.asked.append((method, environ["QUERY_STRING"]))
-            if self.denying:
+            if self.unconditional:
+                environ.pop("HTTP_IF_NONE_MATCH", None)
+            if self.denying or (self.read_only and method not in ("GET", "HEAD")):
                 start_response("403 Forbidden", [("Content-Type", "application/xml")])
-                return [b"<Error><Code>AccessDenied</Code><Message>no right</Message></Error>"]
+                # an answer to HEAD has no body; clients take one for a broken connection
+                return [] if method == "HEAD" else [DENIED]
             if method in self.losing:
                 self.losing.remove(method)
                 list(self._moto(environ, _unheard))

@@ -148,6 +148,8 @@ def query_records(
             session_id=maybe(texts()),
             catalog=maybe(texts()),
             database=maybe(texts()),
+            extra=st.just(dict[str, object]())
+            | st.dictionaries(texts(), texts() | whole_numbers, max_size=3),
         )
     )
 

@@ -14,12 +14,16 @@ from rich.table import Table
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli import demo_proof
 from iomete_mc_assets.cli.environment import (
+    QUERY_LOG_FILE,
+    QueryLog,
     alone,
     cut_off,
     decide,
     forget,
+    lakehouse_state,
     outlived,
     prepare_dagster_home,
+    query_log_of,
     seeded,
     start_servers,
 )
@@ -43,6 +47,7 @@ from iomete_mc_assets.defs.materializations import (
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS, STATE
 from iomete_mc_assets.defs.partitions import range_request
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.sandbox import shop_events
 from iomete_mc_assets.sandbox.commands import command
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_records import Counts
@@ -57,13 +62,14 @@ TABLE_WIDTH = 112
 """Columns that the table takes with whole invocation ids."""
 
 
-def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
+def run_demo(home: Path, *, hours: int, fresh: bool, query_log: QueryLog = "table") -> int:
     """The whole journey.
 
     Args:
         home: absolute folder for everything the demo writes.
         hours: how many closed hours to collect, newest included.
         fresh: forget an earlier demo.
+        query_log: where queries are read.
 
     Returns:
         The exit code: 0 when everything agrees.
@@ -72,10 +78,10 @@ def run_demo(home: Path, *, hours: int, fresh: bool) -> int:
         SandboxError: the lakehouse or the gateway cannot start, or another demo is at work there.
     """
     with alone(home):
-        return _run_alone(home, hours=hours, fresh=fresh)
+        return _run_alone(home, hours=hours, fresh=fresh, query_log=query_log)
 
 
-def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
+def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> int:
     console = Console()
     steps = Steps(console)
     began = clock.now()
@@ -84,11 +90,15 @@ def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
         f"Hours {windows[0].key} to {windows[-1].key} UTC; everything lies below {home}\n",
         soft_wrap=True,
     )
-    if why := _why_afresh(home, began, fresh=fresh):
+    if why := _why_afresh(home, began, query_log, fresh=fresh):
         steps.note(f"Starting afresh: {why}.")
         forget(home)
+    (home / QUERY_LOG_FILE).write_text(query_log)
     servers = start_servers(home, steps)
     log = seeded(servers, began, steps)
+    if query_log == "events":
+        with steps.step("events", "the shop's queries copied from Spark's event log"):
+            shop_events.write(servers.lakehouse, log)
     steps.not_used(decide(os.environ, home, servers))
     prepare_dagster_home(home)
     with dg.DagsterInstance.get() as instance, GatewayClient(servers.gateway.url) as gateway:
@@ -120,12 +130,14 @@ def _run_alone(home: Path, *, hours: int, fresh: bool) -> int:
     return 0 if proof.holds else 1
 
 
-def _why_afresh(home: Path, now: datetime, *, fresh: bool) -> str | None:
+def _why_afresh(home: Path, now: datetime, query_log: QueryLog, *, fresh: bool) -> str | None:
     """Why what lies there is to be forgotten; None keeps it."""
     if fresh:
         return "as you asked"
     if cut_off(home):
         return "an earlier seed was cut off"
+    if lakehouse_state(home).exists() and query_log_of(home) != query_log:
+        return "its queries were read elsewhere, and each goes once"
     return "the shop here is of an earlier day" if outlived(home, now) else None
 
 

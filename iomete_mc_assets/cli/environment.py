@@ -3,24 +3,39 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Generator, MutableMapping
+from collections.abc import Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from iomete_mc_assets import settings
 from iomete_mc_assets.cli.steps import Steps
 from iomete_mc_assets.errors import SandboxError
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.sandbox import commands, gateway_process, lakehouse, seed, seed_log
+from iomete_mc_assets.sandbox import (
+    commands,
+    gateway_process,
+    lakehouse,
+    seed,
+    seed_log,
+    shop_events,
+)
 from iomete_mc_assets.sandbox.gateway_connection import Connection
 from iomete_mc_assets.sandbox.lakehouse import Mode, RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
 from iomete_mc_assets.warehouse import address
 
-QUERY_LOG_TABLE = "spark_catalog.ops.query_history"
+QueryLog = Literal["table", "events"]
+"""Where the demo's queries are read: in the shop's query-history table, or in Spark's event logs."""
+QUERY_LOG_FILE = "query_log"
+"""Below a home: which of them it is, for whoever goes on there."""
+_QUERY_LOGS: Mapping[QueryLog, Callable[[Path], Mapping[str, str]]] = {
+    "table": lambda _: {"IOMETE_QUERY_LOG_TABLE": "spark_catalog.ops.query_history"},
+    "events": lambda state: {"IOMETE_QUERY_LOG_EVENTS": str(state / shop_events.FOLDER)},
+}
 SETTINGS_BEGIN = ("IOMETE_", "MCD_")
 """How every variable that we or pycarlo read begins."""
 
@@ -67,6 +82,15 @@ def outlived(home: Path, now: datetime) -> bool:
     """Whether the demo's shop is of an earlier UTC day: its newest hours would all be empty."""
     log = seed_log.read(lakehouse_state(home))
     return log is not None and log.window.end.date() < now.date()
+
+
+def query_log_of(home: Path) -> QueryLog:
+    """Where the demo of a home reads its queries."""
+    try:
+        said = (home / QUERY_LOG_FILE).read_text()
+    except FileNotFoundError:
+        return "table"
+    return "events" if said == "events" else "table"
 
 
 def lakehouse_state(home: Path) -> Path:
@@ -151,7 +175,7 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
         "IOMETE_USER": servers.lakehouse.user,
         "IOMETE_TOKEN": servers.lakehouse.token,
         "IOMETE_CATALOGS": "spark_catalog",
-        "IOMETE_QUERY_LOG_TABLE": QUERY_LOG_TABLE,
+        **_QUERY_LOGS[query_log_of(home)](servers.lakehouse.state),
         "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
         "MCD_INGEST_ENDPOINT": servers.gateway.url,
         "MCD_INGEST_ID": servers.gateway.key_id,

@@ -1,15 +1,19 @@
 """`iomete-mc`: the command line's front door. Each command lives in a module of its own, imported when called."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from iomete_mc_assets.cli.adopt import adopt
+from iomete_mc_assets.cli.exports import export
+from iomete_mc_assets.cli.imports import import_
 from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
 from iomete_mc_assets.cli.receipts import receipts
 from iomete_mc_assets.cli.sandbox import sandbox
+from iomete_mc_assets.cli.status import status
 from iomete_mc_assets.errors import IometeMcError
 
 
@@ -39,8 +43,15 @@ def main() -> None:
 @click.option(
     "--hours", type=click.IntRange(1, 24), default=6, show_default=True, help="Hours to collect."
 )
+@click.option(
+    "--query-log",
+    type=click.Choice(["table", "events"]),
+    default="table",
+    show_default=True,
+    help="Read the queries from the shop's query-history table or from Spark's event logs.",
+)
 @click.option("--fresh", is_flag=True, help="Forget what an earlier demo did and seed again.")
-def demo(home: Path, hours: int, *, fresh: bool) -> None:
+def demo(home: Path, hours: int, query_log: Literal["table", "events"], *, fresh: bool) -> None:
     """Collect and push the last hours of a real local lakehouse, and check what arrived.
 
     Starts a Spark Thrift server with Iceberg and a Monte Carlo gateway on this machine, seeds a small
@@ -50,7 +61,7 @@ def demo(home: Path, hours: int, *, fresh: bool) -> None:
     """
     from iomete_mc_assets.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to load
 
-    raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh))
+    raise SystemExit(run_demo(home.absolute(), hours=hours, fresh=fresh, query_log=query_log))
 
 
 @main.command(short_help="Serve the Dagster UI on the demo's data.")
@@ -67,11 +78,28 @@ def dev(home: Path, port: int | None) -> None:
     run_dev(home.absolute(), port=port)
 
 
+@main.command(short_help="Check settings, connections, rights and keys.")
+@click.option("--json", "as_object", is_flag=True, help="One JSON object for programs.")
+def doctor(*, as_object: bool) -> None:
+    """Check this installation: each setting, the lakehouse, the manifest store, Monte Carlo and Dagster.
+
+    Each line is green, amber (works, and worth knowing) or red with the next step. Nothing is pushed and
+    nothing is written into the lakehouse; the manifest store gets one small file, which is removed again.
+    Secrets are never shown. Exit code 1 when something is red.
+    """
+    from iomete_mc_assets.cli.doctor import run_doctor  # noqa: PLC0415 - Dagster takes seconds to load
+
+    raise SystemExit(run_doctor(as_object=as_object))
+
+
 main.add_command(adopt)
+main.add_command(export)
+main.add_command(import_)
 main.add_command(prune)
 main.add_command(push)
 main.add_command(receipts)
 main.add_command(sandbox)
+main.add_command(status)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Ended(click.ClickException):
     exit_code = interrupting.EXIT_CODE
 
 
-@click.command()
+@click.command(short_help="Push hours by hand, newest first.")
 @click.argument("flow", type=click.Choice(sorted(RECORD_TYPES)))
 @partitions_argument
 @click.option(

@@ -1,10 +1,10 @@
 """The query-history table as SQL: which column plays which role, and the statements that read one hour of it.
 
-Nothing here runs a statement or judges a row; ``query_logs`` does.
+Nothing here runs a statement or judges a row; ``query_log_table`` and ``query_judging`` do.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, get_args
@@ -16,7 +16,6 @@ from iomete_mc_assets.settings import (
     IOMETE_QUERY_LOG_TABLE,
     IOMETE_QUERY_LOG_TIMEZONE,
     IOMETE_QUERY_LOG_WITHOUT_END,
-    QueryText,
 )
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.warehouse.statements import literal, quoted, tagged
@@ -69,35 +68,24 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryLogConfig:
-    """Where the query history is and how it is read.
+class ColumnMapping:
+    """How the columns of a query history are read, where names and types do not tell.
 
     Attributes:
-        table: ``catalog.database.table``; parts with dots in backticks.
-        columns: role to column, where names do not tell; wins over ``CANDIDATES``.
+        columns: role to column; wins over ``CANDIDATES``.
         timezone: zone of times that carry none (strings, TIMESTAMP_NTZ) and of completion dates.
-        without_end: what to do with a table that has neither an end nor a duration.
-        delay_minutes: after an hour's end, until the source is believed to show all of it.
-        exclude_users: whose queries are left out; case does not matter.
-        query_text: what is kept of a text; error messages are kept with ``whole`` only.
+        without_end: what to do with a history that has neither an end nor a duration.
 
     Raises:
-        SettingsError: a name, role or zone that cannot be used.
+        SettingsError: a role or zone that cannot be used.
     """
 
-    table: str
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     timezone: str = "UTC"
     without_end: Literal["refuse", "estimate"] = "refuse"
-    delay_minutes: int = 30
-    exclude_users: tuple[str, ...] = ()
-    query_text: QueryText = "whole"
 
     def __post_init__(self) -> None:
-        """Refuse what can be refused without asking the lakehouse."""
-        if len(self.parts) < 3:  # noqa: PLR2004 - catalog, database, table
-            msg = f"{IOMETE_QUERY_LOG_TABLE.name}: {self.table!r} is not {IOMETE_QUERY_LOG_TABLE.takes}."
-            raise SettingsError(msg)
+        """Refuse what can be refused without asking the source."""
         unknown = sorted(set(self.columns) - set(ROLES))
         if unknown:
             msg = f"{IOMETE_QUERY_LOG_COLUMNS.name}: no role is called {', '.join(unknown)}. Roles are {', '.join(ROLES)}."
@@ -107,6 +95,39 @@ class QueryLogConfig:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             msg = f"{IOMETE_QUERY_LOG_TIMEZONE.name}: {self.timezone!r} is no known zone. It takes {IOMETE_QUERY_LOG_TIMEZONE.takes}."
             raise SettingsError(msg) from None
+
+    def roles(self, names: Iterable[str]) -> dict[Role, str]:
+        """Role to column, for the roles that are found; case does not matter."""
+        by_folded = {name.casefold(): name for name in names}
+        columns: dict[Role, str] = {}
+        for role in ROLES:
+            wanted = self.columns.get(role)
+            candidates = CANDIDATES[role] if wanted is None else (wanted,)
+            known = [name.casefold() for name in candidates if name.casefold() in by_folded]
+            if known:
+                columns[role] = by_folded[known[0]]
+        return columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryLogConfig(ColumnMapping):
+    """A query-history table, and how its columns are read.
+
+    Attributes:
+        table: ``catalog.database.table``; parts with dots in backticks.
+
+    Raises:
+        SettingsError: a name, role or zone that cannot be used.
+    """
+
+    table: str
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused without asking the lakehouse."""
+        if len(self.parts) < 3:  # noqa: PLR2004 - catalog, database, table
+            msg = f"{IOMETE_QUERY_LOG_TABLE.name}: {self.table!r} is not {IOMETE_QUERY_LOG_TABLE.takes}."
+            raise SettingsError(msg)
+        ColumnMapping.__post_init__(self)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -249,8 +270,16 @@ def source_of(config: QueryLogConfig, described: Sequence[Row]) -> QueryLogSourc
             the end, or a time's type cannot be read. The message lists the table's columns.
     """
     types = _column_types(described)
-    columns = _roles(config, types)
-    _require(config, types, columns)
+    shown, listed = f"The query log table {config.table}", _listed(types)
+    columns = config.roles(types)
+    for role, wanted in config.columns.items():
+        if role not in columns:
+            msg = (
+                f"{IOMETE_QUERY_LOG_COLUMNS.name}: {config.table} has no column {wanted!r} for the role {role}. Its columns "
+                f"are {listed}."
+            )
+            raise SettingsError(msg)
+    require(columns, shown=shown, listed=listed)
     source = QueryLogSource(
         table=config.table,
         name=quoted(*config.parts),
@@ -259,13 +288,7 @@ def source_of(config: QueryLogConfig, described: Sequence[Row]) -> QueryLogSourc
         zone=config.timezone,
     )
     if source.estimated and config.without_end == "refuse":
-        msg = (
-            f"The query log table {config.table} tells a query's start and the date of its completion, not when it "
-            f"ended, so no query can be put into its hour. Map a column to end or duration_ms in "
-            f"{IOMETE_QUERY_LOG_COLUMNS.name}, or set {IOMETE_QUERY_LOG_WITHOUT_END.name} to estimate: then the start, "
-            "moved into the completion date, is taken for the end and marked as estimated."
-        )
-        raise SettingsError(msg)
+        raise without_end(shown)
     _check_types(source)
     return source
 
@@ -280,34 +303,27 @@ def _column_types(described: Sequence[Row]) -> dict[str, str]:
     return types
 
 
-def _roles(config: QueryLogConfig, types: Mapping[str, str]) -> dict[Role, str]:
-    by_folded = {column.casefold(): column for column in types}
-    columns: dict[Role, str] = {}
-    for role in ROLES:
-        wanted = config.columns.get(role)
-        if wanted is not None and wanted.casefold() not in by_folded:
-            msg = (
-                f"{IOMETE_QUERY_LOG_COLUMNS.name}: {config.table} has no column {wanted!r} for the role {role}. Its "
-                f"columns are {_listed(types)}."
-            )
-            raise SettingsError(msg)
-        names = CANDIDATES[role] if wanted is None else (wanted,)
-        found = [by_folded[name.casefold()] for name in names if name.casefold() in by_folded]
-        if found:
-            columns[role] = found[0]
-    return columns
-
-
-def _require(config: QueryLogConfig, types: Mapping[str, str], columns: Mapping[Role, str]) -> None:
+def require(columns: Mapping[Role, str], *, shown: str, listed: str) -> None:
+    """Refuse a history without a text, a start or anything that tells the end; the message lists its columns."""
     missing = [role for role in ("text", "start") if role not in columns]
     if not {"end", "duration_ms", "date"} & set(columns):
         missing.append("end (or duration_ms)")
     if missing:
         msg = (
-            f"The query log table {config.table} has no column that is known to hold {' and '.join(missing)}. Name it in "
-            f"{IOMETE_QUERY_LOG_COLUMNS.name}, e.g. text=<column>,end=<column>. Its columns are {_listed(types)}."
+            f"{shown} has no column that is known to hold {' and '.join(missing)}. Name it in "
+            f"{IOMETE_QUERY_LOG_COLUMNS.name}, e.g. text=<column>,end=<column>. Its columns are {listed}."
         )
         raise SettingsError(msg)
+
+
+def without_end(shown: str) -> SettingsError:
+    """The error of a history whose ends could only be estimated, while that is refused."""
+    return SettingsError(
+        f"{shown} tells a query's start and the date of its completion, not when it ended, so no query can be put into "
+        f"its hour. Map a column to end or duration_ms in {IOMETE_QUERY_LOG_COLUMNS.name}, or set "
+        f"{IOMETE_QUERY_LOG_WITHOUT_END.name} to estimate: then the start, moved into the completion date, is taken for "
+        "the end and marked as estimated."
+    )
 
 
 def _check_types(source: QueryLogSource) -> None:

@@ -11,19 +11,22 @@ from iomete_mc_assets.defs.keys import (
     COLLECT_METADATA,
     COLLECT_QUERIES,
     FLOWS,
+    IMPORT_JOB,
+    IMPORTED_KEY,
+    PUSHED_IMPORTED_KEY,
     WATCH,
     collected_key,
     push_job_name,
     pushed_key,
 )
-from iomete_mc_assets.defs.partitions import windows_of_run
+from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
 from iomete_mc_assets.defs.resources import AlertsResource
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.operations.alert import send_alert
 
 WILL_RETRY = "dagster/will_retry"
-JOBS = {COLLECT_METADATA, COLLECT_QUERIES, WATCH, *map(push_job_name, FLOWS)}
-ASSETS = {*map(collected_key, FLOWS), *map(pushed_key, FLOWS)}
+JOBS = {COLLECT_METADATA, COLLECT_QUERIES, WATCH, IMPORT_JOB, *map(push_job_name, FLOWS)}
+ASSETS = {*map(collected_key, FLOWS), *map(pushed_key, FLOWS), IMPORTED_KEY, PUSHED_IMPORTED_KEY}
 MAX_LINE = 1_000
 """Characters; a chat folds longer ones. The run has the whole text."""
 
@@ -57,7 +60,7 @@ def failure_sensor(*, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
 
 
 def told(run: dg.DagsterRun, why: str, *, ui_url: str | None) -> str:
-    """What failed, over which hours, why, and where to look; one line.
+    """What failed, of which hours or file, why, and where to look; one line.
 
     Args:
         run: the failed one.
@@ -66,14 +69,11 @@ def told(run: dg.DagsterRun, why: str, *, ui_url: str | None) -> str:
     """
     assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
     what = assets or run.job_name
-    windows = windows_of_run(dict(run.tags))
-    hours = ""
-    if windows:
-        hours = (
-            f" {windows[0].key}" if len(windows) == 1 else f" {windows[0].key}..{windows[-1].key}"
-        )
+    one = run.tags.get(SINGLE)
+    first, last = run.tags.get(RANGE_START, one), run.tags.get(RANGE_END, one)
+    of = "" if first is None else f" {first}" if first == last else f" {first}..{last}"
     where = f"{ui_url}/runs/{run.run_id}" if ui_url else f"run {run.run_id}"
-    line = " ".join(f"{what}{hours} failed: {why}".split())
+    line = " ".join(f"{what}{of} failed: {why}".split())
     short = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"
     return f"{short} ({where})"
 

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from iomete_mc_assets import settings
+from iomete_mc_assets.defs import imported
 from iomete_mc_assets.defs.alerts import failure_sensor
 from iomete_mc_assets.defs.browsing import Guide
 from iomete_mc_assets.defs.checks import checks
@@ -57,13 +58,17 @@ def build_definitions(
     _refuse_merged_catalogs(wired["monte_carlo"], seen)
     with accepting_beta():
         assets = [*collected_assets(hours, guide), *pushed_assets(hours, guide)]
+    importing = settings.IOMETE_MC_IMPORTS.read(seen) is not None
+    if importing:
+        assets += [imported.imported_manifests, imported.pushed_imported_manifests]
     return dg.Definitions(
         assets=[*assets, *_tables(wired["manifests"], seen)],
         asset_checks=checks(hours),
-        jobs=jobs(),
+        jobs=[*jobs(), *([imported.import_job()] if importing else [])],
         sensors=[
             *(push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS),
             failure_sensor(status=sensor_status),
+            *([imported.import_sensor(seen, status=sensor_status)] if importing else []),
         ],
         schedules=schedules(seen, status=schedule_status),
         resources=wired,

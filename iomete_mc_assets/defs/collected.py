@@ -6,7 +6,6 @@ import dagster as dg
 
 from iomete_mc_assets.collectors import catalog_snapshot as catalogs
 from iomete_mc_assets.collectors import observations as states
-from iomete_mc_assets.collectors import query_logs as queries
 from iomete_mc_assets.defs.browsing import NO_GUIDE, Guide
 from iomete_mc_assets.defs.keys import COLLECTED_GROUP, LAKEHOUSE_POOL, collected_key
 from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of
@@ -105,14 +104,15 @@ def observations(
     )
 
 
-def query_logs(context: dg.AssetExecutionContext, lakehouse: LakehouseResource) -> HourlyDrafts:
+def query_logs(
+    context: dg.AssetExecutionContext,
+    lakehouse: LakehouseResource,
+    manifests: ManifestStoreResource,
+) -> HourlyDrafts:
     """Read the queries that ended in each hour."""
-    windows = windows_of(context.partition_keys)
-    return lakehouse.collecting(
-        lambda warehouse, now: queries.collect(
-            windows, warehouse, config=lakehouse.query_log_config(), now=now
-        ),
-        scans=True,
+    stored = StoredInputs(manifests.open(source=lakehouse.source()))
+    return lakehouse.collecting_queries(
+        windows_of(context.partition_keys), earlier=stored.query_logs_before
     )
 
 

@@ -41,6 +41,14 @@ OLDER_PUSH_PRIORITY: dict[Flow, str] = {
 """Of hours that a backfill brings: behind the newest hours' pushes, still before collecting."""
 
 
+IMPORTED_GROUP = "imported"
+IMPORTED_FILES = "imported_files"
+"""Name of the dynamic partitions: ``source/name.json``."""
+IMPORT_JOB = "import_manifests"
+IMPORTED_KEY = dg.AssetKey(["imported", "manifests"])
+PUSHED_IMPORTED_KEY = dg.AssetKey(["monte_carlo", "imported_manifests"])
+
+
 def collecting_tag(flow: Flow) -> str:
     """What runs that collect a flow are tagged with."""
     return "metadata" if flow in METADATA_FLOWS else flow

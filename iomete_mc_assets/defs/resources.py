@@ -5,8 +5,8 @@ the environment. Secrets are marked so, and stay out of Dagster's config unless 
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,24 +15,31 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from iomete_mc_assets import clock, settings
+from iomete_mc_assets.collectors import query_logs
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.event_logs import Earlier, EventLogs
 from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.observations import ObservationConfig
-from iomete_mc_assets.collectors.query_logs import QueryLogConfig
+from iomete_mc_assets.collectors.query_exports import QueryExports
+from iomete_mc_assets.collectors.query_judging import QueryLogRules
+from iomete_mc_assets.collectors.query_log_source import ColumnMapping, QueryLogConfig
+from iomete_mc_assets.collectors.query_log_table import QueryTable
+from iomete_mc_assets.collectors.query_sources import QuerySource
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Draft, Source
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.warehouse import address
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
+from iomete_mc_assets.warehouse.log_folder import LogFolder
 from iomete_mc_assets.warehouse.rows import Warehouse
 from iomete_mc_assets.windows import HourWindow
 
 SECRET: JsonDict = {"dagster__is_secret": True}
 """Dagster then shows asterisks for literals too."""
 
-HourAnswers = Iterable[tuple[HourWindow, Draft | IometeMcError]]
-Collect = Callable[[Warehouse, datetime], HourAnswers]
+HourAnswer = tuple[HourWindow, Draft | IometeMcError]
+Collect = Callable[[Warehouse, datetime], Iterable[HourAnswer]]
 
 
 def _described(setting: settings.Setting[str] | settings.Setting[str | None]) -> str:
@@ -117,45 +124,97 @@ class LakehouseResource(Configured):
             count_deadline_s=settings.IOMETE_COUNT_ROWS_S.read(seen) or None,
         )
 
-    def query_log_config(self) -> QueryLogConfig | None:
-        """Where the query history is; None without a source."""
+    def query_log_rules(self) -> QueryLogRules:
+        """What holds whatever the query log's source."""
         seen = self.environment()
-        table = settings.IOMETE_QUERY_LOG_TABLE.read(seen)
-        if table is None:
-            return None
-        return QueryLogConfig(
-            table=table,
-            columns=settings.IOMETE_QUERY_LOG_COLUMNS.read(seen),
-            timezone=settings.IOMETE_QUERY_LOG_TIMEZONE.read(seen),
-            without_end=settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen),
+        return QueryLogRules(
             delay_minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(seen),
             exclude_users=settings.IOMETE_QUERY_LOG_EXCLUDE_USERS.read(seen),
             query_text=settings.IOMETE_QUERY_TEXT.read(seen),
+        )
+
+    @contextmanager
+    def query_source(self, *, earlier: Earlier) -> Generator[QuerySource | None]:
+        """The configured query log; None without one. Only a table needs a session.
+
+        Args:
+            earlier: where hours before left off.
+
+        Raises:
+            SettingsError: more than one is configured, or one cannot be used.
+            LakehouseError: no session.
+        """
+        seen = self.environment()
+        source, table = settings.query_log_source(seen), self.query_log_config()
+        if source is None:
+            yield None
+        elif table is not None:
+            with self.open(scans=True) as warehouse:
+                yield QueryTable(warehouse, table)
+        elif source[0] == settings.IOMETE_QUERY_LOG_EVENTS:
+            catalogs = settings.IOMETE_CATALOGS.read(seen)
+            yield EventLogs(LogFolder(source[1]), earlier=earlier, catalogs=catalogs)
+        else:
+            yield QueryExports(LogFolder(source[1]), self._column_mapping())
+
+    def query_log_config(self) -> QueryLogConfig | None:
+        """The query-history table and how it is read; None without one."""
+        table = settings.IOMETE_QUERY_LOG_TABLE.read(self.environment())
+        if table is None:
+            return None
+        mapping = self._column_mapping()
+        return QueryLogConfig(
+            table=table,
+            columns=mapping.columns,
+            timezone=mapping.timezone,
+            without_end=mapping.without_end,
+        )
+
+    def _column_mapping(self) -> ColumnMapping:
+        seen = self.environment()
+        return ColumnMapping(
+            columns=settings.IOMETE_QUERY_LOG_COLUMNS.read(seen),
+            timezone=settings.IOMETE_QUERY_LOG_TIMEZONE.read(seen),
+            without_end=settings.IOMETE_QUERY_LOG_WITHOUT_END.read(seen),
         )
 
     def open(self, *, scans: bool = False) -> AbstractContextManager[Warehouse]:
         """A session, for statements that read many rows or few; connecting waits for a server that is just starting."""
         return Lakehouse.connect(replace(self.config(), scans=scans))
 
-    def collecting(self, collect: Collect, *, scans: bool = False) -> "HourlyDrafts":
+    def collecting(self, collect: Collect) -> "HourlyDrafts":
         """What an asset body returns: nothing is asked before the IO manager iterates."""
-        return HourlyDrafts(lambda: self.open(scans=scans), collect)
+
+        def answers() -> Iterator[HourAnswer]:
+            with self.open() as warehouse:
+                yield from collect(warehouse, clock.now())
+
+        return HourlyDrafts(answers)
+
+    def collecting_queries(
+        self, windows: Sequence[HourWindow], *, earlier: Earlier
+    ) -> "HourlyDrafts":
+        """The same for query logs, whose source need not be the lakehouse itself."""
+
+        def answers() -> Iterator[HourAnswer]:
+            rules = self.query_log_rules()
+            with self.query_source(earlier=earlier) as source:
+                yield from query_logs.collect(windows, source, rules=rules, now=clock.now())
+
+        return HourlyDrafts(answers)
 
 
 class HourlyDrafts:
-    """The hours of one run, collected while they are iterated, over one session that is closed after.
+    """The hours of one run, collected while they are iterated; what that needs is closed after.
 
     Dagster takes a returned generator for events; this is none, so it arrives at the IO manager.
     """
 
-    def __init__(
-        self, session: Callable[[], AbstractContextManager[Warehouse]], collect: Collect
-    ) -> None:
-        self._session, self._collect = session, collect
+    def __init__(self, answers: Callable[[], Iterator[HourAnswer]]) -> None:
+        self._answers = answers
 
-    def __iter__(self) -> Iterator[tuple[HourWindow, Draft | IometeMcError]]:
-        with self._session() as warehouse:
-            yield from self._collect(warehouse, clock.now())
+    def __iter__(self) -> Iterator[HourAnswer]:
+        return self._answers()
 
 
 class MonteCarloResource(Configured):
@@ -172,8 +231,12 @@ class MonteCarloResource(Configured):
         """Where links in the UI lead."""
         return settings.MCD_APP_URL.read(self.environment())
 
-    def pusher(self, store: ManifestStore) -> Pusher:
+    def pusher(self, store: ManifestStore, *, otherwise: Mapping[str, str] | None = None) -> Pusher:
         """Who pushes to the configured warehouse from this store.
+
+        Args:
+            store: whose manifests.
+            otherwise: settings by variable name that win over all others.
 
         Raises:
             SettingsError: a key or the warehouse cannot be used; before any request.
@@ -183,7 +246,7 @@ class MonteCarloResource(Configured):
             MCD_INGEST_TOKEN=self.key_secret,
             MCD_RESOURCE_UUID=self.resource_uuid,
         )
-        return Pusher.configured(store, seen)
+        return Pusher.configured(store, {**seen, **(otherwise or {})})
 
 
 class AlertsResource(Configured):

@@ -7,6 +7,7 @@ Dagster's partitioned schedules do not catch up after a pause; ``fill_gaps`` doe
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -30,10 +31,9 @@ from iomete_mc_assets.defs.materializations import (
     collected_at,
     hours_at_work,
     newest_by_hour,
-    number,
     text_metadata,
 )
-from iomete_mc_assets.defs.metadata import OMISSIONS, STATE
+from iomete_mc_assets.defs.metadata import STATE
 from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, range_request
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.windows import HOUR, HourWindow, contiguous
@@ -41,6 +41,8 @@ from iomete_mc_assets.windows import HOUR, HourWindow, contiguous
 METADATA_MINUTE = 5
 QUERIES_MINUTE = 35
 GAPS_MINUTE = 50
+JUST_NOW = timedelta(minutes=30)
+"""What the hourly run of this hour has collected need not be collected again."""
 WATCH_CRON = "*/15 * * * *"
 
 
@@ -51,12 +53,17 @@ def schedules(
     start = settings.IOMETE_MC_START.read(environment)
     gap_hours = settings.IOMETE_MC_GAP_LOOKBACK_HOURS.read(environment)
     query_hours = settings.IOMETE_QUERY_LOG_LOOKBACK_HOURS.read(environment)
-    delay = timedelta(minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(environment))
+    settling = Settling(
+        delay=timedelta(minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(environment)),
+        look_back_hours=query_hours,
+    )
     return [
         _hourly(COLLECT_METADATA, METADATA_MINUTE, hours=1, start=start, status=status),
         _hourly(COLLECT_QUERIES, QUERIES_MINUTE, hours=query_hours, start=start, status=status),
         _gaps(COLLECT_METADATA, METADATA_FLOWS, gap_hours, start=start, status=status),
-        _gaps(COLLECT_QUERIES, QUERY_FLOWS, gap_hours, start=start, status=status, settling=delay),
+        _gaps(
+            COLLECT_QUERIES, QUERY_FLOWS, gap_hours, start=start, status=status, settling=settling
+        ),
         _watch(status),
     ]
 
@@ -98,7 +105,7 @@ def _gaps(
     *,
     start: datetime,
     status: dg.DefaultScheduleStatus,
-    settling: timedelta | None = None,
+    settling: "Settling | None" = None,
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"fill_gaps_of_{job}",
@@ -107,13 +114,18 @@ def _gaps(
         execution_timezone="UTC",
         default_status=status,
         description=f"Every hour at minute {GAPS_MINUTE}: hours of the last {look_back_hours} that were "
-        "never collected, or were collected before their source had settled.",
+        "never collected, or whose source had not settled when they were; and of a query log those that are so "
+        "young that late queries may still arrive, unless the hourly run has just asked for them.",
     )
     def fill_gaps(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         at = context.scheduled_execution_time
         windows = newest_windows(at, hours=look_back_hours, start=start)
         lost = sorted(
-            {window for flow in flows for window in gaps(context.instance, flow, windows, settling)}
+            {
+                window
+                for flow in flows
+                for window in gaps(context.instance, flow, windows, settling, at=at)
+            }
         )
         if not lost:
             return dg.SkipReason(f"no gap in the last {look_back_hours} hours")
@@ -134,19 +146,42 @@ def _gaps(
     return fill_gaps
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """How a source that is written late is asked again.
+
+    Attributes:
+        delay: after an hour's end, until it is believed to be whole.
+        look_back_hours: how many of the newest hours may still get late entries after that.
+    """
+
+    delay: timedelta
+    look_back_hours: int
+
+
 def gaps(
     instance: dg.DagsterInstance,
     flow: Flow,
     windows: Sequence[HourWindow],
-    settling: timedelta | None,
+    settling: Settling | None,
+    *,
+    at: datetime,
 ) -> list[HourWindow]:
-    """Of these hours, those without a manifest, and where a source settles those that are not settled.
+    """Of these hours, those to collect: without a manifest, and where a source settles those that may say more.
 
     Hours that a queued or running run covers are no gaps.
+
+    Args:
+        instance: whose events tell.
+        flow: collected by its own job.
+        windows: the newest closed hours at ``at``, oldest first.
+        settling: None for a flow whose hours are whole at once.
+        at: the instant of the look.
     """
     newest = newest_by_hour(instance, collected_key(flow), hours=windows)
     job = COLLECT_METADATA if flow in METADATA_FLOWS else COLLECT_QUERIES
     busy = hours_at_work(instance, collected_key(flow), job=job)
+    young = set(windows[-settling.look_back_hours :]) if settling else set[HourWindow]()
 
     def is_gap(window: HourWindow) -> bool:
         record = newest.get(window)
@@ -154,16 +189,12 @@ def gaps(
             return True
         if settling is None:
             return False
-        at = collected_at(record)
-        early = at is not None and at < window.end + settling
-        return early or _has_not_come_this_far(record)
+        collected = collected_at(record)
+        early = collected is not None and collected < window.end + settling.delay
+        forgotten = window in young and record.timestamp < (at - JUST_NOW).timestamp()
+        return early or forgotten or text_metadata(record, STATE) == "partial"
 
     return [window for window in windows if window not in busy and is_gap(window)]
-
-
-def _has_not_come_this_far(record: dg.EventLogRecord) -> bool:
-    """Whether a source's hour is partial though nothing was left out: more of it is to come."""
-    return text_metadata(record, STATE) == "partial" and number(record, OMISSIONS) == 0
 
 
 def _watch(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:

@@ -1,10 +1,11 @@
 """What collectors need from earlier manifests, read from the store. The collectors themselves read nothing."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog, silent_scopes
 from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
-from iomete_mc_assets.manifests.model import Header
+from iomete_mc_assets.manifests.model import Header, JsonValue
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Observation, Omission, TableEntry
 from iomete_mc_assets.windows import HourWindow
@@ -53,6 +54,11 @@ class StoredInputs:
         if header is None or not header.known or self._store.pruned(header):
             return None
         return self._observations(header)
+
+    def query_logs_before(self, window: HourWindow) -> Mapping[str, JsonValue] | None:
+        """What the newest known query logs of an earlier hour left for those after them."""
+        header = self._store.newest_before("query_logs", window)
+        return None if header is None else header.collector_state
 
     def _read_catalog(self, window: HourWindow, manifest_id: str) -> CatalogInput:
         header = self._store.header("catalog_snapshot", window, manifest_id)

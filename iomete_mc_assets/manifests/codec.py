@@ -35,6 +35,8 @@ RECORD_TYPES: Mapping[Flow, type[Record]] = {
     "query_logs": QueryRecord,
 }
 """What the lines of a flow's parts are. A line names no type: the flow decides."""
+LEFT_OUT_EMPTY: Mapping[type[object], str] = {QueryRecord: "extra"}
+"""A field whose key stands in a line only when it holds something: lines from before it are the same bytes."""
 
 
 def encode_record(flow: Flow, record: Record) -> bytes:
@@ -218,7 +220,22 @@ def _dataclass_encoder(kind: type[object], *, level: int | None = None) -> _Enco
     steps = [(name, _encoder(hints[name], level=_deeper(level))) for name in names]
     colon = ":" if level is None else ": "
     template = _joined("{}", level=level)(f'"{name}"{colon}%s' for name in names)
-    return lambda record: template % tuple([step(getattr(record, name)) for name, step in steps])
+
+    def encode(record: object) -> str:
+        return template % tuple([step(getattr(record, name)) for name, step in steps])
+
+    left_out = LEFT_OUT_EMPTY.get(kind)
+    if left_out is None:
+        return encode
+    others = [(name, step) for name, step in steps if name != left_out]
+    shorter = _joined("{}", level=level)(f'"{name}"{colon}%s' for name, _ in others)
+
+    def encode_mostly_without(record: object) -> str:
+        if getattr(record, left_out):
+            return encode(record)
+        return shorter % tuple([step(getattr(record, name)) for name, step in others])
+
+    return encode_mostly_without
 
 
 def _deeper(level: int | None) -> int | None:
@@ -315,9 +332,12 @@ def _dataclass_decoder(kind: type[T]) -> Callable[[Any], T]:
     plain = [(name, kinds) for name in steps if (kinds := _plain_kinds(hints[name]))]
     other = [(name, step) for name, step in steps.items() if not _plain_kinds(hints[name])]
     values_of = _plain_decoder(dict)
+    left_out = LEFT_OUT_EMPTY.get(kind)
 
     def decode(raw: object) -> T:
         values = cast("dict[str, Any]", values_of(raw))  # just parsed, so it may be filled in place
+        if left_out is not None:
+            values.setdefault(left_out, {})
         if values.keys() != hints.keys():
             raise ValueError(_wrong_keys(kind, expected=set(hints), found=set(values)))
         for name, kinds in plain:

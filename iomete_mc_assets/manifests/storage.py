@@ -167,6 +167,28 @@ class Storage:
         }
         return sorted(name for name in names if not name.startswith("."))
 
+    def versions(self, folder: str) -> dict[str, str]:
+        """What tells whether a folder's files have changed, by name: their size and when they were written.
+
+        Empty when the folder is absent; folders in it are left out.
+
+        Raises:
+            OSError: it could not be listed, a denied permission included.
+        """
+        full = self._full(folder)
+        try:
+            with _only_os_errors():
+                listed: list[Mapping[str, object]] = self._filesystem.ls(full, detail=True)
+        except FileNotFoundError:
+            return {}
+        found: dict[str, str] = {}
+        for child in listed:
+            written = _written_at(child)
+            name = str(child["name"]).rpartition("/")[2]
+            if written is not None and not name.startswith("."):
+                found[name] = f"{child.get('size')}-{written.timestamp():.6f}"
+        return dict(sorted(found.items()))
+
     def last_written(self, folder: str) -> datetime | None:
         """When the youngest of a folder's files was written, half-written ones included.
 

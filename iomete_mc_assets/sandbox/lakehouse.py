@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from iomete_mc_assets.errors import LakehouseUnavailable, SandboxError
@@ -21,7 +22,7 @@ from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 
 NAME = "lakehouse"
 USER = "sandbox"
-DATA_FOLDERS = ("metastore", "warehouse", "lake", "events", "tmp")
+DATA_FOLDERS = ("metastore", "warehouse", "lake", "events", "shop_events", "tmp")
 """Below the state folder; without them a lakehouse is empty, and keeps its token and port."""
 START_TIMEOUT_S = 180.0
 """Seconds to readiness. Measured on two cores: 10 to 15, 40 once on a busy machine."""
@@ -76,7 +77,12 @@ class RunningLakehouse:
 
 
 def start(
-    state: Path, *, port: int | None = None, heap_gb: int = 2, mode: Mode = "http"
+    state: Path,
+    *,
+    port: int | None = None,
+    heap_gb: int = 2,
+    mode: Mode = "http",
+    properties: Mapping[str, str] = MappingProxyType({}),
 ) -> RunningLakehouse:
     """Start the lakehouse of a state folder, or find it running, and wait until it answers a query.
 
@@ -85,6 +91,7 @@ def start(
         port: None takes the port it had before if that is free, else any free one.
         heap_gb: the server's heap; 2 suffices for the shop.
         mode: how Thrift is spoken; in both, the token is demanded.
+        properties: Spark's, besides and before ours.
 
     Raises:
         SandboxError: something is missing, the port is taken, it runs on another port or in another mode,
@@ -107,8 +114,8 @@ def start(
         (state / name).mkdir(parents=True, exist_ok=True)
     token = _token(state)
     _write_connection(state, _URLS[mode].format(chosen))
-    properties = state / "spark.properties"
-    properties.write_text("".join(f"{k} {v}\n" for k, v in _properties(state).items()))
+    file = state / "spark.properties"
+    file.write_text("".join(f"{k} {v}\n" for k, v in {**_properties(state), **properties}.items()))
     child = process.spawn(
         NAME,
         _command(prepared, state, port=chosen, heap_gb=heap_gb, mode=mode),

@@ -56,6 +56,8 @@ LABELS = (
 TREE = "\nSchema: root\n"
 BELOW = "Schema"
 """Under which the column tree stands among the lines."""
+BREAK = "\v"
+"""Sorts where a line break does, and ends no line of a block."""
 STATISTICS = re.compile(r"\d+ bytes(, \d+ rows)?")
 NO_FIGURES: Mapping[str, object] = {}
 ZONES = {"UTC": UTC, "GMT": UTC, "Z": UTC}
@@ -107,6 +109,8 @@ def read_block(
         information: as printed in a session of ours, which hides what would make properties ambiguous.
         told: what else is known of it, where the block alone can be read in more than one way.
     """
+    if told is not None:
+        information, told = _names_in_one_line(information, told)
     lines = _labelled(information, told)
     if isinstance(lines, NotReadable):
         return lines
@@ -175,6 +179,17 @@ def _zone(name: str) -> timezone | None:
         return ZONES.get(name)
     sign = -1 if offset[1] == "-" else 1
     return timezone(sign * timedelta(hours=int(offset[2]), minutes=int(offset[3])))
+
+
+def _names_in_one_line(information: str, told: Told) -> tuple[str, Told]:
+    """Both with another character for the line breaks in names of properties, whose values Spark hides."""
+    properties = dict(told.properties)
+    for name in sorted(properties, key=len, reverse=True):
+        if "\n" in name:
+            printed, value = f"{name}={properties[name]}", properties.pop(name)
+            information = information.replace(printed, printed.replace("\n", BREAK))
+            properties[name.replace("\n", BREAK)] = value
+    return information, replace(told, properties=properties)
 
 
 def _labelled(information: str, told: Told | None) -> Mapping[str, str] | NotReadable:

@@ -13,6 +13,7 @@ from iomete_mc_assets_tests.bench.figures import Benchmark, run
 from iomete_mc_assets_tests.bench.idle import look_of_sensors, push_unchanged
 from iomete_mc_assets_tests.bench.memory import memory_of_push
 from iomete_mc_assets_tests.bench.push import push_queries, push_queries_over_tls
+from iomete_mc_assets_tests.bench.query_logs import query_logs
 from iomete_mc_assets_tests.bench.scale import scale
 from iomete_mc_assets_tests.bench.site import Site
 from iomete_mc_assets_tests.bench.survey import survey_catalog
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Benchmark[Site]] = {
     "unchanged": push_unchanged,
     "sensors": look_of_sensors,
     "memory": memory_of_push,
+    "query_logs": query_logs,
     "scale": scale,
 }
 HOME = Path(".bench")

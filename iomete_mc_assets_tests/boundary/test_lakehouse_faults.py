@@ -17,7 +17,9 @@ from iomete_mc_assets import clock
 from iomete_mc_assets.collectors import catalog_snapshot, observations, query_logs
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
 from iomete_mc_assets.collectors.observations import ObservationConfig
-from iomete_mc_assets.collectors.query_logs import QueryLogConfig
+from iomete_mc_assets.collectors.query_judging import QueryLogRules
+from iomete_mc_assets.collectors.query_log_source import QueryLogConfig
+from iomete_mc_assets.collectors.query_log_table import QueryTable
 from iomete_mc_assets.defs.stored_inputs import StoredInputs
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Draft, Flow, Header, Source
@@ -107,8 +109,9 @@ class Site:
     def queries(
         self, window: HourWindow, warehouse: Warehouse, table: str
     ) -> Draft | IometeMcError:
-        now, config = window.end + timedelta(hours=1), QueryLogConfig(table=table)
-        ((_, answer),) = query_logs.collect([window], warehouse, config=config, now=now)
+        source = QueryTable(warehouse, QueryLogConfig(table=table))
+        now = window.end + timedelta(hours=1)
+        ((_, answer),) = query_logs.collect([window], source, rules=QueryLogRules(), now=now)
         return answer
 
     def records(self, header: Header | IometeMcError) -> dict[str, Record]:
@@ -393,8 +396,9 @@ def test_a_stream_of_queries_cut_in_a_fetch_brings_each_query_once(
     site: Site, direct: Lakehouse, shop_hour: HourWindow
 ) -> None:
     def queries(warehouse: Warehouse) -> list[Record]:
-        config = QueryLogConfig(table="spark_catalog.ops.query_history", delay_minutes=0)
-        ((_, draft),) = query_logs.collect([shop_hour], warehouse, config=config, now=shop_hour.end)
+        source = QueryTable(warehouse, QueryLogConfig(table="spark_catalog.ops.query_history"))
+        rules = QueryLogRules(delay_minutes=0)
+        ((_, draft),) = query_logs.collect([shop_hour], source, rules=rules, now=shop_hour.end)
         assert isinstance(draft, Draft), draft
         records = list(draft.records)
         assert draft.verdict().counts["queries"] == len(records)

@@ -21,7 +21,9 @@ from pycarlo.features.ingestion.models import (
     build_query_log_payload,
 )
 
+from iomete_mc_assets.collectors.query_judging import QueryLogRules
 from iomete_mc_assets.collectors.query_log_source import QueryLogConfig, describe, source_of
+from iomete_mc_assets.collectors.query_log_table import QueryTable
 from iomete_mc_assets.collectors.query_logs import collect
 from iomete_mc_assets.errors import OutcomeUnknown, SettingsError
 from iomete_mc_assets.manifests.model import Draft, Flow
@@ -271,12 +273,12 @@ COLUMNS: list[Row] = [
 
 def queries_shown(bench: Bench, rows: Sequence[Row]) -> HourOutcome:
     """Collect the hour from a table that shows these rows, and push it."""
-    config = QueryLogConfig(
-        table="spark_catalog.ops.query_history", exclude_users=("montecarlo_service",)
-    )
+    config = QueryLogConfig(table="spark_catalog.ops.query_history")
+    rules = QueryLogRules(exclude_users=("montecarlo_service",))
     statement = source_of(config, COLUMNS).hour(HOUR)
     warehouse = ScriptedWarehouse({describe(config): COLUMNS, statement: rows})
-    ((_, draft),) = collect([HOUR], warehouse, config=config, now=bench.clock.now())
+    source = QueryTable(warehouse, config)
+    ((_, draft),) = collect([HOUR], source, rules=rules, now=bench.clock.now())
     assert isinstance(draft, Draft)
     bench.collect("query_logs", list(draft.records))
     return bench.push_one("query_logs")

@@ -4,7 +4,9 @@ from typing import Literal
 
 import pytest
 
+from iomete_mc_assets.collectors.query_judging import QueryLogRules
 from iomete_mc_assets.collectors.query_log_source import QueryLogConfig
+from iomete_mc_assets.collectors.query_log_table import QueryTable
 from iomete_mc_assets.collectors.query_logs import collect
 from iomete_mc_assets.errors import HourFailed, SettingsError
 from iomete_mc_assets.manifests.model import Draft, Verdict
@@ -14,6 +16,7 @@ from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 from iomete_mc_assets.windows import HourWindow
 
 HOUR = HourWindow.from_key("2026-11-21-05:00")
+RULES = QueryLogRules()
 LATER = datetime(2026, 11, 23, tzinfo=UTC)
 
 
@@ -44,7 +47,7 @@ def read(
     lakehouse: Lakehouse, config: QueryLogConfig, window: HourWindow = HOUR
 ) -> tuple[dict[str, QueryRecord], Verdict]:
     """One hour's records by their text, and the verdict."""
-    ((_, draft),) = collect([window], lakehouse, config=config, now=LATER)
+    ((_, draft),) = collect([window], QueryTable(lakehouse, config), rules=RULES, now=LATER)
     assert isinstance(draft, Draft), draft
     records = [record for record in draft.records if isinstance(record, QueryRecord)]
     assert len({record.text for record in records}) == len(records)
@@ -106,7 +109,7 @@ def test_the_end_filter_reaches_iceberg(lakehouse: Lakehouse, logs: str) -> None
             return lakehouse.stream(statement, rows_per_fetch=rows_per_fetch)
 
     config = QueryLogConfig(table=f"spark_catalog.{logs}.pushed")
-    list(collect([HOUR], Listening(), config=config, now=LATER))  # type: ignore[arg-type]
+    list(collect([HOUR], QueryTable(Listening(), config), rules=RULES, now=LATER))  # type: ignore[arg-type]
     (plan,) = lakehouse.ask(f"EXPLAIN {asked[0].partition('*/')[2]}")
     scan = next(line for line in str(plan["plan"]).splitlines() if "BatchScan" in line)
     assert "filters=((end_time >= 1795237200000000 AND end_time < 1795240800000000)" in scan
@@ -191,7 +194,7 @@ def test_an_estimated_end_is_the_start_moved_into_the_completion_date(
 
 def test_a_missing_table_fails_its_hours_and_names_the_setting(lakehouse: Lakehouse) -> None:
     config = QueryLogConfig(table="spark_catalog.no_such.query_history")
-    ((_, error),) = collect([HOUR], lakehouse, config=config, now=LATER)
+    ((_, error),) = collect([HOUR], QueryTable(lakehouse, config), rules=RULES, now=LATER)
     assert isinstance(error, HourFailed)
     assert "Correct IOMETE_QUERY_LOG_TABLE" in str(error)
 
@@ -213,8 +216,8 @@ def test_the_seeded_tables_of_all_three_shapes_tell_what_the_seed_ran(
     config = QueryLogConfig(table=f"spark_catalog.{name}", without_end=without_end)
     ((_, draft),) = collect(
         [shop_log.window.previous],
-        lakehouse,
-        config=config,
+        QueryTable(lakehouse, config),
+        rules=RULES,
         now=shop_log.window.end + timedelta(days=1),
     )
     assert isinstance(draft, Draft), draft
@@ -243,7 +246,10 @@ def test_the_shape_without_an_end_is_refused_by_default(
         table="spark_catalog.iomete_system_db.activity_monitoring_compute_cluster"
     )
     ((_, error),) = collect(
-        [shop_log.window.previous], lakehouse, config=config, now=shop_log.window.end
+        [shop_log.window.previous],
+        QueryTable(lakehouse, config),
+        rules=RULES,
+        now=shop_log.window.end,
     )
     assert isinstance(error, SettingsError)
     assert "IOMETE_QUERY_LOG_WITHOUT_END" in str(error)

@@ -285,6 +285,7 @@ FORGED = {
         "table_type": "evil",
         "uuid": "evil",
     },
+    "lines": {"two\nlines": "x", f"x\nOwner: eve, {FORGED_SNAPSHOT}": "y"},
     "split": {"a": "1, bb=2", "iomete.governance.indices": "x, iomete.governance.index=false"},
 }
 """What a user can write that would pass for Iceberg's own, where Iceberg itself writes no snapshot or schema."""

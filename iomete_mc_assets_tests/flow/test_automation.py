@@ -20,7 +20,7 @@ from iomete_mc_assets.defs.keys import (
 )
 from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID, STATE
 from iomete_mc_assets.defs.partitions import RANGE_END, RANGE_START, SINGLE
-from iomete_mc_assets.defs.schedules import gaps
+from iomete_mc_assets.defs.schedules import Settling, gaps
 from iomete_mc_assets.defs.sensors import Cursor, tick
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.flow.conftest import AGAIN_S
@@ -209,13 +209,30 @@ def test_gaps_are_hours_without_a_manifest_or_collected_too_early(
     instance: dg.DagsterInstance,
 ) -> None:
     hours = hours_from("2026-11-21-00:00", 5)
-    delay = timedelta(minutes=30)
+    settling = Settling(delay=timedelta(minutes=30), look_back_hours=1)
     collected(instance, hours[4], at=hours[4].end + timedelta(hours=2), state="partial")
-    collected(instance, hours[0], at=hours[0].end + delay)
+    collected(instance, hours[0], at=hours[0].end + settling.delay)
     collected(instance, hours[1], at=hours[1].end + timedelta(minutes=29))
     collected(instance, hours[2], None)
-    assert gaps(instance, FLOW, hours, delay) == hours[1:]
-    assert gaps(instance, FLOW, hours, None) == [hours[2], hours[3]]
+    now = datetime.now(UTC)
+    assert gaps(instance, FLOW, hours, settling, at=now) == hours[1:]
+    assert gaps(instance, FLOW, hours, None, at=now) == [hours[2], hours[3]]
+
+
+def test_hours_younger_than_the_look_back_are_collected_again_unless_that_was_just_done(
+    instance: dg.DagsterInstance,
+) -> None:
+    hours = hours_from("2026-11-21-00:00", 4)
+    settling = Settling(delay=timedelta(minutes=30), look_back_hours=2)
+    for window in hours:
+        collected(instance, window, at=window.end + timedelta(hours=1))
+    now = datetime.now(UTC)
+    assert gaps(instance, FLOW, hours, settling, at=now) == []
+    later = now + timedelta(hours=1)
+    assert gaps(instance, FLOW, hours, settling, at=later) == hours[2:]
+    assert gaps(instance, FLOW, hours, None, at=later) == []
+    collected(instance, hours[3], at=hours[3].end + timedelta(hours=1))
+    assert gaps(instance, FLOW, hours, settling, at=now + timedelta(minutes=29)) == []
 
 
 def launched(

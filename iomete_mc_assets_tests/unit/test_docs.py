@@ -60,8 +60,8 @@ def complaint(words: list[str]) -> str | None:
 
 @pytest.fixture(scope="module")
 def repository() -> dg.RepositoryDefinition:
-    """All definitions, as an empty environment gives them."""
-    return build_definitions(environment={}).get_repository_def()
+    """All definitions, also those that a setting switches on."""
+    return build_definitions(environment={"IOMETE_MC_IMPORTS": "dropped"}).get_repository_def()
 
 
 def shown_by_dagster(repository: dg.RepositoryDefinition) -> set[str]:

@@ -56,3 +56,17 @@ def test_an_unknown_log_type_is_refused_with_the_list_of_those_there_are() -> No
     assert listed.rstrip(".").split(", ") == list(settings.LOG_TYPES)
     for known in settings.LOG_TYPES:
         assert settings.MCD_LOG_TYPE.read({"MCD_LOG_TYPE": known}) == known
+
+
+def test_two_query_log_sources_are_refused_by_their_names_and_none_is_none() -> None:
+    both = {"IOMETE_QUERY_LOG_TABLE": "a.b.c", "IOMETE_QUERY_LOG_EVENTS": "s3://bucket/history"}
+    with pytest.raises(
+        SettingsError, match="IOMETE_QUERY_LOG_TABLE and IOMETE_QUERY_LOG_EVENTS are both set"
+    ):
+        settings.query_log_source(both)
+    del both["IOMETE_QUERY_LOG_TABLE"]
+    assert settings.query_log_source(both) == (
+        settings.IOMETE_QUERY_LOG_EVENTS,
+        "s3://bucket/history",
+    )
+    assert settings.query_log_source({"IOMETE_QUERY_LOG_EXPORTS": " "}) is None

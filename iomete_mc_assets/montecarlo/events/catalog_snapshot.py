@@ -31,9 +31,15 @@ def event(entry: TableEntry, naming: Naming) -> Event:
     return Event.of(name.key, encoded({"relational_asset": asset}))
 
 
+def description(column: Column) -> str | None:
+    """A column's comment, and those of the fields inside it, a line each; None without any."""
+    inside = [f"{path}: {comment}" for path, comment in column.field_comments]
+    return "\n".join([*filter(None, [column.comment]), *inside]) or None
+
+
 def _field(column: Column) -> Json:
     field: dict[str, Json] = {"name": clean(column.name), "type": clean(column.type)}
-    inside = [f"{path}: {comment}" for path, comment in column.field_comments]
-    if column.comment or inside:
-        field["description"] = clean("\n".join([*filter(None, [column.comment]), *inside]))
+    described = description(column)
+    if described:
+        field["description"] = clean(described)
     return field

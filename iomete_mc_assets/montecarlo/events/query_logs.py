@@ -1,5 +1,7 @@
 """An ended query as Monte Carlo's query log entry. The text goes unaltered unless it alone is too large."""
 
+from typing import cast
+
 from iomete_mc_assets.montecarlo.events.event import Event, Json, clean, encoded, iso, quoted
 from iomete_mc_assets.records import QueryRecord
 
@@ -38,13 +40,21 @@ def _body(query: QueryRecord, text: str, *, cut_from: int | None = None) -> byte
         parts.append(f'"error_text": {quoted(clean(query.error_text))}')
     if query.returned_rows is not None and query.returned_rows >= 0:
         parts.append(f'"returned_rows": {query.returned_rows}')
-    extra: dict[str, Json] = {}
+    extra = _extra(query) if query.extra else dict[str, Json]()
     if query.end_estimated:
         extra["end_time_estimated"] = True
     if cut_from is not None:
         extra["query_text_truncated_from"] = cut_from
     whole = f"{{{', '.join(parts)}".encode("ascii")
     return whole + (b', "extra": ' + encoded(extra) + b"}" if extra else b"}")
+
+
+def _extra(query: QueryRecord) -> dict[str, Json]:
+    """What other vendors tell, texts and numbers."""
+    return {
+        clean(name): clean(value) if isinstance(value, str) else cast("Json", value)
+        for name, value in query.extra.items()
+    }
 
 
 def _cut(query: QueryRecord, text: str, max_bytes: int) -> bytes:

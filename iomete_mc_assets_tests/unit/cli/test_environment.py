@@ -46,6 +46,19 @@ def test_no_setting_of_the_user_reaches_the_demo(tmp_path: Path, servers: Server
     assert decide(shell, tmp_path, servers) == []
 
 
+def test_the_demo_goes_on_with_the_query_log_it_began_with(
+    tmp_path: Path, servers: Servers
+) -> None:
+    def sources() -> dict[str, str]:
+        told = environment.demo_environment(tmp_path, servers)
+        names = {setting.name for setting in settings.QUERY_LOG_SOURCES}
+        return {name: text for name, text in told.items() if name in names}
+
+    assert sources() == {"IOMETE_QUERY_LOG_TABLE": "spark_catalog.ops.query_history"}
+    (tmp_path / environment.QUERY_LOG_FILE).write_text("events")
+    assert sources() == {"IOMETE_QUERY_LOG_EVENTS": str(tmp_path / "shop_events")}
+
+
 def test_the_demos_first_partition_is_the_shops_first_hour(
     tmp_path: Path, servers: Servers
 ) -> None:

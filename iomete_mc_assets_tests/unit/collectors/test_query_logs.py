@@ -1,18 +1,26 @@
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iomete_mc_assets.collectors.query_judging import (
+    STATUSES,
+    UNFINISHED,
+    QueryLogRules,
+    hashed_id,
+    noise,
+)
 from iomete_mc_assets.collectors.query_log_source import (
     CANDIDATES,
     QueryLogConfig,
     describe,
     source_of,
 )
-from iomete_mc_assets.collectors.query_logs import STATUSES, UNFINISHED, collect, hashed_id, noise
+from iomete_mc_assets.collectors.query_log_table import QueryTable
+from iomete_mc_assets.collectors.query_logs import collect
 from iomete_mc_assets.collectors.query_text import UNMASKABLE, WITHHELD
 from iomete_mc_assets.errors import (
     HourFailed,
@@ -30,6 +38,7 @@ from iomete_mc_assets.windows import HourWindow
 HOUR = HourWindow.from_key("2026-11-21-05:00")
 LATER = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 CONFIG = QueryLogConfig(table="spark_catalog.ops.query_history")
+RULES = QueryLogRules()
 COLUMNS = {
     "query_id": "string",
     "sql_text": "string",
@@ -92,17 +101,22 @@ class Recording(Warehouse):
 
 
 def of(
-    rows: Sequence[Row], *, config: QueryLogConfig = CONFIG, **other: object
+    rows: Sequence[Row],
+    *,
+    config: QueryLogConfig = CONFIG,
+    rules: QueryLogRules = RULES,
+    **other: object,
 ) -> tuple[list[object], Verdict]:
     """Records and verdict of one hour whose source shows these rows."""
     warehouse = Recording(hours=lambda _: rows, **other)  # type: ignore[arg-type]
-    ((_, draft),) = collect([HOUR], warehouse, config=config, now=LATER)
+    source = QueryTable(warehouse, config)
+    ((_, draft),) = collect([HOUR], source, rules=rules, now=LATER)
     assert isinstance(draft, Draft)
     return list(draft.records), draft.verdict()
 
 
 def failure_of(warehouse: Recording, config: QueryLogConfig = CONFIG) -> IometeMcError:
-    ((window, error),) = collect([HOUR], warehouse, config=config, now=LATER)
+    ((window, error),) = collect([HOUR], QueryTable(warehouse, config), rules=RULES, now=LATER)
     assert window == HOUR
     assert isinstance(error, IometeMcError)
     return error
@@ -121,7 +135,7 @@ def test_a_text_is_kept_as_the_setting_says_and_its_id_is_made_of_the_text_as_it
 ) -> None:
     logged = "SELECT 'ann@example.com' AS x"
     told = row(id=None, text=logged, status="FAILED", error_code="42", error_text=f"in {logged}")
-    (record,), verdict = of([told], config=replace(CONFIG, query_text=how))
+    (record,), verdict = of([told], rules=QueryLogRules(query_text=how))
     assert isinstance(record, QueryRecord)
     assert (record.text, record.error_code) == (text, "42")
     assert record.error_text == (f"in {logged}" if how == "whole" else None)
@@ -131,7 +145,7 @@ def test_a_text_is_kept_as_the_setting_says_and_its_id_is_made_of_the_text_as_it
 
 def test_a_text_that_cannot_be_masked_is_withheld_and_counted() -> None:
     (record,), verdict = of(
-        [row(text="SELECT 'ann@example.com")], config=replace(CONFIG, query_text="masked")
+        [row(text="SELECT 'ann@example.com")], rules=QueryLogRules(query_text="masked")
     )
     assert isinstance(record, QueryRecord)
     assert record.text == UNMASKABLE
@@ -295,8 +309,7 @@ def test_noise_own_statements_and_excluded_users_are_counted_by_kind() -> None:
         row(user="MC-Service"),
         row(user=None),
     ]
-    config = QueryLogConfig(table="spark_catalog.ops.h", exclude_users=("mc-service",))
-    records, verdict = of(rows, config=config)
+    records, verdict = of(rows, rules=QueryLogRules(exclude_users=("mc-service",)))
     assert len(records) == 1
     assert verdict.counts == {
         "rows read": 6,
@@ -343,7 +356,7 @@ def test_records_stream_while_the_source_is_still_being_read() -> None:
             yield row(id=str(number))
 
     warehouse = Recording(hours=rows)  # type: ignore[arg-type]
-    ((_, draft),) = collect([HOUR], warehouse, config=CONFIG, now=LATER)
+    ((_, draft),) = collect([HOUR], QueryTable(warehouse, CONFIG), rules=RULES, now=LATER)
     assert isinstance(draft, Draft)
     records = iter(draft.records)
     assert len(read) == 1
@@ -357,7 +370,10 @@ def test_records_stream_while_the_source_is_still_being_read() -> None:
 def test_hours_come_oldest_first_and_the_columns_are_asked_once() -> None:
     windows = [HOUR.next, HOUR, HOUR.previous, HOUR]
     warehouse = Recording(hours=lambda _: [row()])
-    found = [window for window, _ in collect(windows, warehouse, config=CONFIG, now=LATER)]
+    found = [
+        window
+        for window, _ in collect(windows, QueryTable(warehouse, CONFIG), rules=RULES, now=LATER)
+    ]
     assert found == [HOUR.previous, HOUR, HOUR.next]
     assert sum("DESCRIBE" in statement for statement in warehouse.asked) == 1
 
@@ -365,7 +381,7 @@ def test_hours_come_oldest_first_and_the_columns_are_asked_once() -> None:
 def test_an_hour_that_has_not_ended_is_refused_and_not_asked() -> None:
     warehouse = Recording()
     now = HOUR.end - timedelta(microseconds=1)
-    ((_, error),) = collect([HOUR], warehouse, config=CONFIG, now=now)
+    ((_, error),) = collect([HOUR], QueryTable(warehouse, CONFIG), rules=RULES, now=now)
     assert isinstance(error, HourFailed)
     assert "ends at 06:00 UTC" in str(error)
     assert warehouse.asked == []
@@ -374,20 +390,23 @@ def test_an_hour_that_has_not_ended_is_refused_and_not_asked() -> None:
 @pytest.mark.parametrize(("minutes", "state"), [(0, "partial"), (29, "partial"), (30, "complete")])
 def test_inside_the_settling_delay_an_hour_is_partial(minutes: int, state: str) -> None:
     now = HOUR.end + timedelta(minutes=minutes)
-    ((_, draft),) = collect([HOUR], Recording(hours=lambda _: [row()]), config=CONFIG, now=now)
+    ((_, draft),) = collect(
+        [HOUR], QueryTable(Recording(hours=lambda _: [row()]), CONFIG), rules=RULES, now=now
+    )
     assert isinstance(draft, Draft)
     assert len(list(draft.records)) == 1
     verdict = draft.verdict()
     assert verdict.state == state
-    assert (verdict.reason or "").startswith("too early: " if state == "partial" else "")
+    assert (verdict.reason or "").startswith("not settled: " if state == "partial" else "")
 
 
 def test_without_a_source_every_hour_is_unknown_with_the_setting_named() -> None:
-    ((_, draft),) = collect([HOUR], Recording(), config=None, now=LATER)
+    ((_, draft),) = collect([HOUR], None, rules=RULES, now=LATER)
     assert isinstance(draft, Draft)
     assert list(draft.records) == []
     assert draft.verdict() == Verdict(
-        state="unknown", reason="no query log source is configured (IOMETE_QUERY_LOG_TABLE)"
+        state="unknown",
+        reason="no query log source is configured (IOMETE_QUERY_LOG_TABLE, IOMETE_QUERY_LOG_EVENTS, IOMETE_QUERY_LOG_EXPORTS)",
     )
 
 
@@ -417,7 +436,7 @@ def test_an_hour_without_rows_is_quiet_only_when_the_source_reaches_around_it(
 def test_the_sources_bounds_are_asked_once_a_range() -> None:
     warehouse = Recording()
     windows = [HOUR.previous.previous, HOUR.previous, HOUR]
-    for _, draft in collect(windows, warehouse, config=CONFIG, now=LATER):
+    for _, draft in collect(windows, QueryTable(warehouse, CONFIG), rules=RULES, now=LATER):
         assert isinstance(draft, Draft)
         assert list(draft.records) == []
         draft.verdict()
@@ -426,7 +445,14 @@ def test_the_sources_bounds_are_asked_once_a_range() -> None:
 
 def test_a_missing_table_fails_every_hour_with_its_name() -> None:
     missing = StatementFailed("The table cannot be found.", sql_state="42P01")
-    found = list(collect([HOUR, HOUR.next], Recording(failure=missing), config=CONFIG, now=LATER))
+    found = list(
+        collect(
+            [HOUR, HOUR.next],
+            QueryTable(Recording(failure=missing), CONFIG),
+            rules=RULES,
+            now=LATER,
+        )
+    )
     assert len(found) == 2
     for _, error in found:
         assert isinstance(error, HourFailed)
@@ -449,7 +475,7 @@ def test_a_statement_that_fails_before_its_first_row_fails_only_its_hour() -> No
 
     warehouse = Recording(hours=rows)  # type: ignore[arg-type]
     windows = [HOUR.previous.previous, HOUR.next.next]
-    found = dict(collect([HOUR, *windows], warehouse, config=CONFIG, now=LATER))
+    found = dict(collect([HOUR, *windows], QueryTable(warehouse, CONFIG), rules=RULES, now=LATER))
     assert isinstance(found[HOUR], HourFailed)
     assert "boom" in str(found[HOUR])
     assert all(isinstance(found[window], Draft) for window in windows)

@@ -94,6 +94,9 @@ def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
             )
         case QueryRecord():
             failed = None if record.status in (None, "succeeded") else record.status.upper()
+            extra = dict(record.extra)
+            if record.end_estimated:
+                extra["end_time_estimated"] = True
             return QueryLogEntry(
                 start_time=record.started_at,
                 end_time=record.ended_at,
@@ -103,7 +106,7 @@ def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
                 error_code=failed if record.error_code is None else record.error_code,
                 error_text=record.error_text,
                 returned_rows=positive(record.returned_rows),
-                extra={"end_time_estimated": True} if record.end_estimated else None,
+                extra=extra or None,
             )
         case _:
             raise AssertionError(record)

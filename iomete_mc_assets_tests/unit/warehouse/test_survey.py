@@ -300,8 +300,7 @@ def test_hostile_properties_and_comments_change_nothing_or_cost_a_describe(
 def test_what_other_listings_tell_makes_a_hostile_block_readable(
     base: Mapping[str, str], user: dict[str, str], comment: str | None
 ) -> None:
-    """SHOW TBLPROPERTIES and DESCRIBE, which part names from values; but for a name that spans lines."""
-    user = {name.replace("\n", " "): value for name, value in user.items()}
+    """SHOW TBLPROPERTIES and DESCRIBE, which part names from values."""
     told = Told(comment=comment or None, properties=hidden(user))
     surveyed = read_block(TABLE, block({**base, **user}, comment=comment), told=told)
     assert isinstance(surveyed, Surveyed), surveyed
