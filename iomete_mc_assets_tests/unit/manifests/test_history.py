@@ -118,6 +118,7 @@ def test_hours_that_came_to_rest_are_remembered_and_older_ones_change_no_table(
     remember(store, "observations", headers[1:])
     history = read_history(store.storage, "observations")
     assert [one.hour for one in history.hours] == [at(3), at(4), at(5)]
+    assert the_table(history).days[0].least == 4
     assert (history.through, the_table(history).row_count) == (at(5), 5)
     assert the_table(history).since == at(4)
     assert read_history(store.storage, "query_logs") == History()
