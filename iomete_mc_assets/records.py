@@ -10,6 +10,11 @@ TableFormat = Literal["iceberg", "other"]
 OmissionKind = Literal["unreadable", "unknowable"]
 """``unreadable``: asked, and the answer failed. ``unknowable``: knowledge that nobody can have any more."""
 QueryStatus = Literal["succeeded", "failed", "cancelled"]
+EdgeKind = Literal["table", "direct", "indirect"]
+"""``table``: rows of one fed the other. ``direct``: a column's value is made of another's. ``indirect``: that
+other only decides which value it is (window order, CASE condition, aggregate FILTER, pivot column)."""
+Evidence = Literal["plan", "sql", "view text"]
+"""What an edge was found in, the surest first: Spark's own resolved plan, the text of a query, of a view."""
 ChangeKind = Literal[
     "table added",
     "table dropped",
@@ -182,6 +187,28 @@ class QueryRecord:
     catalog: str | None = None
     database: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageEdge:
+    """One table, or one column, that fed another in the manifest's hour.
+
+    Attributes:
+        source, target: spelled as the catalog snapshot spells them, else in lower case; never equal.
+        source_column, target_column: None for a ``table`` edge, else top-level columns.
+        found_in: the surest evidence of the hour.
+        times_seen: queries of the hour that show it; a view's text counts once.
+        last_seen: end of the latest of them; for a view's text, of the catalog's hour.
+    """
+
+    source: TableId
+    target: TableId
+    kind: EdgeKind
+    source_column: str | None = None
+    target_column: str | None = None
+    found_in: Evidence
+    times_seen: int
+    last_seen: datetime
 
 
 Record = TableEntry | Observation | QueryRecord

@@ -51,6 +51,7 @@ class Deed:
         content: main's, after it.
         changed: whether main's data changed, as freshness means it.
         row: what it added to main's history: nothing, a commit onto the row before, or another row.
+        commits: the snapshots that it made.
     """
 
     at: datetime
@@ -58,6 +59,7 @@ class Deed:
     content: Content
     changed: bool
     row: Literal["none", "onto", "other"]
+    commits: frozenset[int]
 
     @property
     def rows(self) -> int:
@@ -73,12 +75,16 @@ class LivingTable:
         deeds: since it was created (again), oldest first.
         merge_on_read: whether its deletes leave its files alone.
         random: what it decides by.
+        is_plain: whether it knows writes, rollbacks, branches, compaction, expiry, and being created again alone.
     """
 
-    def __init__(self, number: int, *, home: Home, state: Path, random: Random) -> None:
+    def __init__(
+        self, number: int, *, home: Home, state: Path, random: Random, is_plain: bool = False
+    ) -> None:
         self.table = TableId(home, (DATABASE,), _called(number, home))
         self.deeds: list[Deed] = []
         self.random = random
+        self.is_plain = is_plain
         self._home: Home = home
         self._working = self.table
         self._state = state
@@ -117,14 +123,21 @@ class LivingTable:
         changes = [deed.at for deed in self.deeds if deed.at < instant and deed.changed]
         return changes[-1] if changes else None
 
-    def why_unknown(self, instant: datetime) -> Literal["expired", "no proof", "emptied"] | None:
+    def why_unknown(
+        self, instant: datetime, *, paths: bool
+    ) -> Literal["expired", "no proof", "emptied"] | None:
         """Why nobody may be able to tell its state before an instant; None where everybody can.
 
-        An expiry took its history; or nothing shows that none did; or a replacement without a query is among
-        several files without a commit.
+        An expiry took its history. To whom may read no paths, also: nothing shows that none did; or a
+        replacement without a query is among several files without a commit.
         """
+        if paths:
+            return "expired" if self.expired and not self._written(instant) else None
         if self._written(instant):
-            return "emptied" if self.is_blurred(instant) else None
+            if self.is_blurred(instant, files=self._files_without_commit()):
+                return "emptied"
+            lost = self._files_without_commit() + self._staged_and_expired()
+            return "expired" if self.is_blurred(instant, files=lost) else None
         if self.expired:
             return "expired"
         rows = [place for place, deed in enumerate(self.deeds) if deed.row != "none"]
@@ -133,7 +146,16 @@ class LivingTable:
         late = bool(rows) and self.deeds[first].kind != "append" and self._born_format == 1
         return "no proof" if files or late else None
 
-    def is_blurred(self, instant: datetime) -> bool:
+    def _files_without_commit(self) -> list[Deed]:
+        """Deeds that may have written a metadata file that no commit came with."""
+        return [deed for deed in self.deeds if deed.kind in NO_COMMIT]
+
+    def _staged_and_expired(self) -> list[Deed]:
+        """Staged writes that an expiry took: of those the metadata file is left, and no snapshot beside it."""
+        left = {one["snapshot-id"] for one in self._metadata()["snapshots"]}
+        return [deed for deed in self.deeds if deed.kind == "staged" and not deed.commits & left]
+
+    def is_blurred(self, instant: datetime, *, files: Sequence[Deed]) -> bool:
         """Whether files without a commit lie between two rows around an instant, where neither row tells which.
 
         A lone one does, if the table is empty now, if Spark appended to nothing, or if the same content became
@@ -147,21 +169,23 @@ class LivingTable:
         if after and self.deeds[after[0]].row == "onto":
             return False
         between = self.deeds[before[-1] + 1 : after[0] if after else None]
-        files = [deed for deed in between if deed.kind in NO_COMMIT]
+        files = [deed for deed in between if deed in files]
         told = not after or self.deeds[after[0]].kind in {"append", "cherry-pick"}
         if len(files) == 1 and files[0].kind == "emptied" and told:
             return False
         emptied_now = not after and any(deed.kind == "emptied" for deed in files)
         return any(deed.at < instant for deed in files) and bool(after or emptied_now)
 
-    def change_may_be_unknown(self, instant: datetime) -> bool:
+    def change_may_be_unknown(self, instant: datetime, *, paths: bool) -> bool:
         """Whether a row before an instant may be one after the table had been empty: then it changed data."""
+        if paths:
+            return self.expired or self.is_emptied(instant)
         file_between = False
         for deed in (one for one in self.deeds if one.at < instant):
             if deed.row == "other" and file_between:
                 return True
             file_between = deed.kind in NO_COMMIT or (file_between and deed.row == "none")
-        return self.expired or self.is_blurred(instant)
+        return self.expired or self.is_blurred(instant, files=self._files_without_commit())
 
     def is_emptied(self, instant: datetime) -> bool:
         """Whether it was replaced by an empty table since its last row before an instant."""
@@ -173,7 +197,7 @@ class LivingTable:
 
     def told(self, instant: datetime) -> bool:
         """Whether Spark's time travel and we have the same to say of it just before an instant."""
-        hazy = self.why_unknown(instant) is not None or self.is_emptied(instant)
+        hazy = self.why_unknown(instant, paths=False) is not None or self.is_emptied(instant)
         return self._written(instant) and not hazy
 
     def _written(self, instant: datetime) -> bool:
@@ -241,31 +265,35 @@ class LivingTable:
         metadata = self._metadata()
         some, current = bool(self._main), metadata.get("current-snapshot-id", -1)
         named = self._published and self._home == "spark_catalog"
-        return {
+        plain = {
             self._append: 3,
             self._overwrite: 1,
             self._delete: some,
-            self._update: some,
             self._merge: some,
             self._truncate: some / 2,
             self._compact: 2 * some,
+            self._roll_back: bool(self._older(metadata)),
+            self._write_branch: 1 if some else 0.4,
+            self._expire: len(metadata["snapshot-log"]) > 1,
+            self._create_again: 0.3,
+        }
+        if self.is_plain:
+            return plain
+        return plain | {
+            self._update: some,
             self._maintain: some * (3 if self._published else 0.3),
             self._rewrite_manifests: some,
             self._rewrite_position_deletes: some and self.merge_on_read,
-            self._roll_back: bool(self._older(metadata)),
             self._set_current: bool(self._others(metadata)),
             self._tag: some,
-            self._write_branch: 1 if some else 0.4,
             self._fast_forward: self._branch is not None and self._branch[0] == current,
             self._stage: 1 if some else 0.4,
             self._cherry_pick: self._staged is not None,
-            self._expire: len(metadata["snapshot-log"]) > 1,
             self._replace_table: 1,
             self._empty: 0.7,
             self._restore: named,
             self._alter: some,
             self._upgrade: self._format == 1 and some,
-            self._create_again: 0.3,
         }
 
     def _create(self, session: Warehouse, at: datetime | None) -> None:
@@ -485,8 +513,11 @@ class LivingTable:
         if grown:
             onto = current not in self._known and parents[current] == came_from != -1
             row = "onto" if onto else "other"
-        self._known |= parents.keys()
-        self.deeds.append(Deed(at=at, kind=kind, content=self._main, changed=changed, row=row))
+        commits = frozenset(parents.keys() - self._known)
+        self._known |= commits
+        self.deeds.append(
+            Deed(at=at, kind=kind, content=self._main, changed=changed, row=row, commits=commits)
+        )
 
     def _aged(self, metadata: dict[str, Any]) -> dict[str, Any]:
         for listed in ("snapshots", "snapshot-log", "metadata-log"):

@@ -246,10 +246,16 @@ def _catalog_entry(record: Json) -> Json:
     }
     if record["columns"]:
         asset["fields"] = [
-            {"name": c["name"], "type": c["type"], **_known(description=c["comment"] or None)}
+            {"name": c["name"], "type": c["type"], **_known(description=_comments(c) or None)}
             for c in record["columns"]
         ]
     return {"relational_asset": asset}
+
+
+def _comments(column: Json) -> str:
+    """Its own, then those of the fields inside it."""
+    inside = [f"{path}: {comment}" for path, comment in column["field_comments"]]
+    return "\n".join([column["comment"], *inside] if column["comment"] else inside)
 
 
 def _observation(record: Json) -> Json:

@@ -62,12 +62,14 @@ class LogEntry:
     Attributes:
         snapshot_id, sequence_number: of the snapshot current then *as far as the history still reaches*:
             after an expiry they are None also where the table had data.
+        has_data: whether the file itself names a current snapshot; None where it was not read.
     """
 
     at: datetime
     file: str
     snapshot_id: int | None
     sequence_number: int | None
+    has_data: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class MetadataLog:
         first_row: the oldest row of ``.history``; None when there is none.
         main: the snapshot that is current; None where there is none.
         created_at: the metastore's word, which a re-registered table makes too young; None without.
+        unreadable: why some of the files could not be read themselves; None where that is not known.
     """
 
     entries: Sequence[LogEntry]
@@ -87,6 +90,7 @@ class MetadataLog:
     first_row: HistoryRow | None
     main: int | None = None
     created_at: datetime | None = None
+    unreadable: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -101,6 +105,20 @@ class MetadataLog:
         commits = {snapshot.committed_at for snapshot in self.snapshots}
         later = self.entries[1:] if self.is_whole else self.entries
         return [entry.at for entry in later if entry.at not in commits]
+
+    def newest_before(self, instant: datetime) -> LogEntry | None:
+        """The file that was the table's metadata just before an instant; None where it is not known."""
+        return next((entry for entry in reversed(self.entries) if entry.at < instant), None)
+
+    def having(self, data: Mapping[str, bool], *, unreadable: str | None) -> "MetadataLog":
+        """The same with what some of its files were read to say."""
+        entries = [replace(one, has_data=data.get(one.file, one.has_data)) for one in self.entries]
+        return replace(self, entries=entries, unreadable=unreadable)
+
+    def unknown(self, reason: str) -> "Unknown":
+        """The answer of a table that neither rows nor files tell of."""
+        why = f"; its metadata file of that time: {self.unreadable}" if self.unreadable else ""
+        return Unknown(f"{reason}{why}")
 
 
 def is_first_metadata_file(location: str) -> bool:
@@ -135,6 +153,10 @@ class Gap:
     def emptied_at(self) -> datetime | None:
         """The instant of the replacement, where it is known."""
         return self.empty_from if self.empty_from == self.since else None
+
+    def leaves_open(self, instant: datetime) -> bool:
+        """Whether the table may have had data at an instant, or none."""
+        return self.since < instant and (self.empty_from is None or instant <= self.empty_from)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +216,34 @@ def in_doubt(history: History, instants: Iterable[datetime], *, current: int | N
     return any(_only_made_current(history, row) for row in read)
 
 
+def files_in_doubt(history: History, log: MetadataLog, instants: Iterable[datetime]) -> list[str]:
+    """Metadata files that alone tell what the table was at instants, and whether a rewrite changed data."""
+    doubted = [instant for instant in instants if _in_the_dark(history, log, instant)]
+    for place, gap in history.gaps.items():
+        following = history.rows[place + 1 : place + 2]
+        doubted += [
+            row.at
+            for row in following
+            if gap.empty_from is None and _only_made_current(history, row)
+        ]
+    newest = [log.newest_before(instant) for instant in doubted]
+    return sorted({entry.file for entry in newest if entry is not None})
+
+
+def _in_the_dark(history: History, log: MetadataLog, instant: datetime) -> bool:
+    """Whether neither rows nor the times of files tell of an instant, and a file may.
+
+    Before a row whose parent was expired the table had data: an expired history is not read file by file.
+    """
+    place = place_at(history, instant)
+    if place is None:
+        parent = None if log.first_row is None else log.first_row.parent_id
+        begins = parent is None or any(one.snapshot_id == parent for one in log.snapshots)
+        return begins and isinstance(without_rows(log, instant), Unknown)
+    gap = history.gaps.get(place)
+    return gap is not None and gap.leaves_open(instant)
+
+
 def _continues(history: History, place: int) -> bool:
     """Whether the next row is a commit onto this one."""
     if place + 1 == len(history.rows):
@@ -222,7 +272,10 @@ def with_gaps(history: History, log: MetadataLog, *, seen: Seen | None) -> Histo
 
 
 def _gap_after(history: History, place: int, log: MetadataLog, seen: Seen | None) -> Gap | None:
-    """Each file without a commit may be the replacement, so one alone tells when it was."""
+    """Each file without a commit may be the replacement, so one alone tells when it was.
+
+    A file that was read and names a snapshot shows that none before it was: no row, no way back.
+    """
     row = history.rows[place]
     holds = row.at
     if seen is not None and (seen.snapshot_id, seen.at) == (row.snapshot_id, row.at):
@@ -237,9 +290,14 @@ def _gap_after(history: History, place: int, log: MetadataLog, seen: Seen | None
         if row.at < at and (following is None or at < following.at) and at not in made_current
     ]
     until = None if following is None else following.at
+    between = [one for one in log.entries if row.at < one.at and (until is None or one.at < until)]
+    holds = max([holds, *(one.at for one in between if one.has_data)])
+    empty = [one.at for one in between if one.has_data is False]
     innocent = _innocent(history, row, log, since_row, until=until)
     files = [at for at in since_row if holds < at and at not in innocent]
     reaches = bool(log.entries) and log.entries[0].at <= holds
+    if empty:
+        return Gap(since=min([*files, *empty]) if reaches else holds, empty_from=empty[0])
     if reaches and not files:
         return None
     emptied = bool(files) and _was_emptied(history, row, following, log)
@@ -297,16 +355,34 @@ def _appended_to_nothing(snapshot: Snapshot, row: HistoryRow) -> bool:
 
 def without_rows(log: MetadataLog, instant: datetime) -> Existed | NotYet | Unknown:
     """What a table was at an instant before which its history has no row."""
-    first, entries = log.first_row, log.entries
-    if log.is_whole and entries[0].at >= instant:
+    if log.is_whole and log.entries[0].at >= instant:
         return NotYet()
-    existed = bool(entries) and entries[0].at < instant
-    if existed and _never_written(log, instant):
-        return Existed()
-    begins_here = first is None or first.parent_id is None
-    if not existed and begins_here and log.created_at is not None and log.created_at >= instant:
+    newest = log.newest_before(instant)
+    if newest is not None:
+        has_data = newest.has_data
+        if not (has_data or (has_data is None and not _never_written(log, instant))):
+            return Existed()
+    if newest is None and _created_after(log, instant):
         return NotYet()
-    return Unknown("its history before the hour's end was expired")
+    return log.unknown(
+        "its history before the hour's end was expired, or does not show what it began with"
+    )
+
+
+def _created_after(log: MetadataLog, instant: datetime) -> bool:
+    """Whether the metastore may be believed that there was no table yet.
+
+    A table that was registered again is younger there than its history; what replaced a table has no parent
+    either, so the row must be the first commit of all where sequence numbers tell.
+    """
+    created_at, first = log.created_at, log.first_row
+    if created_at is None or created_at < instant:
+        return False
+    if first is None:
+        return True
+    numbers = [one.sequence_number for one in log.entries if one.snapshot_id == first.snapshot_id]
+    is_later = any(number is not None and number > 1 for number in numbers)
+    return first.parent_id is None and created_at <= first.at and not is_later
 
 
 def _never_written(log: MetadataLog, instant: datetime) -> bool:

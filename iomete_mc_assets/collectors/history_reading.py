@@ -4,6 +4,7 @@ What the rows mean stands in ``history``.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +26,12 @@ from iomete_mc_assets.warehouse.statements import HistoryRead
 
 NOT_FOUND = frozenset({"42P01", "42K05"})
 """SQL states of a missing table; the second also of one that is not Iceberg: SHOW TABLES tells which."""
+FILE_NOT_FOUND = "42K03"
+"""SQL state of a path without a file."""
+NO_SNAPSHOT = -1
+"""In a metadata file; newer versions of the format leave it out."""
+PATTERN = re.compile(r"[{}\[\]*?\\]")
+"""What makes a path a pattern to Spark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,24 @@ class HistoryReader:
         return {
             table: self._judged(table, answers[place], _log) for place, table in enumerate(tables)
         }
+
+    def have_data(self, files: Sequence[str]) -> dict[str, bool | Failed]:
+        """Whether each metadata file names a current snapshot.
+
+        Who may read tables may often read no paths: one file is tried first, and what refuses it refuses all.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        pattern = Failed("Spark takes its path for a pattern")
+        found: dict[str, bool | Failed] = dict.fromkeys(files, pattern)
+        paths = [file for file in files if not PATTERN.search(file)]
+        first = self._ask(paths[:1], statements.current_snapshots)
+        if any(_is_refusal(answer) for answer in first.values()):
+            return found | dict.fromkeys(paths, _has_data(first[0]))
+        rest = self._ask(paths[1:], statements.current_snapshots)
+        answers = [*first.values(), *(rest[place] for place in sorted(rest))]
+        return found | dict(zip(paths, map(_has_data, answers), strict=True))
 
     def _with_older_snapshots(
         self, found: Mapping[TableId, History | Failed | Gone]
@@ -178,6 +203,22 @@ def _log(rows: Sequence[Row]) -> MetadataLog:
         first_row=next((_history_row(row) for row in rows if row["kind"] == "h"), None),
         main=next((_number(row["snapshot_id"]) for row in rows if row["kind"] == "r"), None),
     )
+
+
+def _has_data(answer: Sequence[Row] | StatementFailed | StatementTimedOut) -> bool | Failed:
+    if isinstance(answer, StatementFailed | StatementTimedOut):
+        return Failed(str(answer))
+    [row] = answer
+    if row["format"] is None:
+        return Failed("it is no JSON; Spark does not unpack a compressed one")
+    return row["snapshot_id"] is not None and _number(row["snapshot_id"]) != NO_SNAPSHOT
+
+
+def _is_refusal(answer: Sequence[Row] | StatementFailed | StatementTimedOut) -> bool:
+    """Whether other files will fare no better."""
+    if isinstance(answer, StatementFailed):
+        return answer.sql_state != FILE_NOT_FOUND
+    return isinstance(answer, StatementTimedOut)
 
 
 def _history_row(row: Row) -> HistoryRow:

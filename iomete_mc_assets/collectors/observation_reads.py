@@ -9,6 +9,7 @@ from iomete_mc_assets.collectors.history import (
     History,
     MetadataLog,
     Seen,
+    files_in_doubt,
     in_doubt,
     is_first_metadata_file,
     last_data_change,
@@ -209,14 +210,40 @@ def read(
             )
         ]
     )
-    for table, log in logs.items():
-        history = histories[table]
-        if isinstance(history, History):
-            seen = _seen(memory, newest[table], shown(catalogs[hours[0]].entries))
-            histories[table] = (
-                with_gaps(history, log, seen=seen) if isinstance(log, MetadataLog) else log
+    listed = shown(catalogs[hours[0]].entries)
+    seen = {table: _seen(memory, newest[table], listed) for table in logs}
+    for table in [*logs]:
+        _settle(histories, logs, table, seen[table])
+    files = {
+        table: files_in_doubt(history, log, ends)
+        for table, log in logs.items()
+        if isinstance(history := histories[table], History) and isinstance(log, MetadataLog)
+    }
+    data = reader.have_data(sorted({file for some in files.values() for file in some}))
+    for table, some in files.items():
+        log = logs[table]
+        if some and isinstance(log, MetadataLog):
+            failed = [why.reason for file in some if isinstance(why := data[file], Failed)]
+            logs[table] = log.having(
+                {file: has for file in some if isinstance(has := data[file], bool)},
+                unreadable=failed[-1] if failed else None,
             )
+            _settle(histories, logs, table, seen[table])
     return Reading(histories=histories, logs=logs, newest=newest)
+
+
+def _settle(
+    histories: dict[TableId, History | Failed | Gone],
+    logs: Mapping[TableId, MetadataLog | Failed | Gone],
+    table: TableId,
+    seen: Seen | None,
+) -> None:
+    """Let a table's history know what its metadata files say."""
+    history, log = histories[table], logs[table]
+    if isinstance(history, History):
+        histories[table] = (
+            with_gaps(history, log, seen=seen) if isinstance(log, MetadataLog) else log
+        )
 
 
 def _shown_after(

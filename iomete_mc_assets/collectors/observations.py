@@ -306,8 +306,9 @@ class _Hour:
         if place is None:
             return self._before_first_row(entry)
         gap = history.gaps.get(place)
-        if gap is not None and gap.since < self.window.end:
-            return _in_gap(entry, gap, self.window.end)
+        log = self._reading.logs.get(entry.table)
+        if isinstance(log, MetadataLog) and gap is not None and gap.since < self.window.end:
+            return _in_gap(entry, gap, self.window.end, log)
         sweeping = self.swept == self.window
         observation = _observation(entry, history, place, None if sweeping else before)
         if sweeping:
@@ -433,11 +434,13 @@ class _Hour:
         )
 
 
-def _in_gap(entry: TableEntry, gap: Gap, instant: datetime) -> Observation | Unknown:
+def _in_gap(
+    entry: TableEntry, gap: Gap, instant: datetime, log: MetadataLog
+) -> Observation | Unknown:
     """Without data, or nobody can tell."""
-    if gap.empty_from is None or gap.empty_from >= instant:
+    if gap.leaves_open(instant):
         since = f"{gap.since:%Y-%m-%d %H:%M} UTC"
-        return Unknown(
+        return log.unknown(
             f"it may have been replaced by an empty table after {since}, which Iceberg does not record"
         )
     return Observation(

@@ -219,6 +219,19 @@ def metadata_logs(batch: Sequence[TableId]) -> str:
     return tagged("\nUNION ALL\n".join(branches))
 
 
+def current_snapshots(files: Sequence[str]) -> str:
+    """Of metadata files by path: ``n`` (place), ``format`` (NULL of what is no JSON) and ``snapshot_id`` (-1: none), as texts."""
+    content = "CAST(content AS STRING)"
+    return tagged(
+        "\nUNION ALL\n".join(
+            f"SELECT {number} AS n, get_json_object({content}, '$.format-version') AS format, "
+            f"get_json_object({content}, '$.current-snapshot-id') AS snapshot_id "
+            f"FROM {quoted('binaryFile', file)}"
+            for number, file in enumerate(files)
+        )
+    )
+
+
 def count_rows(table: TableId, snapshot_id: int) -> str:
     """``rows`` of one snapshot, counted: reads the table's data where it has row-level deletes."""
     return tagged(f"SELECT count(*) AS rows FROM {_name(table)} VERSION AS OF {snapshot_id}")

@@ -11,6 +11,7 @@ import click
 from iomete_mc_assets_tests.bench.demo import demo
 from iomete_mc_assets_tests.bench.figures import Benchmark, run
 from iomete_mc_assets_tests.bench.idle import look_of_sensors, push_unchanged
+from iomete_mc_assets_tests.bench.lineage import lineage
 from iomete_mc_assets_tests.bench.memory import memory_of_push
 from iomete_mc_assets_tests.bench.push import push_queries, push_queries_over_tls
 from iomete_mc_assets_tests.bench.query_logs import query_logs
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Benchmark[Site]] = {
     "unchanged": push_unchanged,
     "sensors": look_of_sensors,
     "memory": memory_of_push,
+    "lineage": lineage,
     "query_logs": query_logs,
     "scale": scale,
 }

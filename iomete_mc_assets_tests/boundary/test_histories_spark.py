@@ -1,7 +1,8 @@
 """Random histories on real Iceberg: every answer is Spark's own time travel and the operations' own log, or unknown.
 
 Each table lives through random operations (``living_tables``), is observed by the project's own collector for many
-hours, lives on, loses some of its history, and is observed again: by the hour, and as a backfill.
+hours, lives on, loses some of its history, and is observed again: by the hour, and as a backfill. All of it by a
+user who may read metadata files by path, and by one who may not.
 """
 
 import os
@@ -30,6 +31,7 @@ from iomete_mc_assets.manifests.model import Draft
 from iomete_mc_assets.records import Observation, TableId
 from iomete_mc_assets.sandbox import seed
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
+from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import Lakehouse
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.living_tables import (
@@ -48,6 +50,9 @@ DEEDS = 10
 DEEDS_LATER = 2
 CONNECTIONS = 2
 CATALOGS = CatalogConfig(catalogs=("spark_catalog", "lake"))
+SNAPSHOT_COLUMNS = (
+    "committed_at, snapshot_id, parent_id, operation, manifest_list, to_json(summary) AS summary"
+)
 MINUTES_LATER = timedelta(minutes=5)
 
 Observed = Mapping[tuple[HourWindow, TableId], Observation]
@@ -89,6 +94,61 @@ def test_every_hour_of_very_many_random_histories_is_the_truth_or_honestly_unkno
     assert compared(databases, pairs=2_000) >= 2_000
 
 
+def test_a_replacement_by_an_empty_table_and_an_altered_property_differ_in_their_file_alone(
+    databases: RunningLakehouse,
+) -> None:
+    properties = "TBLPROPERTIES ('format-version'='2', 'note'='new')"
+    deeds = {
+        "emptied": f"CREATE OR REPLACE TABLE {{}} (id BIGINT) USING iceberg {properties}",
+        "altered": f"ALTER TABLE {{}} SET {properties}",
+    }
+    shown: dict[str, object] = {}
+    had_data: dict[str, list[object]] = {}
+    with Lakehouse.connect(databases.config) as session:
+        for called, deed in deeds.items():
+            table = f"lake.{DATABASE}.{called}"
+            session.ask(f"CREATE TABLE {table} (id BIGINT) USING iceberg")
+            session.ask(f"INSERT INTO {table} VALUES (1), (2)")
+            session.ask(deed.format(table))
+            session.ask(
+                f"CREATE OR REPLACE TABLE {table} USING iceberg {properties} AS SELECT 3L AS id"
+            )
+            shown[called] = anonymous(
+                {
+                    listed: session.ask(f"SELECT {columns} FROM {table}.{listed}")
+                    for listed, columns in (
+                        ("history", "*"),
+                        ("snapshots", SNAPSHOT_COLUMNS),
+                        ("metadata_log_entries", "*"),
+                        ("refs", "*"),
+                    )
+                }
+            )
+            log = session.ask(f"SELECT file FROM {table}.metadata_log_entries")
+            read = session.ask(statements.current_snapshots([str(row["file"]) for row in log]))
+            had_data[called] = [row["snapshot_id"] != "-1" for row in read]
+    assert shown["emptied"] == shown["altered"]
+    assert had_data == {
+        "emptied": [False, True, False, True],
+        "altered": [False, True, True, True],
+    }
+
+
+def anonymous(tables: Mapping[str, Sequence[Mapping[str, object]]]) -> object:
+    """Rows with each instant, id and path by the number of its first occurrence."""
+    known: dict[object, int] = {}
+
+    def shown(value: object) -> object:
+        own = isinstance(value, datetime) or (isinstance(value, int) and value > 1 << 32)
+        own = own or (isinstance(value, str) and value.endswith((".json", ".avro")))
+        return f"#{known.setdefault(value, len(known))}" if own else value
+
+    return {
+        name: [{column: shown(value) for column, value in row.items()} for row in rows]
+        for name, rows in tables.items()
+    }
+
+
 def compared(running: RunningLakehouse, *, pairs: int) -> int:
     """Live, observe, live on, observe again; how many (table, instant) pairs Spark was asked about."""
     print(f"IOMETE_MC_TEST_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
@@ -96,9 +156,12 @@ def compared(running: RunningLakehouse, *, pairs: int) -> int:
     listing = listed(lives)
     whole = observed(lives, listing, lives.hours)
     asked = judge(lives, whole, lives.hours)
-    earlier = remembered(whole, lives.hours[half - 1])
-    again = observed(lives, listing, lives.hours[half:], earlier=earlier)
-    judge_by_the_log_alone(lives, again, lives.hours[half:], since=lives.hours[half - 1].end)
+    judge_by_the_log_alone(
+        lives, observed(lives, listing, lives.hours, paths=False), lives.hours, paths=False
+    )
+    earlier, since = remembered(whole, lives.hours[half - 1]), lives.hours[half - 1].end
+    again = observed(lives, listing, lives.hours[half:], earlier=earlier, paths=False)
+    judge_by_the_log_alone(lives, again, lives.hours[half:], since=since, paths=False)
 
     in_parallel(lives, lives.tables, lambda table, session: table.live_on(session, DEEDS_LATER))
     swapped(lives)
@@ -108,7 +171,9 @@ def compared(running: RunningLakehouse, *, pairs: int) -> int:
     listing = listed(lives, at=later[-1])
     hourly = observed(lives, listing, later, earlier=remembered(whole, lives.hours[-1]))
     asked += judge(lives, hourly, later, since=lives.hours[-1].end)
-    judge_by_the_log_alone(lives, observed(lives, listing, lives.hours), lives.hours)
+    for paths in (True, False):
+        said = observed(lives, listing, lives.hours, paths=paths)
+        judge_by_the_log_alone(lives, said, lives.hours, paths=paths)
     return asked
 
 
@@ -132,10 +197,11 @@ def lived(running: RunningLakehouse, *, pairs: int) -> Lives:
 
 
 def new_table(number: int, running: RunningLakehouse) -> LivingTable:
-    """Two of three in the session catalog."""
+    """Two of three in the session catalog, and every second one a plain life."""
     random = Random(f"{SEED}:{number}")  # noqa: S311 - no secret
     home = "lake" if number % 3 == 0 else "spark_catalog"
-    return LivingTable(number, home=home, state=running.state, random=random)
+    plain = number % 2 == 0
+    return LivingTable(number, home=home, state=running.state, random=random, is_plain=plain)
 
 
 def in_parallel(
@@ -185,10 +251,12 @@ def observed(
     windows: Sequence[HourWindow],
     *,
     earlier: EarlierInput | None = None,
+    paths: bool = True,
 ) -> Observed:
-    """What the project's own collector says, without what it only carries."""
+    """What the project's own collector says, without what it only carries; ``paths``: whether Spark reads any."""
     seen: dict[tuple[HourWindow, TableId], Observation] = {}
     with connected(lives) as session:
+        session.ask(f"SET spark.sql.runSQLOnFiles={str(paths).lower()}")
         for window, draft in collect(
             windows,
             session,
@@ -241,33 +309,41 @@ def judge_by_the_log_alone(
     windows: Sequence[HourWindow],
     *,
     since: datetime | None = None,
+    paths: bool = True,
 ) -> None:
     """Compare every table and hour with what was done to it; ``since`` is the earlier observation's instant."""
     answers = Counter[str]()
     for table in lives.tables:
         for window in windows:
             seen = said.get((window, table.table))
-            judge_by_the_log(table, window, seen, since=since)
-            there = table.before(window.end) is not None
-            if there:
-                answers["told" if seen else f"unknown: {table.why_unknown(window.end)}"] += 1
-    print(len(windows), "hours:", dict(answers))  # noqa: T201
+            judge_by_the_log(table, window, seen, since=since, paths=paths)
+            if table.before(window.end) is not None:
+                why = table.why_unknown(window.end, paths=paths)
+                life = "plain" if table.is_plain else "any"
+                answers[f"{life} life, {'told' if seen else f'unknown: {why}'}"] += 1
+    by = "with paths" if paths else "without paths"
+    print(len(windows), "hours", by, dict(sorted(answers.items())))  # noqa: T201
 
 
 def judge_by_the_log(
-    table: LivingTable, window: HourWindow, seen: Observation | None, *, since: datetime | None
+    table: LivingTable,
+    window: HourWindow,
+    seen: Observation | None,
+    *,
+    since: datetime | None,
+    paths: bool,
 ) -> None:
     told = (SEED, window.key, seen, table.life())
     deed = table.before(window.end)
     if seen is None:
-        assert deed is None or table.why_unknown(window.end) is not None, told
+        assert deed is None or table.why_unknown(window.end, paths=paths) is not None, told
         return
     assert deed is not None, told
     if seen.row_count is None:
         assert seen.position_deletes, told
     else:
         assert seen.row_count == deed.rows, told
-    if seen.last_data_change is None and table.change_may_be_unknown(window.end):
+    if seen.last_data_change is None and table.change_may_be_unknown(window.end, paths=paths):
         return
     if table.expired and back_again(table, deed, seen.last_data_change, since):
         return

@@ -348,6 +348,16 @@ def test_a_cut_log_leaves_the_metastores_creation_time_as_evidence() -> None:
     assert isinstance(without_rows(registered, minutes(60)), Unknown)
 
 
+def test_a_table_registered_again_is_older_than_the_metastore_says() -> None:
+    """Replaced each hour, its log and its history cut, then registered."""
+    four = made(4, minutes(80), "overwrite")
+    row = row_of(four)
+    log = metadata_log(entry(minutes(80), 4, 1), first=row, made=[four], created_at=minutes(200))
+    assert isinstance(without_rows(log, minutes(60)), Unknown)
+    since = metadata_log(entry(minutes(80), 4, 4), first=row, made=[four], created_at=minutes(70))
+    assert isinstance(without_rows(since, minutes(60)), Unknown)
+
+
 def test_any_metadata_file_before_the_instant_proves_that_the_table_existed() -> None:
     """A registered table's log begins with a later file than the first."""
     log = metadata_log(entry(minutes(20), None, None), created_at=minutes(90))

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,12 +56,19 @@ class Commit:
 
 @dataclass(slots=True)
 class HistoryWarehouse(Warehouse):
-    """Answers history statements from commits, honouring their bounds. A table can be broken or gone."""
+    """Answers history statements from commits, honouring their bounds. A table can be broken or gone.
+
+    Attributes:
+        folder: where metadata files lie.
+        files: what they hold, by when they were written; None refuses every path.
+    """
 
     commits: Mapping[str, Sequence[Commit]]
     created: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
     altered: Mapping[str, Sequence[datetime]] = field(default_factory=dict[str, Sequence[datetime]])
     emptied: Sequence[str] = ()
+    folder: str = "m"
+    files: Mapping[datetime, str | LakehouseError] | None = None
     broken: Mapping[str, LakehouseError] = field(default_factory=dict[str, LakehouseError])
     listed: Sequence[str] | None = None
     asked: list[str] = field(default_factory=list[str])
@@ -74,6 +82,8 @@ class HistoryWarehouse(Warehouse):
             names = list(self.commits) if self.listed is None else self.listed
             return [{"tableName": name, "isTemporary": False} for name in names]
         rows: list[Row] = []
+        if "`binaryFile`" in statement:
+            return [self._content(branch) for branch in statement.split("UNION ALL")]
         for branch in statement.split("UNION ALL"):
             rows += self._branch(branch)
         return rows
@@ -106,6 +116,28 @@ class HistoryWarehouse(Warehouse):
             if since <= at_ms <= until:
                 rows.append({**row, "n": int(number[1]), "kind": kind, "at_ms": at_ms})
         return rows[:1] if "LIMIT 1" in branch else rows
+
+    def _content(self, branch: str) -> Row:
+        """Of a metadata file by path, as Spark's ``get_json_object`` tells it."""
+        found = re.search(
+            r"SELECT (\d+) .*`binaryFile`\.`m/0000\d-(\d+)\.metadata\.json`", branch, re.DOTALL
+        )
+        assert found is not None
+        if self.files is None:
+            msg = "no right to read paths"
+            raise StatementFailed(msg, sql_state="42501")
+        content = self.files[datetime.fromtimestamp(int(found[2]) / 1000, UTC)]
+        if isinstance(content, LakehouseError):
+            raise content
+        held: dict[str, object] = {}
+        with contextlib.suppress(ValueError):
+            held = json.loads(content)
+        told = {name: None if value is None else str(value) for name, value in held.items()}
+        return {
+            "n": int(found[1]),
+            "format": told.get("format-version"),
+            "snapshot_id": told.get("current-snapshot-id"),
+        }
 
     def _bounds(self, name: str, branch: str) -> tuple[int, int]:
         """Up to the first row from an instant on."""
@@ -141,15 +173,20 @@ class HistoryWarehouse(Warehouse):
         files |= {_ms(one): {} for one in self.altered.get(name, ())}
         rows: list[Row] = [
             {
-                "n": number, "kind": "m", "at_ms": at_ms, "file": "m/00001-b.metadata.json",
+                "n": number, "kind": "m", "at_ms": at_ms, "file": f"{self.folder}/00001-{at_ms}.metadata.json",
                 "snapshot_id": row.get("snapshot_id"), "sequence_number": row.get("snapshot_id"),
             }
             for at_ms, row in sorted(files.items())
         ]  # fmt: skip
         if name not in self.created:
             return rows
-        first = {"file": "m/00000-a.metadata.json", "snapshot_id": None, "sequence_number": None}
-        return [{"n": number, "kind": "m", "at_ms": _ms(self.created[name]), **first}, *rows]
+        at_ms = _ms(self.created[name])
+        first = {
+            "file": f"{self.folder}/00000-{at_ms}.metadata.json",
+            "snapshot_id": None,
+            "sequence_number": None,
+        }
+        return [{"n": number, "kind": "m", "at_ms": at_ms, **first}, *rows]
 
     def _main(self, name: str, number: int) -> list[Row]:
         """The newest row's snapshot, unless the table was replaced by an empty one since."""
@@ -742,6 +779,102 @@ def test_of_two_files_without_a_commit_either_may_be_the_replacement() -> None:
     seen = observed["t"]
     assert (seen.row_count, seen.last_data_change) == (0, None)
     assert (verdict.state, verdict.counts["freshness unknown"]) == ("partial", 1)
+
+
+def metadata(snapshot_id: int | None) -> str:
+    return json.dumps({"format-version": 2, "current-snapshot-id": snapshot_id})
+
+
+def by_path(warehouse: HistoryWarehouse) -> list[str]:
+    return [statement for statement in warehouse.asked if "binaryFile" in statement]
+
+
+@pytest.mark.parametrize(
+    ("snapshot_id", "rows", "change"),
+    [(1, 100, "09:10"), (-1, 0, "09:40"), (None, 0, "09:40")],
+)
+def test_the_metadata_file_of_an_hours_end_tells_whether_the_table_had_data(
+    snapshot_id: int | None, rows: int, change: str
+) -> None:
+    files = {at("09:40"): metadata(snapshot_id)}
+    warehouse = HistoryWarehouse(
+        {"t": [LOADED]}, altered={"t": [at("09:40"), at("10:01")]}, emptied=["t"], files=files
+    )
+    observed, verdict = hour(warehouse, catalog(emptied(listed("t", LOADED))))
+    seen = observed["t"]
+    assert (seen.row_count, seen.last_data_change) == (rows, at(change))
+    assert (verdict.state, len(by_path(warehouse))) == ("complete", 1)
+
+
+@pytest.mark.parametrize(
+    ("snapshot_id", "parent", "rows", "asked"), [(-1, 0, 0, 1), (4, 0, None, 1), (4, 4, None, 0)]
+)
+def test_the_metadata_file_of_an_hour_before_the_oldest_row_tells_a_table_never_written(
+    snapshot_id: int, parent: int, rows: int | None, asked: int
+) -> None:
+    """Unless the row's parent was expired: then it had data."""
+    late = Commit(at=at("10:03"), operation="overwrite", rows=5, parent=parent, id=5)
+    warehouse = HistoryWarehouse(
+        {"t": [late]}, altered={"t": [at("09:30")]}, files={at("09:30"): metadata(snapshot_id)}
+    )
+    observed, verdict = hour(warehouse, catalog(listed("t", late, number=5)))
+    assert (observed["t"].row_count if observed else None) == rows
+    assert verdict.state == ("complete" if rows == 0 else "unknown")
+    assert len(by_path(warehouse)) == asked
+
+
+def test_a_rewrite_made_current_after_an_altered_table_changed_no_data_if_its_file_names_a_snapshot() -> (
+    None
+):
+    rewrite = Commit(at=at("08:20"), operation="replace", rows=100, parent=1, id=2)
+    commits = [
+        Commit(at=at("08:10"), rows=100),
+        rewrite,
+        Commit(at=at("08:30"), rows=100, id=1),
+        replace(rewrite, at=at("08:50")),
+    ]
+    for files, change in ((None, None), ({at("08:40"): metadata(1)}, at("08:30"))):
+        warehouse = HistoryWarehouse({"t": commits}, altered={"t": [at("08:40")]}, files=files)
+        observed, _ = hour(warehouse, catalog(listed("t", commits[3], number=4)))
+        assert (observed["t"].row_count, observed["t"].last_data_change) == (100, change)
+
+
+def test_a_file_that_cannot_be_read_leaves_its_table_unknown_for_that_reason_and_no_other() -> None:
+    missing = StatementFailed("no such file", sql_state="42K03")
+    files = {at("09:40"): missing, at("09:41"): metadata(1), at("09:42"): "\x1f\x8b"}
+    altered = {f"t{at.minute}": [at, at + timedelta(minutes=30)] for at in files}
+    warehouse = HistoryWarehouse(
+        {name: [LOADED] for name in altered}, altered=altered, emptied=[*altered], files=files
+    )
+    observed, verdict = hour(warehouse, catalog(*(emptied(listed(t, LOADED)) for t in altered)))
+    assert {name: seen.row_count for name, seen in observed.items()} == {"t41": 100}
+    reasons = {omission.scope[-3:]: omission.reason for omission in verdict.omissions}
+    assert "no such file" in reasons["t40"]
+    assert "no JSON" in reasons["t42"]
+
+
+@pytest.mark.parametrize(
+    ("files", "folder", "asked", "reason"),
+    [
+        (None, "m", 1, "no right to read paths"),
+        ({at("09:40"): StatementTimedOut("too slow")}, "m", 1, "too slow"),
+        ({}, "m{1}", 0, "Spark takes its path for a pattern"),
+    ],
+)
+def test_who_may_read_no_paths_is_refused_once(
+    files: Mapping[datetime, str | LakehouseError] | None, folder: str, asked: int, reason: str
+) -> None:
+    altered = {name: [at(f"09:4{number}"), at("10:01")] for number, name in enumerate("abc")}
+    warehouse = HistoryWarehouse(
+        {name: [LOADED] for name in altered},
+        altered=altered,
+        emptied=[*altered],
+        folder=folder,
+        files=files,
+    )
+    observed, verdict = hour(warehouse, catalog(*(emptied(listed(t, LOADED)) for t in altered)))
+    assert (observed, len(verdict.omissions), len(by_path(warehouse))) == ({}, 3, asked)
+    assert all(reason in omission.reason for omission in verdict.omissions)
 
 
 def test_the_hour_between_such_a_replacement_and_the_next_write_is_told_after_it() -> None:

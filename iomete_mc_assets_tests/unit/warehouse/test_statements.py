@@ -91,6 +91,7 @@ def test_every_statement_begins_with_the_tag_once() -> None:
         statements.describe_table(table),
         statements.show_table_properties(table),
         statements.metadata_logs([table]),
+        statements.current_snapshots(["s3a://bucket/t/metadata/00000-a.metadata.json"]),
         statements.named_snapshots([(table, {1})]),
         statements.history_and_snapshots(
             [HistoryRead(table=table, since=None, before=datetime(2026, 11, 21, tzinfo=UTC))]
