@@ -180,6 +180,16 @@ def _table_globs(text: str) -> tuple[str, ...]:
     return {"all": ("*",), "off": ()}.get(word, _names(text))
 
 
+def _owners(text: str) -> tuple[str, ...]:
+    owners = _names(text)
+    for owner in owners:
+        # Dagster's own rule, so that a wrong one is named before it refuses the whole project
+        if not re.fullmatch(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner):
+            msg = f"{owner!r} is neither a mail address nor team:NAME"
+            raise ValueError(msg)
+    return owners
+
+
 def _webhook(text: str) -> str | None:
     if text.strip() and not re.fullmatch(r"https?://[^/\s?#@]+(/\S*)?", text):
         msg = "no http(s) address"
@@ -627,6 +637,30 @@ IOMETE_MC_TABLE_ASSETS_LIMIT = Setting(
     takes="1 to 2000",
     meaning="At most so many of them, the first by name.",
     parse=_whole(1, 2000),
+)
+IOMETE_MC_OWNERS = Setting(
+    name="IOMETE_MC_OWNERS",
+    group="dagster",
+    default=" ",
+    takes="mail addresses and team:NAME, separated by commas",
+    meaning="Who owns the collected and pushed assets, as Dagster shows it.",
+    parse=_owners,
+)
+IOMETE_MC_DOCS_URL = Setting(
+    name="IOMETE_MC_DOCS_URL",
+    group="dagster",
+    default=" ",
+    takes="http(s)://host/path",
+    meaning="Where this project's folder docs can be read, for links in descriptions of assets; file names when unset.",
+    parse=lambda text: (_webhook(text) or "").rstrip("/") or None,
+)
+IOMETE_MC_OMISSIONS_PERCENT = Setting(
+    name="IOMETE_MC_OMISSIONS_PERCENT",
+    group="dagster",
+    default="10",
+    takes="0 to 100",
+    meaning="Omissions of an hour in percent of its records above which a check warns (three omissions never do).",
+    parse=_share,
 )
 IOMETE_MC_ALERT_WEBHOOK = Setting(
     name="IOMETE_MC_ALERT_WEBHOOK",

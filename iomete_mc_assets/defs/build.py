@@ -9,6 +9,7 @@ import dagster as dg
 from iomete_mc_assets import settings
 from iomete_mc_assets.defs import imported
 from iomete_mc_assets.defs.alerts import failure_sensor
+from iomete_mc_assets.defs.browsing import Guide
 from iomete_mc_assets.defs.checks import checks
 from iomete_mc_assets.defs.collected import MANIFESTS_IO, collected_assets
 from iomete_mc_assets.defs.io_manager import ManifestIOManager
@@ -37,7 +38,7 @@ def build_definitions(
 
     Args:
         resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``alerts``, ``manifest_io``.
-        environment: where look-backs, start, switches, naming and the store's place are read from; None
+        environment: where look-backs, start, switches, owners, naming and the store's place are read from; None
             takes the process's. Addresses and secrets are never read here: loading works with an empty
             environment, and waits two seconds at most for the store's table index.
 
@@ -46,6 +47,7 @@ def build_definitions(
     """
     seen = os.environ if environment is None else environment
     hours = hourly(settings.IOMETE_MC_START.read(seen))
+    guide = Guide.read(seen)
     running = settings.IOMETE_MC_AUTOMATION.read(seen) == "running"
     again_s = settings.IOMETE_MC_ASK_AGAIN_S.read(seen)
     sensor_status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
@@ -55,7 +57,7 @@ def build_definitions(
     wired = {**default_resources(), **(resources or {})}
     _refuse_merged_catalogs(wired["monte_carlo"], seen)
     with accepting_beta():
-        assets = [*collected_assets(hours), *pushed_assets(hours)]
+        assets = [*collected_assets(hours, guide), *pushed_assets(hours, guide)]
     importing = settings.IOMETE_MC_IMPORTS.read(seen) is not None
     if importing:
         assets += [imported.imported_manifests, imported.pushed_imported_manifests]

@@ -12,6 +12,7 @@ from iomete_mc_assets import clock, settings
 from iomete_mc_assets.defs import metadata
 from iomete_mc_assets.defs.keys import collected_key
 from iomete_mc_assets.defs.materializations import NamedManifests
+from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.pushed import events_of, is_finished_in
 from iomete_mc_assets.manifests.model import Flow, Written
 from iomete_mc_assets.manifests.store import ManifestStore
@@ -61,12 +62,13 @@ class Forgotten:
 
     def report(self) -> None:
         """One materialisation each, without a run."""
+        previews = Previews(self._store)
         for header in self.headers:
             written = Written(header=header, kept=True, why="Dagster had forgotten it")
             self._instance.report_runless_asset_event(
                 dg.AssetMaterialization(
                     asset_key=self._key,
                     partition=header.window.key,
-                    metadata=metadata.of_manifest(written, self._store),
+                    metadata=metadata.of_manifest(written, previews),
                 )
             )

@@ -1,6 +1,7 @@
 """Checks on assets: WARN, un-partitioned, evaluated by runs and by the ``watch`` schedule.
 
-They read events and manifests; they ask neither the lakehouse nor Monte Carlo.
+Here are those on hours that come and go on; on what the newest hour says, ``content_checks``. They read events
+and manifests; they ask neither the lakehouse nor Monte Carlo.
 """
 
 from datetime import datetime, timedelta
@@ -8,86 +9,47 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from iomete_mc_assets import clock
-from iomete_mc_assets.collectors.query_logs import NO_SOURCE
+from iomete_mc_assets.defs.content_checks import (
+    LOOK_BACK,
+    Now,
+    few_omissions,
+    manifest_complete,
+    plausible_volume,
+    result,
+    since,
+    usual_freshness,
+)
 from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
 from iomete_mc_assets.defs.materializations import (
-    manifest_id,
     newest_by_hour,
     not_acknowledged,
     text_metadata,
 )
 from iomete_mc_assets.defs.metadata import PUSH_STATUS
-from iomete_mc_assets.defs.resources import ManifestStoreResource
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.windows import HourWindow
 
-LOOK_BACK = timedelta(hours=24)
-SETTLE_WITHIN = timedelta(minutes=20)
-"""A push follows its materialisation within a sensor interval and a short run."""
+SETTLE_WITHIN = timedelta(minutes=12)
+"""A push follows within a sensor interval and a short run; with ``watch`` every 15 a stop shows within 30."""
 COLLECT_WITHIN = timedelta(minutes=110)
 """After an hour's end: the query log's minute is 35, its gap filler's 50, plus an hour of grace."""
-READ_NEXT = (
-    "Is IOMETE_MC_MANIFESTS the store this Dagster instance collects into, and can it be read? Restore the "
-    "file, or collect the hour again; pushes of the hour fail until then."
-)
 TROUBLED = ("partly_refused", "refused", "in_doubt")
 
 
-def checks(hours: dg.PartitionsDefinition[str]) -> list[dg.AssetChecksDefinition]:
+def checks(
+    hours: dg.PartitionsDefinition[str], *, now: Now = clock.now
+) -> list[dg.AssetChecksDefinition]:
     """All of them, on assets of these partitions."""
     return [
-        *(_manifest_complete(flow) for flow in FLOWS),
-        *(_collected_on_time(flow) for flow in FLOWS),
-        *(_newest_hour_pushed(flow) for flow in FLOWS),
-        *(_nothing_left_failed(flow, hours) for flow in FLOWS),
-        *(_everything_accepted(flow) for flow in FLOWS),
+        *(manifest_complete(flow, now) for flow in FLOWS),
+        *(few_omissions(flow, now) for flow in FLOWS),
+        *(plausible_volume(flow) for flow in FLOWS),
+        usual_freshness(),
+        *(_collected_on_time(flow, now) for flow in FLOWS),
+        *(_newest_hour_pushed(flow, now) for flow in FLOWS),
+        *(_nothing_left_failed(flow, hours, now) for flow in FLOWS),
+        *(_everything_accepted(flow, now) for flow in FLOWS),
     ]
-
-
-def _result(problem: str | None, fine: str, **metadata: str | int) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=problem is None,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=problem or fine,
-        metadata=metadata,
-    )
-
-
-def _manifest_complete(flow: Flow) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=collected_key(flow),
-        name="newest_manifest_complete",
-        description="The newest collected hour is known, settled, and nothing in it was unreadable. What "
-        "nobody can know (an expired history) is listed in the partition and is no alarm.",
-    )
-    def newest_manifest_complete(
-        context: dg.AssetCheckExecutionContext, manifests: ManifestStoreResource
-    ) -> dg.AssetCheckResult:
-        newest = newest_by_hour(
-            context.instance, collected_key(flow), after_timestamp=_since(clock.now())
-        )
-        if not newest:
-            return _result("No hour was collected in the last 24 hours.", "")
-        window = max(newest)
-        try:
-            header = manifests.open().header(flow, window, manifest_id(newest[window]) or "")
-        except Exception as error:  # noqa: BLE001 - object stores' clients raise errors of their own
-            problem = f"What {flow} said of {window.key} cannot be read: {error}"
-            return _result(f"{problem} {READ_NEXT}", "", hour=window.key)
-        unreadable = header.omissions.counts.get("unreadable", 0)
-        unsettled = header.state == "partial" and not header.omissions.total
-        unwanted = header.reason == NO_SOURCE
-        alarming = (header.state == "unknown" and not unwanted) or unreadable or unsettled
-        problem = f"{window.key} is {header.state}: {header.reason}" if alarming else None
-        return _result(
-            problem,
-            f"{window.key} is {header.state}, with {header.records} records.",
-            hour=window.key,
-            unreadable=unreadable,
-            unknowable=header.omissions.total - unreadable,
-        )
-
-    return newest_manifest_complete
 
 
 def newest_collected(
@@ -95,63 +57,68 @@ def newest_collected(
 ) -> HourWindow | None:
     """The newest hour collected in the last 24 hours; None where there was none."""
     return max(
-        newest_by_hour(instance, collected_key(flow), after_timestamp=_since(now)), default=None
+        newest_by_hour(instance, collected_key(flow), after_timestamp=since(now)), default=None
     )
 
 
-def _collected_on_time(flow: Flow) -> dg.AssetChecksDefinition:
+def _collected_on_time(flow: Flow, now: Now) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=collected_key(flow),
         name="collected_on_time",
         description="The newest closed hour is collected within 110 minutes of its end.",
     )
     def collected_on_time(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        now = clock.now()
-        last = newest_collected(context.instance, flow, now=now)
+        at = now()
+        last = newest_collected(context.instance, flow, now=at)
         if last is None:
-            return _result(
+            return result(
                 "No hour was collected in the last 24 hours. Is the hourly schedule on?", ""
             )
         problem = None
-        if now > last.next.end + COLLECT_WITHIN:
+        if at > last.next.end + COLLECT_WITHIN:
             problem = (
-                f"Hour {last.next.key} ended {_hours(now - last.next.end)} ago and is not collected. "
+                f"Hour {last.next.key} ended {_hours(at - last.next.end)} ago and is not collected. "
                 "Look at the newest failed run, and whether the hourly schedule is on."
             )
-        return _result(problem, f"The newest collected hour is {last.key}.", hour=last.key)
+        return result(problem, f"The newest collected hour is {last.key}.", hour=last.key)
 
     return collected_on_time
 
 
 def overdue(instance: dg.DagsterInstance, flow: Flow, *, now: datetime) -> list[HourWindow]:
-    """Hours collected in the last 24 hours, more than 20 minutes ago, and not settled; oldest first."""
-    newest = newest_by_hour(instance, collected_key(flow), after_timestamp=_since(now))
+    """Hours collected in the last 24 hours, more than 12 minutes ago, and not settled; oldest first."""
+    newest = newest_by_hour(instance, collected_key(flow), after_timestamp=since(now))
     waiting = not_acknowledged(instance, pushed_key(flow), newest)
     limit = (now - SETTLE_WITHIN).timestamp()
     return sorted(window for window, record in waiting.items() if record.timestamp < limit)
 
 
-def _newest_hour_pushed(flow: Flow) -> dg.AssetChecksDefinition:
+def _newest_hour_pushed(flow: Flow, now: Now) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=pushed_key(flow),
         name="newest_hour_pushed",
-        description="Every hour collected more than 20 minutes ago is settled at Monte Carlo.",
+        description="Every hour collected more than 12 minutes ago is settled at Monte Carlo.",
     )
     def newest_hour_pushed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        late = overdue(context.instance, flow, now=clock.now())
+        late = overdue(context.instance, flow, now=now())
         problem = None
         if late:
             problem = (
                 f"{len(late)} collected hours are not settled, the newest is {late[-1].key}. "
                 f"Is the sensor push_{flow} on? Look at its newest tick and at the newest failed run."
             )
-        return _result(problem, "Every hour collected lately is settled.", overdue=len(late))
+        return result(
+            problem,
+            "Every hour collected lately is settled.",
+            overdue=len(late),
+            hours=[window.key for window in late],
+        )
 
     return newest_hour_pushed
 
 
 def _nothing_left_failed(
-    flow: Flow, hours: dg.PartitionsDefinition[str]
+    flow: Flow, hours: dg.PartitionsDefinition[str], now: Now
 ) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=pushed_key(flow),
@@ -159,7 +126,7 @@ def _nothing_left_failed(
         description="No hour's newest push attempt of the last 24 hours ended red.",
     )
     def nothing_left_failed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        windows = _recent(clock.now())
+        windows = _recent(now())
         statuses = context.instance.get_status_by_partition(
             pushed_key(flow), [window.key for window in windows], hours
         )
@@ -169,21 +136,19 @@ def _nothing_left_failed(
             if status == dg.AssetPartitionStatus.FAILED
         )
         problem = f"Red hours: {', '.join(failed)}. Open one to read why." if failed else None
-        return _result(problem, "No hour of the last 24 is red.", failed=len(failed))
+        return result(problem, "No hour of the last 24 is red.", failed=len(failed), hours=failed)
 
     return nothing_left_failed
 
 
-def _everything_accepted(flow: Flow) -> dg.AssetChecksDefinition:
+def _everything_accepted(flow: Flow, now: Now) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=pushed_key(flow),
         name="everything_accepted",
         description="Of the hours settled lately, none has refused events or unknown outcomes.",
     )
     def everything_accepted(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        settled = newest_by_hour(
-            context.instance, pushed_key(flow), after_timestamp=_since(clock.now())
-        )
+        settled = newest_by_hour(context.instance, pushed_key(flow), after_timestamp=since(now()))
         troubled = {
             window.key: word
             for window, record in sorted(settled.items())
@@ -193,15 +158,14 @@ def _everything_accepted(flow: Flow) -> dg.AssetChecksDefinition:
         if troubled:
             shown = ", ".join(f"{key} {word}" for key, word in troubled.items())
             problem = f"Not everything was accepted: {shown}. The partition shows what and why."
-        return _result(
-            problem, f"All {len(settled)} hours settled lately are fine.", troubled=len(troubled)
+        return result(
+            problem,
+            f"All {len(settled)} hours settled lately are fine.",
+            troubled=len(troubled),
+            hours=list(troubled),
         )
 
     return everything_accepted
-
-
-def _since(now: datetime) -> float:
-    return (now - LOOK_BACK).timestamp()
 
 
 def _recent(now: datetime) -> list[HourWindow]:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from iomete_mc_assets.collectors import catalog_snapshot as catalogs
 from iomete_mc_assets.collectors import observations as states
+from iomete_mc_assets.defs.browsing import NO_GUIDE, Guide
 from iomete_mc_assets.defs.keys import COLLECTED_GROUP, LAKEHOUSE_POOL, collected_key
 from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of
 from iomete_mc_assets.defs.resources import HourlyDrafts, LakehouseResource, ManifestStoreResource
@@ -18,13 +19,16 @@ MANIFESTS_IO = "manifest_io"
 Body = Callable[..., HourlyDrafts]
 
 
-def collected_assets(hours: dg.HourlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+def collected_assets(
+    hours: dg.HourlyPartitionsDefinition, guide: Guide = NO_GUIDE
+) -> list[dg.AssetsDefinition]:
     """One asset a flow, all over the same hours."""
     return [
         _asset(
             "catalog_snapshot",
             catalog_snapshot,
             hours,
+            guide,
             kinds={"iceberg", "spark"},
             description="Every table and view of the lakehouse as listed soon after the hour's end: "
             "columns, types, comments, owner, view text.\n\n"
@@ -35,6 +39,7 @@ def collected_assets(hours: dg.HourlyPartitionsDefinition) -> list[dg.AssetsDefi
             "observations",
             observations,
             hours,
+            guide,
             deps=("catalog_snapshot",),
             kinds={"iceberg", "spark"},
             description="Freshness and volume of every Iceberg table as of the hour's end, from the "
@@ -47,6 +52,7 @@ def collected_assets(hours: dg.HourlyPartitionsDefinition) -> list[dg.AssetsDefi
             "query_logs",
             query_logs,
             hours,
+            guide,
             kinds={"sql", "spark"},
             description="The queries that ended in the hour, succeeded or failed, from the configured "
             "query history.\n\n"
@@ -114,6 +120,7 @@ def _asset(
     flow: Flow,
     body: Body,
     hours: dg.HourlyPartitionsDefinition,
+    guide: Guide,
     *,
     description: str,
     kinds: set[str],
@@ -121,7 +128,8 @@ def _asset(
 ) -> dg.AssetsDefinition:
     decorate = dg.asset(
         key=collected_key(flow),
-        description=description,
+        description=guide.described(description),
+        owners=guide.owners,
         deps=[collected_key(dep) for dep in deps],
         partitions_def=hours,
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_HOURS_PER_RUN),

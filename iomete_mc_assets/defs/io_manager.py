@@ -7,11 +7,14 @@ from hashlib import sha256
 import dagster as dg
 
 from iomete_mc_assets.defs import metadata, table_assets
-from iomete_mc_assets.defs.keys import collected_flow, pushed_key
+from iomete_mc_assets.defs.browsing import tag_run
+from iomete_mc_assets.defs.keys import collected_flow, collecting_tag, pushed_key
 from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
+from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
 from iomete_mc_assets.errors import IometeMcError
-from iomete_mc_assets.manifests.model import Draft, Header, Written
+from iomete_mc_assets.manifests import history
+from iomete_mc_assets.manifests.model import Draft, Flow, Header, Written
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
@@ -35,14 +38,17 @@ class ManifestIOManager(dg.ConfigurableIOManager):
         Raises:
             dg.Failure: at least one hour of the run has no manifest; the others are reported.
         """
+        flow, step = collected_flow(context.asset_key), context.step_context
+        tag_run(step.instance, step.dagster_run, collecting_tag(flow))
         store = self.store.open(source=self.lakehouse.source())
+        previews = Previews(store)
         good: dict[str, metadata.Metadata] = {}
         headers: list[Header] = []
         bad: dict[str, str] = {}
         try:
             for window, answer in obj:
                 try:
-                    header, good[window.key] = _written(context, store, answer)
+                    header, good[window.key] = _written(context, previews, answer)
                     headers.append(header)
                 except IometeMcError as error:
                     bad[window.key] = str(error)
@@ -50,6 +56,7 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             unanswered = str(error)
         else:
             unanswered = "the collector gave no answer for this hour"
+        _remember(store, flow, headers)
         self._show_tables(context, store, headers)
         keys = context.asset_partition_keys
         bad |= {key: unanswered for key in keys if key not in good and key not in bad}
@@ -89,12 +96,20 @@ class ManifestIOManager(dg.ConfigurableIOManager):
         return loaded
 
 
+def _remember(store: ManifestStore, flow: Flow, headers: list[Header]) -> None:
+    """For the checks; a manifest is none the worse where it does not work."""
+    try:
+        history.remember(store, flow, headers)
+    except (IometeMcError, OSError) as error:
+        logger.warning("what checks compare with stays as it was: %s", error)
+
+
 def _written(
-    context: dg.OutputContext, store: ManifestStore, answer: Draft | IometeMcError
+    context: dg.OutputContext, previews: Previews, answer: Draft | IometeMcError
 ) -> tuple[Header, metadata.Metadata]:
     if isinstance(answer, IometeMcError):
         raise answer
-    written = store.write(answer, manifest_id=_manifest_id(context, answer.window))
+    written = previews.store.write(answer, manifest_id=_manifest_id(context, answer.window))
     logger.info(
         "%s %s: %s, %s records, %s omissions%s",
         answer.flow,
@@ -105,7 +120,7 @@ def _written(
         f" (kept: {written.why})" if written.kept else "",
     )
     settled = _settled(context, written) if written.kept else None
-    return written.header, metadata.of_manifest(written, store, settled=settled)
+    return written.header, metadata.of_manifest(written, previews, settled=settled)
 
 
 def _settled(context: dg.OutputContext, written: Written) -> dg.AssetMaterialization | None:

@@ -13,6 +13,7 @@ from iomete_mc_assets.defs.keys import (
     MAX_RUNTIME_TAG,
     WATCH,
     collected_key,
+    collecting_tag,
     push_job_name,
     pushed_key,
 )
@@ -30,13 +31,13 @@ def jobs():
             collected_key("catalog_snapshot"), collected_key("observations")
         ),
         description="Lists the lakehouse and observes every table as of the hour's end, over one survey.",
-        tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: "metadata"},
+        tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: collecting_tag("observations")},
     )
     queries = dg.define_asset_job(
         COLLECT_QUERIES,
         selection=dg.AssetSelection.assets(collected_key("query_logs")),
         description="Collects the queries that ended in the hour.",
-        tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: "query_logs"},
+        tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: collecting_tag("query_logs")},
     )
     # A pushed asset reports hours by itself and has no output, so checks in its runs would be skipped.
     pushes = [

@@ -7,6 +7,9 @@ from iomete_mc_assets.manifests.model import Flow
 FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
 """The flows that exist, in the order their pushes matter."""
 
+METADATA_FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations")
+QUERY_FLOWS: tuple[Flow, ...] = ("query_logs",)
+
 COLLECTED_GROUP = "collected"
 PUSHED_GROUP = "pushed"
 LAKEHOUSE_POOL = "iomete_thrift"
@@ -17,6 +20,8 @@ COLLECT_QUERIES = "collect_queries"
 WATCH = "watch"
 
 FLOW_TAG = "iomete_mc/flow"
+"""On every run: its flow; ``metadata`` where a catalog and observations are collected, which share a job."""
+WHY_TAG = "iomete_mc/why"
 PRIORITY_TAG = "dagster/priority"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 HOURLY_PRIORITY = "20"
@@ -42,6 +47,11 @@ IMPORTED_FILES = "imported_files"
 IMPORT_JOB = "import_manifests"
 IMPORTED_KEY = dg.AssetKey(["imported", "manifests"])
 PUSHED_IMPORTED_KEY = dg.AssetKey(["monte_carlo", "imported_manifests"])
+
+
+def collecting_tag(flow: Flow) -> str:
+    """What runs that collect a flow are tagged with."""
+    return "metadata" if flow in METADATA_FLOWS else flow
 
 
 def collected_key(flow: Flow) -> dg.AssetKey:

@@ -6,64 +6,80 @@ Numbers become plots in the UI, so figures are plain ints under stable names.
 # Dagster types a path as PathLike without its parameter.
 # pyright: reportUnknownMemberType=false
 
-import itertools
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import timedelta
 
 import dagster as dg
 
-from iomete_mc_assets.errors import ManifestPruned
+from iomete_mc_assets.defs.previews import (
+    PREVIEW_ROWS,
+    Previews,
+    markdown,
+    omissions_by_reason,
+    with_rest,
+)
+from iomete_mc_assets.manifests.figures import QUIET_SECONDS
 from iomete_mc_assets.manifests.model import Changes, Header, Written
-from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.manifests.receipts import Status, Word
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
-from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
 
 MANIFEST_ID = "manifest_id"
 STORE_ID = "store_id"
 STATE = "state"
+LAG = "collected after the hour's end (min)"
+NEWEST_END = "newest query ended at"
 COLLECTED_AT = "collected_at"
 OMISSIONS = "omissions"
 PUSH_PREFIX = "monte_carlo/"
 PUSH_STATUS = "monte_carlo/status"
 INVOCATION_IDS = "monte_carlo/invocation_ids"
 
-PREVIEW_ROWS = 10
+IN_WORDS = "monte_carlo/in words"
+IN_WORDS_OF: dict[Word, str] = {
+    "pushed": "pushed",
+    "nothing_to_send": "nothing new to send",
+    "superseded": "superseded",
+    "partly_refused": "partly refused",
+    "refused": "refused",
+    "in_doubt": "outcome unknown",
+}
+ALWAYS_COUNTED: tuple[Status, ...] = ("accepted", "refused", "in_doubt")
+"""Shown also as 0, so that their plots have no holes; all others only where there are any."""
 SHOWN_IDS = 20
 """Invocation ids in an event: every event is JSON in Dagster's database; all stand in settled.json."""
-SHOWN_TEXT = 80
 
 Metadata = dict[str, dg.MetadataValue]
 
 
 def of_manifest(
-    written: Written, store: ManifestStore, *, settled: dg.AssetMaterialization | None = None
+    written: Written, previews: Previews, *, settled: dg.AssetMaterialization | None = None
 ) -> Metadata:
     """Metadata of a collected partition, what matters most first.
 
     Args:
         written: what the hour now says.
-        store: where.
+        previews: of the store that it lies in.
         settled: the pushed asset's materialisation of this very manifest, when it was collected again
             and kept: its push then stays in sight. None for a manifest that is still to be pushed.
     """
-    header = written.header
+    header, store = written.header, previews.store
     metadata: Metadata = {STATE: dg.MetadataValue.text(header.state)}
     if header.reason:
         metadata["reason"] = dg.MetadataValue.text(header.reason)
     metadata |= {
         "records": dg.MetadataValue.int(header.records),
-        "preview": dg.MetadataValue.md(_preview(store, header)),
+        **{name: dg.MetadataValue.md(table) for name, table in previews.of(header).items()},
         OMISSIONS: dg.MetadataValue.int(header.omissions.total),
     }
     if header.omissions.total:
         kinds = {str(kind): count for kind, count in header.omissions.counts.items()}
         metadata["omissions by kind"] = dg.MetadataValue.json(kinds)
-        metadata["omissions shown"] = dg.MetadataValue.md(_omissions(header))
+        metadata["omissions by reason"] = dg.MetadataValue.md(omissions_by_reason(header))
     if header.changes is not None:
         metadata |= _changes(header.changes)
     metadata |= {name: dg.MetadataValue.int(n) for name, n in sorted(header.counts.items())}
     metadata |= {
         COLLECTED_AT: dg.MetadataValue.timestamp(header.collected_at),
+        **_lag(header),
         "source": dg.MetadataValue.text(
             f"{header.source.host} ({', '.join(header.source.catalogs)})"
         ),
@@ -88,7 +104,10 @@ def of_manifest(
 def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
     """Metadata of a pushed partition; the same keys go onto the collected one."""
     shown = list(outcome.invocation_ids[:SHOWN_IDS])
-    metadata: Metadata = {PUSH_STATUS: dg.MetadataValue.text(outcome.word)}
+    metadata: Metadata = {
+        IN_WORDS: dg.MetadataValue.text(_in_words(outcome)),
+        PUSH_STATUS: dg.MetadataValue.text(outcome.word),
+    }
     if outcome.reason:
         metadata["monte_carlo/reason"] = dg.MetadataValue.text(outcome.reason)
     metadata |= {
@@ -100,7 +119,8 @@ def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
         "monte_carlo/settled_at": dg.MetadataValue.timestamp(outcome.settled_at),
         "monte_carlo/link": dg.MetadataValue.url(app_url),
     }
-    for name, count in sorted({**outcome.counts, **outcome.notes}.items()):
+    counts = dict.fromkeys(ALWAYS_COUNTED, 0) | {**outcome.counts, **outcome.notes}
+    for name, count in sorted(counts.items()):
         metadata[f"monte_carlo/{name}"] = dg.MetadataValue.int(count)
     if outcome.superseded_by is not None:
         newer = outcome.superseded_by
@@ -112,6 +132,13 @@ def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
             }
         )
     return metadata
+
+
+def _in_words(outcome: HourOutcome) -> str:
+    newer = outcome.superseded_by
+    if newer is not None and outcome.word == "superseded":
+        return f"superseded by {newer.window.key}"
+    return IN_WORDS_OF[outcome.word]
 
 
 def of_pushed_partition(outcome: HourOutcome, *, app_url: str) -> Metadata:
@@ -135,6 +162,17 @@ def of_preview(preview: Preview) -> Metadata:
     return metadata
 
 
+def _lag(header: Header) -> Metadata:
+    """How long after the hour's end it was read, and how far a query history had come in it."""
+    after = header.collected_at - header.window.end
+    lag: Metadata = {LAG: dg.MetadataValue.int(round(after.total_seconds() / 60))}
+    quiet = header.counts.get(QUIET_SECONDS)
+    if quiet is not None:
+        newest = header.window.end - timedelta(seconds=quiet)
+        lag[NEWEST_END] = dg.MetadataValue.timestamp(newest)
+    return lag
+
+
 def _changes(changes: Changes) -> Metadata:
     """Counts under one name a kind, none where nothing was compared; and the first of them as a table."""
     since = "nothing: not compared" if changes.since is None else changes.since.key
@@ -148,73 +186,5 @@ def _changes(changes: Changes) -> Metadata:
         shown = changes.sample[:PREVIEW_ROWS]
         rows = [(one.kind, one.scope, one.before, one.after) for one in shown]
         table = markdown(("change", "of", "before", "after"), rows)
-        metadata["changes shown"] = dg.MetadataValue.md(_with_rest(table, changes.total, len(rows)))
+        metadata["changes shown"] = dg.MetadataValue.md(with_rest(table, changes.total, len(rows)))
     return metadata
-
-
-def _with_rest(table: str, total: int, shown: int) -> str:
-    return f"{table}\n\nand {total - shown} more" if total > shown else table
-
-
-def _omissions(header: Header) -> str:
-    rows = [
-        (omission.scope, omission.question, omission.kind, omission.reason)
-        for omission in header.omissions.sample[:PREVIEW_ROWS]
-    ]
-    table = markdown(("scope", "question", "kind", "reason"), rows)
-    return _with_rest(table, header.omissions.total, len(rows))
-
-
-def _preview(store: ManifestStore, header: Header) -> str:
-    try:
-        first = list(itertools.islice(store.records(header), PREVIEW_ROWS))
-    except ManifestPruned:
-        return "its records were pruned"
-    if not first:
-        return header.reason or "no records"
-    cells = [_cells(record) for record in first]
-    return markdown(tuple(cells[0]), [tuple(row.values()) for row in cells])
-
-
-def _cells(record: Record) -> Mapping[str, object]:
-    match record:
-        case TableEntry():
-            return {
-                "table": record.table.shown,
-                "kind": record.kind,
-                "columns": len(record.columns),
-                "first columns": ", ".join(f"{c.name} {c.type}" for c in record.columns[:4]),
-                "comment": record.comment,
-            }
-        case Observation():
-            return {
-                "table": record.table.shown,
-                "rows": record.row_count,
-                "bytes": record.byte_count,
-                "last data change (UTC)": record.last_data_change,
-                "carried from": record.carried_from,
-            }
-        case QueryRecord():
-            return {
-                "ended (UTC)": record.ended_at,
-                "user": record.user,
-                "status": record.status or "not told",
-                "query": record.text,
-                "query id": record.query_id,
-            }
-
-
-def markdown(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    """A Markdown table; cells are cut at 80 characters, pipes and newlines made harmless."""
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines.extend("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    shown = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
-    text = " ".join(shown.split())
-    cut = text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
-    return cut.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from iomete_mc_assets import clock
 from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs.browsing import NO_GUIDE, PUSH_PAGE, Guide, tag_run
 from iomete_mc_assets.defs.keys import (
     FLOWS,
     MONTE_CARLO_POOL,
@@ -30,11 +31,12 @@ from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.windows import HourWindow
 
 DESCRIPTIONS: dict[Flow, str] = {
-    "catalog_snapshot": "The catalog at Monte Carlo. Was the newest listing accepted, and under which "
-    "invocation ids? Older hours are `superseded`: a schema is simply the latest.",
-    "observations": "Freshness and volume at Monte Carlo. Monte Carlo stamps them on receipt, so only "
+    "catalog_snapshot": "The catalog at Monte Carlo.\n\n*Was the newest listing accepted, and under which "
+    "invocation ids?* Older hours are `superseded`: a schema is simply the latest.",
+    "observations": "Freshness and volume at Monte Carlo.\n\n*Which hour does Monte Carlo show, and was "
+    "anything refused?* Monte Carlo stamps them on receipt, so only "
     "the newest hour is sent; every other hour is `superseded` and shows by which.",
-    "query_logs": "The query log at Monte Carlo. Every ended query goes exactly once, in any order of "
+    "query_logs": "The query log at Monte Carlo.\n\n*Did every query arrive, and in which request?* Every ended query goes exactly once, in any order of "
     "hours; each hour shows its invocation ids.",
 }
 PUSHED_EVERY_HOUR = dg.FreshnessPolicy.time_window(
@@ -61,17 +63,22 @@ class PushOptions(dg.Config):
 PushEvent = dg.AssetMaterialization | dg.AssetObservation
 
 
-def pushed_assets(hours: dg.HourlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+def pushed_assets(
+    hours: dg.HourlyPartitionsDefinition, guide: Guide = NO_GUIDE
+) -> list[dg.AssetsDefinition]:
     """One asset a flow."""
-    return [pushed_asset(flow, hours) for flow in FLOWS]
+    return [pushed_asset(flow, hours, guide) for flow in FLOWS]
 
 
-def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinition:
+def pushed_asset(
+    flow: Flow, hours: dg.HourlyPartitionsDefinition, guide: Guide = NO_GUIDE
+) -> dg.AssetsDefinition:
     """The pushed side of one flow: newest hour first, each reported as soon as it is settled."""
 
     @dg.asset(
         key=pushed_key(flow),
-        description=DESCRIPTIONS[flow],
+        description=guide.described(DESCRIPTIONS[flow], f"[Monte Carlo's push API]({PUSH_PAGE})"),
+        owners=guide.owners,
         deps=[collected_key(flow)],
         partitions_def=hours,
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_HOURS_PER_RUN),
@@ -87,6 +94,7 @@ def pushed_asset(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsD
         manifests: ManifestStoreResource,
         monte_carlo: MonteCarloResource,
     ) -> Iterator[PushEvent]:
+        tag_run(context.instance, context.run, flow)
         store = manifests.open()
         windows = windows_of(context.partition_keys)
         named = NamedManifests(context.instance, store, flow, windows, now=clock.now())

@@ -19,9 +19,13 @@ from iomete_mc_assets.defs.keys import (
     FLOW_TAG,
     GAP_PRIORITY,
     HOURLY_PRIORITY,
+    METADATA_FLOWS,
     PRIORITY_TAG,
+    QUERY_FLOWS,
     WATCH,
+    WHY_TAG,
     collected_key,
+    collecting_tag,
 )
 from iomete_mc_assets.defs.materializations import (
     collected_at,
@@ -40,9 +44,6 @@ GAPS_MINUTE = 50
 JUST_NOW = timedelta(minutes=30)
 """What the hourly run of this hour has collected need not be collected again."""
 WATCH_CRON = "*/15 * * * *"
-
-METADATA_FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations")
-QUERY_FLOWS: tuple[Flow, ...] = ("query_logs",)
 
 
 def schedules(
@@ -133,7 +134,11 @@ def _gaps(
             range_request(
                 run,
                 run_key=f"gap:{job}:{run[0].key}:{run[-1].key}:{at:%Y%m%d%H}",
-                tags={PRIORITY_TAG: GAP_PRIORITY, FLOW_TAG: "gaps"},
+                tags={
+                    PRIORITY_TAG: GAP_PRIORITY,
+                    FLOW_TAG: collecting_tag(flows[0]),
+                    WHY_TAG: "gap",
+                },
             )
             for run in runs
         ]

@@ -141,6 +141,7 @@ class Header:
     Attributes:
         content_digest: hex; the sum of the records' SHA-256 over canonical JSON, modulo 2**256,
             so the order of records does not matter.
+        counts: the verdict's, and the figures that the store took of the records (``figures``).
         changes: catalog snapshots that say something; None for everything else.
     """
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
@@ -15,6 +15,7 @@ from typing import get_args
 
 from iomete_mc_assets.errors import ManifestError, ManifestMissing, ManifestPruned, WrongStore
 from iomete_mc_assets.manifests import codec
+from iomete_mc_assets.manifests.figures import Figures
 from iomete_mc_assets.manifests.model import (
     MAX_RECORDS_PER_PART,
     OMISSION_SAMPLE,
@@ -172,9 +173,16 @@ class ManifestStore:
         earlier = self._header_or_none(draft.flow, draft.window, manifest_id)
         if earlier is None:
             self.storage.remove(folder)  # what a crashed attempt of the same id left
+        figures = Figures(draft.window)
+        draft = replace(draft, records=figures.watched(draft.flow, draft.records))
         parts, content = self._write_parts(draft, folder=folder if earlier is None else None)
         header = _header(
-            draft, manifest_id=manifest_id, source=source, parts=parts, content=content
+            draft,
+            manifest_id=manifest_id,
+            source=source,
+            parts=parts,
+            content=content,
+            figures=figures.counts(),
         )
         current = self.current(draft.flow, draft.window)
         if current is not None and current.manifest_id != manifest_id:
@@ -540,7 +548,13 @@ def _pack(lines: Iterator[bytes]) -> _Packed:
 
 
 def _header(
-    draft: Draft, *, manifest_id: str, source: Source, parts: Sequence[Part], content: int
+    draft: Draft,
+    *,
+    manifest_id: str,
+    source: Source,
+    parts: Sequence[Part],
+    content: int,
+    figures: Mapping[str, int],
 ) -> Header:
     verdict = draft.verdict()
     _refuse_contradiction(draft, verdict, parts)
@@ -554,7 +568,7 @@ def _header(
         collected_at=draft.collected_at,
         collector=draft.collector,
         source=source,
-        counts=verdict.counts,
+        counts={**(figures if verdict.state != "unknown" else {}), **verdict.counts},
         omissions=_summed(verdict.omissions),
         parts=tuple(parts),
         content_digest=f"{content % 2**256:064x}",

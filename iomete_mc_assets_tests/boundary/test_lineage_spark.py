@@ -61,6 +61,7 @@ def edges(label: dict[str, Any], name: str) -> Pairs:
     return frozenset((source, target) for source, target in label[name])
 
 
+@pytest.mark.nightly
 def test_random_statements_are_read_as_spark_resolves_them(
     labels: tuple[Catalog, list[dict[str, Any]]],
 ) -> None:

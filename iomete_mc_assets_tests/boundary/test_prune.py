@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.defs.metadata import of_manifest
+from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.stored_inputs import StoredInputs
 from iomete_mc_assets.errors import ManifestPruned
 from iomete_mc_assets.manifests.model import Written
@@ -76,7 +77,7 @@ def test_ledger_25_a_pruned_hour_of_queries_is_closed_unless_all_is_forced(bench
 def test_a_pruned_hour_that_is_collected_again_is_kept_and_says_so(bench: Bench) -> None:
     pruned_hour(bench)
     kept = Written(header=bench.store.header("query_logs", HOUR, "m001"), kept=True, why="the same")
-    assert of_manifest(kept, bench.store)["preview"].value == "its records were pruned"
+    assert of_manifest(kept, Previews(bench.store))["preview"].value == "its records were pruned"
 
 
 def test_collectors_read_past_pruned_hours(bench: Bench) -> None:

@@ -279,6 +279,23 @@ def test_fill_gaps_includes_the_newest_closed_hour_and_goes_newest_first(
     ]
 
 
+@pytest.mark.parametrize(
+    ("job", "flow"), [("collect_metadata", "metadata"), ("collect_queries", "query_logs")]
+)
+def test_a_run_that_fills_a_gap_keeps_the_tag_of_its_flow_and_says_why(
+    repository: dg.RepositoryDefinition, job: str, flow: str
+) -> None:
+    with dg.instance_for_test() as on_disk:
+        context = dg.build_schedule_context(
+            instance=on_disk,
+            scheduled_execution_time=datetime.fromisoformat("2026-11-21T14:50:00+00:00"),
+            repository_def=repository,
+        )
+        requests = repository.get_schedule_def(f"fill_gaps_of_{job}").evaluate_tick(context)
+    tags = [one.tags for one in requests.run_requests or []]
+    assert [(one["iomete_mc/flow"], one["iomete_mc/why"]) for one in tags] == [(flow, "gap")] * 2
+
+
 def test_the_hourly_run_and_its_push_go_before_all_that_a_backfill_of_720_hours_queues(
     repository: dg.RepositoryDefinition, instance: dg.DagsterInstance
 ) -> None:
@@ -341,6 +358,9 @@ def test_definitions_have_every_asset_with_its_checks(
     assert keys == {key(flow) for flow in FLOWS for key in (collected_key, pushed_key)}
     assert {key.name for key in repository.asset_checks_defs_by_key} == {
         "newest_manifest_complete",
+        "omissions_within_limit",
+        "volume_plausible",
+        "fresh_as_usual",
         "collected_on_time",
         "newest_hour_pushed",
         "nothing_left_failed",

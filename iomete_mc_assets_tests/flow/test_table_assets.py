@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +13,11 @@ import dagster as dg
 import pytest
 
 from iomete_mc_assets.defs.build import build_definitions
-from iomete_mc_assets.defs.io_manager import ManifestIOManager
-from iomete_mc_assets.defs.keys import collected_key
-from iomete_mc_assets.defs.partitions import accepting_beta, hourly, windows_of
-from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreResource
-from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Verdict
-from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.manifests.table_index import PATH, read_index
-from iomete_mc_assets.records import Column, Observation, Record, TableEntry, TableId
+from iomete_mc_assets.records import Column, Observation, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
+from iomete_mc_assets_tests.collecting import HOUR, Collecting
 
-HOUR = HourWindow.from_key("2026-11-21-09:00")
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 ORDERS = TableEntry(
     table=TableId("spark_catalog", ("shop",), "Orders"),
@@ -46,57 +40,20 @@ ODD = replace(RECENT, table=TableId("lake", ("a", "b-c"), "x/y z"))
 SEEN = Observation(table=ORDERS.table, row_count=17, byte_count=900, last_data_change=AT)
 
 
-class Collecting:
-    """Runs that write what a test says into a store of its own, over the product's IO manager."""
-
-    def __init__(self, root: Path, instance: dg.DagsterInstance, **settings: str) -> None:
-        self.instance = instance
-        self.environment = {"IOMETE_MC_MANIFESTS": str(root), **settings}
-        self.storage = Storage.open(str(root))
-
-    def collect(self, flow: Flow, records: Sequence[Record], window: HourWindow = HOUR) -> None:
-        """One run over one hour."""
-        manifests = ManifestStoreResource(options=self.environment)
-        lakehouse = LakehouseResource(url="http://lake.example/cliservice")
-
-        def body(context: dg.AssetExecutionContext) -> list[tuple[HourWindow, Draft]]:
-            return [(one, _draft(flow, one, records)) for one in windows_of(context.partition_keys)]
-
-        with accepting_beta():
-            asset = dg.asset(
-                key=collected_key(flow), partitions_def=hourly(AT.replace(minute=0, hour=0))
-            )(body)
-        assert dg.materialize(
-            [asset],
-            partition_key=window.key,
-            instance=self.instance,
-            resources={"io_manager": ManifestIOManager(store=manifests, lakehouse=lakehouse)},
-        ).success
-
-    def shown(self) -> dict[dg.AssetKey, dg.AssetSpec]:
-        """The external assets that a fresh load of the definitions has."""
-        loaded = build_definitions(environment=self.environment)
-        return {one.key: one for one in loaded.assets or () if isinstance(one, dg.AssetSpec)}
-
-    def observed(self, entry: TableEntry) -> list[dict[str, object]]:
-        """What runs reported of a table, oldest first."""
-        records = self.instance.fetch_observations(key(entry), limit=10, ascending=True).records
-        return [
-            {name: value.value for name, value in one.asset_observation.metadata.items()}
-            for one in records
-            if one.asset_observation is not None
-        ]
+def shown_by(collecting: Collecting) -> dict[dg.AssetKey, dg.AssetSpec]:
+    """The external assets that a fresh load of the definitions has."""
+    loaded = build_definitions(environment=collecting.environment)
+    return {one.key: one for one in loaded.assets or () if isinstance(one, dg.AssetSpec)}
 
 
-def _draft(flow: Flow, window: HourWindow, records: Sequence[Record]) -> Draft:
-    return Draft(
-        flow=flow,
-        window=window,
-        collected_at=window.end,
-        collector=Collector(name=flow, version="test"),
-        records=records,
-        verdict=lambda: Verdict(state="complete"),
-    )
+def observed(collecting: Collecting, entry: TableEntry) -> list[dict[str, object]]:
+    """What runs reported of a table, oldest first."""
+    records = collecting.instance.fetch_observations(key(entry), limit=10, ascending=True).records
+    return [
+        {name: value.value for name, value in one.asset_observation.metadata.items()}
+        for one in records
+        if one.asset_observation is not None
+    ]
 
 
 def key(entry: TableEntry) -> dg.AssetKey:
@@ -109,9 +66,9 @@ def collecting(tmp_path: Path, instance: dg.DagsterInstance) -> Collecting:
 
 
 def test_the_newest_catalogs_tables_are_assets_with_their_columns(collecting: Collecting) -> None:
-    assert not collecting.shown()
+    assert not shown_by(collecting)
     collecting.collect("catalog_snapshot", [ORDERS, RECENT])
-    shown = collecting.shown()
+    shown = shown_by(collecting)
     assert set(shown) == {key(ORDERS), key(RECENT)}
     spec = shown[key(ORDERS)]
     assert spec.description == "What was sold."
@@ -130,7 +87,7 @@ def test_the_newest_catalogs_tables_are_assets_with_their_columns(collecting: Co
 def test_a_table_that_is_gone_is_an_asset_no_longer(collecting: Collecting) -> None:
     collecting.collect("catalog_snapshot", [ORDERS, RECENT])
     collecting.collect("catalog_snapshot", [RECENT], HOUR.next)
-    assert set(collecting.shown()) == {key(RECENT)}
+    assert set(shown_by(collecting)) == {key(RECENT)}
 
 
 def test_an_older_hour_changes_nothing(collecting: Collecting) -> None:
@@ -140,7 +97,7 @@ def test_an_older_hour_changes_nothing(collecting: Collecting) -> None:
     collecting.collect("catalog_snapshot", [RECENT], HOUR.previous)
     collecting.collect("observations", [replace(SEEN, row_count=1)], HOUR.previous)
     assert collecting.storage.read(PATH) == before
-    assert len(collecting.observed(ORDERS)) == 1
+    assert len(observed(collecting, ORDERS)) == 1
 
 
 def test_figures_are_observed_when_they_change_and_only_then(collecting: Collecting) -> None:
@@ -148,7 +105,7 @@ def test_figures_are_observed_when_they_change_and_only_then(collecting: Collect
     for hours, rows in enumerate((17, 17, None, 18)):
         window = HOUR if not hours else HourWindow.from_key(f"2026-11-21-{9 + hours:02}:00")
         collecting.collect("observations", [replace(SEEN, row_count=rows)], window)
-    said = collecting.observed(ORDERS)
+    said = observed(collecting, ORDERS)
     assert [(one["dagster/row_count"], one["as of the hour"]) for one in said] == [
         (17, "2026-11-21-09:00"),
         (18, "2026-11-21-12:00"),
@@ -159,7 +116,7 @@ def test_figures_are_observed_when_they_change_and_only_then(collecting: Collect
 def test_what_was_carried_from_an_earlier_hour_is_not_news(collecting: Collecting) -> None:
     collecting.collect("catalog_snapshot", [ORDERS])
     collecting.collect("observations", [replace(SEEN, carried_from="m")])
-    assert not collecting.observed(ORDERS)
+    assert not observed(collecting, ORDERS)
 
 
 def test_figures_stay_with_a_table_when_the_catalog_is_listed_again(collecting: Collecting) -> None:
@@ -167,12 +124,12 @@ def test_figures_stay_with_a_table_when_the_catalog_is_listed_again(collecting: 
     collecting.collect("observations", [SEEN])
     collecting.collect("catalog_snapshot", [ORDERS, RECENT], HOUR.next)
     collecting.collect("observations", [SEEN], HOUR.next)
-    assert len(collecting.observed(ORDERS)) == 1
+    assert len(observed(collecting, ORDERS)) == 1
 
 
 def test_names_of_any_kind_become_keys(collecting: Collecting) -> None:
     collecting.collect("catalog_snapshot", [ODD])
-    ((odd, spec),) = collecting.shown().items()
+    ((odd, spec),) = shown_by(collecting).items()
     assert odd.path == ["lake", "a", "b-c", "x_y z"]
     assert spec.group_name == "lake_a_b_c"
     assert spec.metadata["dagster/table_name"] == "lake.a.b-c.x/y z"
@@ -197,7 +154,7 @@ def test_a_setting_says_which_tables_are_assets(
     collecting.collect("catalog_snapshot", [RECENT, ORDERS, ODD])
     index = read_index(collecting.storage)
     assert {one.table for one in index.tables} == expected if index else not expected
-    assert len(collecting.shown()) == len(expected)
+    assert len(shown_by(collecting)) == len(expected)
 
 
 def test_a_damaged_index_costs_neither_the_load_nor_the_hour(
@@ -206,7 +163,7 @@ def test_a_damaged_index_costs_neither_the_load_nor_the_hour(
     collecting.collect("catalog_snapshot", [ORDERS])
     collecting.storage.write(PATH, b"{")
     with caplog.at_level("INFO"):
-        assert not collecting.shown()
+        assert not shown_by(collecting)
         collecting.collect("observations", [SEEN])
     assert "No tables are shown as assets" in caplog.text
     assert "tables shown in Dagster stay as they were" in caplog.text

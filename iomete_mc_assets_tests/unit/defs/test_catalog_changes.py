@@ -10,6 +10,7 @@ import pytest
 
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig, collect
 from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.stored_inputs import StoredInputs
 from iomete_mc_assets.errors import StatementFailed
 from iomete_mc_assets.manifests.codec import HEADER
@@ -61,7 +62,8 @@ def collected(
 
 
 def shown(store: ManifestStore, written: Written) -> Mapping[str, object]:
-    return {name: value.value for name, value in metadata.of_manifest(written, store).items()}
+    said = metadata.of_manifest(written, Previews(store))
+    return {name: value.value for name, value in said.items()}
 
 
 def test_the_first_catalog_says_that_it_compares_with_nothing(store: ManifestStore) -> None:

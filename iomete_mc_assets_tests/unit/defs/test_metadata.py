@@ -1,8 +1,13 @@
 """What an event shows of a push."""
 
+from dataclasses import replace
 from datetime import datetime
 
+import pytest
+
 from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs.previews import markdown
+from iomete_mc_assets.manifests.receipts import Superseding, Word
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.windows import HourWindow
 
@@ -30,12 +35,12 @@ def an_outcome(*, ids: int) -> HourOutcome:
 
 def test_why_an_hour_has_its_status_stands_beside_it() -> None:
     shown = metadata.of_push(an_outcome(ids=0), app_url="https://app.example")
-    assert list(shown)[:2] == [metadata.PUSH_STATUS, "monte_carlo/reason"]
+    assert list(shown)[:3] == [metadata.IN_WORDS, metadata.PUSH_STATUS, "monte_carlo/reason"]
     assert shown["monte_carlo/reason"].value == REASON
 
 
 def test_instants_in_a_preview_are_short_enough_for_the_page() -> None:
-    row = metadata.markdown(("ended (UTC)",), [(HOUR.end.replace(microsecond=250_000),)])
+    row = markdown(("ended (UTC)",), [(HOUR.end.replace(microsecond=250_000),)])
     assert row.splitlines()[-1] == "| 2026-11-21 10:00:00 |"
 
 
@@ -52,3 +57,28 @@ def test_rule_23_cut_texts_are_shown_beside_what_became_of_the_queries() -> None
     counts = {name: shown[f"monte_carlo/{name}"].value for name in ("accepted", "refused")}
     assert counts == {"accepted": 7, "refused": 1}
     assert shown["monte_carlo/truncated"].value == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("pushed", "pushed"),
+        ("nothing_to_send", "nothing new to send"),
+        ("superseded", "superseded by 2026-11-21-10:00"),
+        ("partly_refused", "partly refused"),
+        ("refused", "refused"),
+        ("in_doubt", "outcome unknown"),
+    ],
+)
+def test_how_a_push_ended_is_said_in_words(word: Word, said: str) -> None:
+    newer = Superseding(window=HOUR.next, manifest_id="m2", invocation_ids=())
+    outcome = replace(an_outcome(ids=0), word=word, superseded_by=newer)
+    assert metadata.of_push(outcome, app_url="https://app.example")[metadata.IN_WORDS].value == said
+
+
+def test_refusals_and_unknown_outcomes_have_a_point_also_where_there_are_none() -> None:
+    outcome = replace(an_outcome(ids=0), counts={"superseded": 3}, notes={})
+    shown = metadata.of_push(outcome, app_url="https://app.example")
+    names = ("accepted", "refused", "in_doubt", "superseded")
+    assert [shown[f"monte_carlo/{name}"].value for name in names] == [0, 0, 0, 3]
+    assert "monte_carlo/too_old" not in shown

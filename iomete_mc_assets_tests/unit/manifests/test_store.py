@@ -324,7 +324,13 @@ def test_the_verdict_is_asked_once_after_the_last_record(store: ManifestStore) -
 
     written = store.write(replace(draft(source()), verdict=verdict), manifest_id="m1")
     assert asked == ["exhausted", "verdict"]
-    assert written.header.counts == {"tables": 2}
+    assert written.header.counts == {
+        "tables": 2,
+        "rows in all": 2,
+        "bytes in all": 0,
+        "row count unknown": 0,
+        "tables changed in the hour": 0,
+    }
 
 
 def test_parts_are_plain_gzip_that_anyone_can_read_and_check(store: ManifestStore) -> None:
