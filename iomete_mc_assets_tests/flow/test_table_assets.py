@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from s3fs import S3FileSystem  # pyright: ignore[reportMissingTypeStubs] - has none
 
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.manifests.table_index import PATH, read_index
@@ -182,7 +183,9 @@ def silent_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             "AWS_MAX_ATTEMPTS": "1",
         }.items():
             monkeypatch.setenv(name, text)
+        S3FileSystem.clear_instance_cache()  # pyright: ignore[reportUnknownMemberType] - no types
         yield endpoint
+        S3FileSystem.clear_instance_cache()  # pyright: ignore[reportUnknownMemberType] - no types
 
 
 def test_a_store_that_does_not_answer_costs_two_seconds_and_no_load(
