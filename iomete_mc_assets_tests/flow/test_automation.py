@@ -286,12 +286,14 @@ def test_a_run_that_fills_a_gap_keeps_the_tag_of_its_flow_and_says_why(
     repository: dg.RepositoryDefinition, job: str, flow: str
 ) -> None:
     with dg.instance_for_test() as on_disk:
-        context = dg.build_schedule_context(
-            instance=on_disk,
-            scheduled_execution_time=datetime.fromisoformat("2026-11-21T14:50:00+00:00"),
-            repository_def=repository,
+        # the context enters the instance anew, and must have left it before the instance is left
+        requests = repository.get_schedule_def(f"fill_gaps_of_{job}").evaluate_tick(
+            dg.build_schedule_context(
+                instance=on_disk,
+                scheduled_execution_time=datetime.fromisoformat("2026-11-21T14:50:00+00:00"),
+                repository_def=repository,
+            )
         )
-        requests = repository.get_schedule_def(f"fill_gaps_of_{job}").evaluate_tick(context)
     tags = [one.tags for one in requests.run_requests or []]
     assert [(one["iomete_mc/flow"], one["iomete_mc/why"]) for one in tags] == [(flow, "gap")] * 2
 
