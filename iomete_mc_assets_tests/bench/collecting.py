@@ -8,9 +8,9 @@ one line of JSON. What is made of it lives in ``scale``.
 # pyright: reportUnknownMemberType=false
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 import dagster as dg
 
@@ -21,13 +21,15 @@ from iomete_mc_assets.windows import HourWindow
 
 QUIET = {"python_logs": {"python_log_level": "INFO"}}
 """As ``dagster.yaml`` has it."""
-KIB = 1024 if sys.platform != "darwin" else 1
-"""Bytes of a unit of ``ru_maxrss``."""
 
 
 def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+    """The largest resident size of this process so far.
+
+    Not ``ru_maxrss``, which on Linux also counts what the parent had when it started this process.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def main() -> None:
