@@ -88,6 +88,10 @@ def _text(text: str) -> str:
     return text
 
 
+def _text_or_none(text: str) -> str | None:
+    return text.strip() or None
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -190,11 +194,11 @@ def _owners(text: str) -> tuple[str, ...]:
     return owners
 
 
-def _webhook(text: str) -> str | None:
+def _address_or_none(text: str) -> str | None:
     if text.strip() and not re.fullmatch(r"https?://[^/\s?#@]+(/\S*)?", text):
         msg = "no http(s) address"
         raise ValueError(msg)
-    return text.strip() or None
+    return _text_or_none(text)
 
 
 IOMETE_URL = Setting(
@@ -256,7 +260,7 @@ IOMETE_CA_FILE = Setting(
     default=" ",
     takes="the path of a PEM file",
     meaning="Certificate authorities for a private certificate; the system's when unset.",
-    parse=lambda text: text.strip() or None,
+    parse=_text_or_none,
 )
 IOMETE_CONNECT_TIMEOUT_S = Setting(
     name="IOMETE_CONNECT_TIMEOUT_S",
@@ -324,7 +328,7 @@ IOMETE_QUERY_LOG_TABLE = Setting(
     default=" ",
     takes="catalog.database.table",
     meaning="Table with the query history; with no source at all, query log partitions say so.",
-    parse=lambda text: text.strip() or None,
+    parse=_text_or_none,
 )
 IOMETE_QUERY_LOG_EVENTS = Setting(
     name="IOMETE_QUERY_LOG_EVENTS",
@@ -333,7 +337,7 @@ IOMETE_QUERY_LOG_EVENTS = Setting(
     default=" ",
     takes="a folder or an fsspec address such as s3://bucket/spark-history (spark.eventLog.dir)",
     meaning="Spark event logs of the computes' Thrift servers, instead of a table.",
-    parse=lambda text: text.strip() or None,
+    parse=_text_or_none,
 )
 IOMETE_QUERY_LOG_EXPORTS = Setting(
     name="IOMETE_QUERY_LOG_EXPORTS",
@@ -341,7 +345,7 @@ IOMETE_QUERY_LOG_EXPORTS = Setting(
     default=" ",
     takes="a folder, a file or an fsspec address, with files named *.ndjson, *.jsonl, *.json or *.csv, also .gz or .zst",
     meaning="Exports of a query history, instead of a table; their fields are found and mapped as a table's columns.",
-    parse=lambda text: text.strip() or None,
+    parse=_text_or_none,
 )
 IOMETE_QUERY_LOG_COLUMNS = Setting(
     name="IOMETE_QUERY_LOG_COLUMNS",
@@ -580,7 +584,7 @@ IOMETE_MC_IMPORTS = Setting(
     default=" ",
     takes="a folder or an fsspec address such as s3://bucket/prefix, with a folder for each source",
     meaning="Where other collectors drop their JSON manifests, which become imported/manifests; nothing is imported when unset.",
-    parse=lambda text: text.strip() or None,
+    parse=_text_or_none,
 )
 IOMETE_MC_IMPORT_SOURCES = Setting(
     name="IOMETE_MC_IMPORT_SOURCES",
@@ -652,7 +656,7 @@ IOMETE_MC_DOCS_URL = Setting(
     default=" ",
     takes="http(s)://host/path",
     meaning="Where this project's folder docs can be read, for links in descriptions of assets; file names when unset.",
-    parse=lambda text: (_webhook(text) or "").rstrip("/") or None,
+    parse=lambda text: (_address_or_none(text) or "").rstrip("/") or None,
 )
 IOMETE_MC_OMISSIONS_PERCENT = Setting(
     name="IOMETE_MC_OMISSIONS_PERCENT",
@@ -668,7 +672,7 @@ IOMETE_MC_ALERT_WEBHOOK = Setting(
     default=" ",
     takes="http(s)://... as Slack gives it",
     meaning="Incoming webhook that is told of runs that failed for good, as Slack's JSON; nobody is told when unset.",
-    parse=_webhook,
+    parse=_address_or_none,
     secret=True,
 )
 IOMETE_MC_UI_URL = Setting(

@@ -98,12 +98,7 @@ def _monte_carlo(environment: Mapping[str, str]) -> Checks:
     uuid = settings.MCD_RESOURCE_UUID.read(environment)
     yield from monte_carlo_checks(ingest_config(environment), resource_uuid=uuid)
     if any(environment.get(name, "").strip() for name in API_KEY):
-        config = ApiConfig(
-            endpoint=settings.MCD_GRAPHQL_ENDPOINT.read(environment),
-            key_id=settings.MCD_ID.read(environment),
-            key_secret=settings.MCD_TOKEN.read(environment),
-        )
-        yield from api_checks(config, resource_uuid=uuid)
+        yield from api_checks(ApiConfig.read(environment), resource_uuid=uuid)
 
 
 def _dagster(environment: Mapping[str, str]) -> Checks:
