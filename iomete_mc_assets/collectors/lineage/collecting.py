@@ -73,37 +73,42 @@ class LineageCollector:
 
     # queries
 
-    def add(self, query: QueryRecord, plan: PlanReading | None = None) -> None:
+    def add(self, query: QueryRecord) -> None:
         """One query; those of a session come in the order in which they began.
 
-        ``plan``: what Spark itself resolved for it. Then the text is read for the session, and for the
-        columns where the plan does not tell them.
+        Where it has a plan, the text is read for the session, and for the columns that the plan does not tell.
         """
         self._counts["queries"] += 1
         if query.status in {"failed", "cancelled"}:
             self._counts["not succeeded"] += 1
             return
+        plan = None if query.plan is None else PlanReading.of(query.plan)
+        reading = self._read_text(query, plan)
+        if plan is not None:
+            self._add_plan(plan, reading, query.ended_at)
+
+    def _read_text(self, query: QueryRecord, plan: PlanReading | None) -> Reading | Skip | None:
+        """What the text says; None where it need not be read, as when it was withheld."""
         noise = guards.noise_of(query.text)
         if noise is not None:
-            self._counts[noise] += 1
-            return
+            self._counts[noise] += plan is None
+            return None
+        counts = plan is None or not plan.columns_known
         if (skip := guards.too_large(query.text)) is not None:
-            self._count_reasons(skip, 1)
-            return
+            self._count_reasons(skip, int(counts))
+            return skip
         session = self._session_of(query)
         shape, digest = self._shape_of(query.text)
         if session.quoted_names and '"' in query.text:
             digest = shapes.digest(query.text)
         if (skip := guards.too_deep(shape)) is not None:
-            self._count_reasons(skip, 1)
-            return
+            self._count_reasons(skip, int(counts))
+            return skip
         around = self._relevant(session, shape)
-        counts = plan is None or not plan.columns_known
         reading = self._read(query, digest, around, counts=counts)
-        if plan is not None:
-            self._add_plan(plan, reading, query.ended_at)
         if isinstance(reading, Reading):
             self._keep_session(query, session, around, reading)
+        return reading
 
     def _session_of(self, query: QueryRecord) -> Session:
         session = self._sessions.get(query.session_id or "") or Session(Place(self._catalog))
@@ -213,7 +218,7 @@ class LineageCollector:
 
     # plans
 
-    def _add_plan(self, plan: PlanReading, reading: Reading | Skip, at: datetime) -> None:
+    def _add_plan(self, plan: PlanReading, reading: Reading | Skip | None, at: datetime) -> None:
         """An edge that the text shows, too, is not counted twice."""
         self._counts["plans"] += 1
         shown = frozenset[tuple[TableKey, TableKey]]()
@@ -251,7 +256,8 @@ class LineageCollector:
 
     def counts(self) -> Mapping[str, int]:
         """Figures by name, once all records are out."""
-        return dict(sorted(self._counts.items())) | {"edges": len(self._edges)}
+        counted = {name: count for name, count in sorted(self._counts.items()) if count}
+        return {"queries": 0, **counted, "edges": len(self._edges)}
 
 
 def _last_word(name: str) -> str:
