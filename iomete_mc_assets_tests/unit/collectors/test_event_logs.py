@@ -567,6 +567,33 @@ def test_a_query_that_writes_keeps_the_edges_of_its_plan_whatever_is_kept_of_its
     assert planned.text.startswith("CREATE TABLE leads") == (query_text != "none")
 
 
+def test_a_plan_is_read_beside_the_text_as_it_was_not_beside_a_masked_one(tmp_path: Path) -> None:
+    """Its literal could be taken for a piece of the plan; masked, nobody would see that."""
+    lines = [line.replace(b"SELECT id, note FROM", b"SELECT id, 'x#43' FROM") for line in PLAIN]
+    assert lines != PLAIN
+    write_plain(tmp_path, lines, running=False)
+    records, _ = Reader(str(tmp_path)).read(FIRST, rules=QueryLogRules(query_text="masked"))
+    assert [one.plan for one in records if one.text.startswith("CREATE TABLE leads")] == [None]
+
+
+def test_a_plan_logged_in_the_hour_before_is_found_again(tmp_path: Path) -> None:
+    """The statement ends in the next hour, whose reading begins behind its plan."""
+    name = next(
+        line for line in PLAIN if b"CREATE TABLE leads" in line and b"OperationStart" in line
+    )
+    operation = json.loads(name)["id"].encode()
+    cut = 1 + next(
+        n for n, line in enumerate(PLAIN) if b"OperationParsed" in line[:110] and operation in line
+    )
+    later = moved(PLAIN[cut:], lambda ms: ms + 3_600_000)
+    write_plain(tmp_path, [*PLAIN[:cut], *later], running=True)
+    reader = Reader(str(tmp_path))
+    reader.read(FIRST)
+    records, _ = reader.read(FIRST.next)
+    assert [one.text[:18] for one in records if one.plan is not None] == ["CREATE TABLE leads"]
+    assert records == Reader(str(tmp_path)).read(FIRST.next)[0]
+
+
 def test_an_empty_folder_is_unknown_and_a_missing_one_an_error(tmp_path: Path) -> None:
     _, verdict = Reader(str(tmp_path)).read(FIRST)
     assert verdict.state == "unknown"
