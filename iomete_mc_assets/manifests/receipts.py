@@ -38,11 +38,14 @@ Status = Literal[
     "name_taken",
     "duplicate",
     "pruned",
+    "indirect",
 ]
 """What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
 observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
 ``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
-removed, so nobody can say what of it was accepted."""
+removed, so nobody can say what of it was accepted. ``pending``: an edge between tables of which one has
+no accepted catalog entry yet, or a very new one; a later hour sends it. ``indirect``: a column that only
+decides another's value, which is not lineage at Monte Carlo."""
 
 Force = Literal["refused", "in_doubt", "all"]
 """What a person has sent again although it had an end: ``all`` is everything of the hour."""
