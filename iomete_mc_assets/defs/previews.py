@@ -10,7 +10,15 @@ from datetime import datetime
 from iomete_mc_assets.errors import ManifestError, ManifestPruned
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, Omission, QueryRecord, Record, TableEntry, TableId
+from iomete_mc_assets.records import (
+    LineageEdge,
+    Observation,
+    Omission,
+    QueryRecord,
+    Record,
+    TableEntry,
+    TableId,
+)
 from iomete_mc_assets.windows import HourWindow
 
 PREVIEW_ROWS = 10
@@ -168,6 +176,19 @@ def _cells(record: Record) -> Mapping[str, object]:
                 "query": record.text,
                 "query id": record.query_id,
             }
+        case LineageEdge():
+            return {
+                "source": _end(record.source, record.source_column),
+                "target": _end(record.target, record.target_column),
+                "kind": record.kind,
+                "found in": record.found_in,
+                "times seen": record.times_seen,
+                "last seen (UTC)": record.last_seen,
+            }
+
+
+def _end(table: TableId, column: str | None) -> str:
+    return table.shown if column is None else f"{table.shown}.{column}"
 
 
 def with_rest(table: str, total: int, shown: int) -> str:
