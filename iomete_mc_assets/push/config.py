@@ -13,9 +13,6 @@ from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import IngestConfig
 from iomete_mc_assets.montecarlo.naming import Naming, Strategy
 
-PUSHED: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
-"""Flows that have a push. Lineage is collected, and has none yet."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
