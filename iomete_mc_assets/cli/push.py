@@ -15,13 +15,14 @@ from iomete_mc_assets import settings
 from iomete_mc_assets.cli import interrupting
 from iomete_mc_assets.cli.options import partitions_argument
 from iomete_mc_assets.errors import Interrupted, IometeMcError, ManifestMissing
+from iomete_mc_assets.manifests.codec import RECORD_TYPES
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.ingest import PycarloIngest
 from iomete_mc_assets.operations.push import Surroundings, of_the_store
 from iomete_mc_assets.operations.receipts import SoFar, so_far
-from iomete_mc_assets.push.config import PUSHED, PushConfig, ingest_config
+from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome
@@ -42,7 +43,7 @@ class Ended(click.ClickException):
 
 
 @click.command(short_help="Push hours by hand, newest first.")
-@click.argument("flow", type=click.Choice(PUSHED))
+@click.argument("flow", type=click.Choice(sorted(RECORD_TYPES)))
 @partitions_argument
 @click.option(
     "--force",

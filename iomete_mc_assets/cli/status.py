@@ -12,6 +12,7 @@ from rich.table import Table
 
 from iomete_mc_assets import clock, settings
 from iomete_mc_assets.errors import ManifestError
+from iomete_mc_assets.manifests.codec import RECORD_TYPES
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.operations.status import (
@@ -23,14 +24,14 @@ from iomete_mc_assets.operations.status import (
     exit_code,
     status_of,
 )
-from iomete_mc_assets.push.config import PUSHED, Destination
+from iomete_mc_assets.push.config import Destination
 
 
 @click.command(short_help="Tell how far each flow has come; exit code for alarms.")
 @click.option(
     "--flow",
     "flows",
-    type=click.Choice(sorted(PUSHED)),
+    type=click.Choice(sorted(RECORD_TYPES)),
     multiple=True,
     help="Only this flow; may be said several times.",
 )
@@ -70,7 +71,7 @@ def status(flows: tuple[Flow, ...], hours: int, late_minutes: int, *, as_object:
         store = ManifestStore.open(root, source=None)
         found = status_of(
             store,
-            flows=flows or PUSHED,
+            flows=flows or tuple(RECORD_TYPES),
             destination=_destination(os.environ),
             look_back=timedelta(hours=hours),
             now=now,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
+from iomete_mc_assets.manifests.codec import RECORD_TYPES
 from iomete_mc_assets.manifests.model import Flow, Header, JsonValue
 from iomete_mc_assets.manifests.receipts import SentFolder, Settled, sent_folders
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.operations.imports import FOLDER
 from iomete_mc_assets.push.accounts import accounts_of
-from iomete_mc_assets.push.config import PUSHED
 from iomete_mc_assets.push.ledger import TAKE_OVER_AFTER, Head, Log
 from iomete_mc_assets.windows import HOUR, HourWindow
 
@@ -111,7 +111,7 @@ class Alarm:
 def status_of(
     store: ManifestStore,
     *,
-    flows: Sequence[Flow] = PUSHED,
+    flows: Sequence[Flow] = tuple(RECORD_TYPES),
     destination: str | None,
     look_back: timedelta,
     now: datetime,
