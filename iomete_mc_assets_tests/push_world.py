@@ -484,9 +484,11 @@ class World:
                     self.tick(flow, Luck.of(chance), reconcile=minute != 8)
 
     def pass_days(self, days: int) -> None:
-        """Twice a day the catalog and lineage are collected, and sensors look."""
-        for _ in range(2 * days):
-            self.clock.advance(hours=12)
+        """Some queries, and then none: twice a day the catalog and lineage are collected, and sensors look."""
+        for _ in range(3):
+            self.lake.ask(seen_after=timedelta())
+        for hours in (1, *[12] * (2 * days)):
+            self.clock.advance(hours=hours)
             for flow in ("catalog_snapshot", "lineage"):
                 self.collect(flow, self.newest_closed)
                 self.tick(flow, Luck(), reconcile=True)

@@ -127,7 +127,9 @@ class LineageRules:
         accepted_at = instant_of(known.get("accepted_at"))
         if again or accepted_at is None:
             return None, ""
-        if accepted_at < since:  # one of its tables is another since then, or was deleted and is back
+        if (
+            accepted_at < since
+        ):  # one of its tables is another since then, or was deleted and is back
             goes = last_seen >= day_of(since)
         else:
             goes = direct and self.at - accepted_at > REFRESHED_AFTER
