@@ -92,7 +92,7 @@ def test_a_push_that_crossed_the_hour_leaves_the_next_hour_without_points_and_th
         bench.push(flow)
     told = {flow: proof(bench, tmp_path, flow, HOUR, HOUR.next) for flow in FLOWS[:2]}
     assert told == {
-        "catalog_snapshot": EventProof(compared=3, unsent={"accepted_before": 3}, differences=()),
+        "catalog_snapshot": EventProof(compared=4, unsent={"accepted_before": 3}, differences=()),
         "observations": EventProof(compared=3, unsent={"clock_hour_taken": 3}, differences=()),
     }
 
