@@ -22,10 +22,14 @@ from iomete_mc_assets.collectors.lineage.collecting import LineageCollector
 from iomete_mc_assets.collectors.lineage.edges import Spelling
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 from iomete_mc_assets.collectors.lineage.workers import ParsingProcess
+from iomete_mc_assets.montecarlo import documents
+from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
+from iomete_mc_assets.montecarlo.documents import Document
 from iomete_mc_assets.montecarlo.naming import Naming, Strategy
 from iomete_mc_assets.records import LineageEdge, QueryRecord, QueryStatus, TableEntry, TableId
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_bench import (
     HOUR,
@@ -417,3 +421,45 @@ def test_a_table_is_spelled_as_its_catalog_entry_was(bench: Bench) -> None:
     bench.clock.advance(minutes=15)
     pushed(bench, [table_edge("ordersoftoday", "FACTS")])
     assert arrived(bench) == [("OrdersOfToday", "facts")]
+
+
+# What Monte Carlo shows of it
+
+
+def ask(bench: Bench, document: Document, **variables: object) -> Any:
+    gateway = bench.gateway
+    config = ApiConfig(
+        endpoint=f"{gateway.url}{GRAPHQL_PATH}",
+        key_id=gateway.connection.api_id,
+        key_secret=gateway.connection.api_token,
+    )
+    (answer,) = ControlPlane(config).ask(document, **variables).values()
+    return answer
+
+
+def test_pushed_lineage_is_read_back_table_by_table_and_column_by_column(bench: Bench) -> None:
+    bench.know("orders", "customers", "facts", "mart")
+    pushed(
+        bench,
+        [
+            table_edge("orders", "facts"),
+            column_edge("customers", "id", "facts", "customer_id"),
+            column_edge("customers", "id", "mart", "who"),
+            column_edge("customers", "name", "mart", "name"),
+        ],
+    )
+    tables = ask(bench, documents.TABLES, dw=bench.gateway.resource_uuid)
+    mcons = {edge["node"]["fullTableId"]: edge["node"]["mcon"] for edge in tables["edges"]}
+    facts, customers = mcons["sales:default.facts"], mcons["sales:default.customers"]
+    lineage = ask(bench, documents.LINEAGE, m=facts)
+    sources = [mcons["sales:default.customers"], mcons["sales:default.orders"]]
+    assert lineage["flattenedEdges"] == [{"mcon": facts, "directlyConnectedMcons": sources}]
+    assert [node["mcon"] for node in lineage["connectedNodes"]] == sources
+    derived = ask(bench, documents.COLUMN_LINEAGE, m=customers, c="ID")
+    told_of = {one["displayName"]: one["columns"] for one in derived["destinations"]}
+    assert told_of == {
+        "sales:default.facts": [{"columnName": "customer_id", "columnType": None}],
+        "sales:default.mart": [{"columnName": "who", "columnType": None}],
+    }
+    assert derived["isLastPage"]
+    assert ask(bench, documents.LINEAGE, m=customers)["flattenedEdges"] == []
