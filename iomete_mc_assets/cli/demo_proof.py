@@ -162,7 +162,7 @@ def _lineage_by_spark(
         with closing(Spark(servers.lakehouse)) as spark:
             compared, differences = table_edges(spark, lineage, queries, catalog)
     proof.compared(
-        f"edges of tables in the manifests of {len(lineage)} hours, against Spark's own analyzer",
+        f"edges of tables in the manifests of {len(lineage)} hours, against Spark's own parser and analyzer",
         compared,
         differences,
     )
