@@ -64,11 +64,15 @@ def _edges(world: World) -> Iterator[_Edge]:
 
 def _table_lineage(world: World, arguments: Arguments) -> object:
     """The tables next to one; further hops are not answered."""
-    known = ("mcon", "direction", "hops")
+    known = ("mcon", "direction", "hops", "limit", "filters")
     refuse_other_arguments("getTableLineage", arguments, known)
     mcon, direction = arguments.get("mcon"), arguments["direction"]
-    if direction not in DIRECTIONS or arguments.get("hops") not in (None, 1):
-        msg = f"the sandbox's getTableLineage goes one hop, {' or '.join(DIRECTIONS)}"
+    if (
+        direction not in DIRECTIONS
+        or arguments.get("hops") not in (None, 1)
+        or arguments["filters"]
+    ):
+        msg = f"the sandbox's getTableLineage goes one hop {' or '.join(DIRECTIONS)}, without a filter"
         raise GraphQLError(msg)
     upstream = direction == "upstream"
     pairs = (
@@ -83,9 +87,13 @@ def _table_lineage(world: World, arguments: Arguments) -> object:
                 "objectType": near[other].type.lower(),
                 "displayName": near[other].full_table_id,
             }
-            for other in sorted(near)
+            for other in sorted(near)[: arguments["limit"]]
         ],
-        "flattenedEdges": [{"mcon": mcon, "directlyConnectedMcons": sorted(near)}] if near else [],
+        "flattenedEdges": [
+            {"mcon": mcon, "directlyConnectedMcons": sorted(near)[: arguments["limit"]]}
+        ]
+        if near
+        else [],
     }
 
 
