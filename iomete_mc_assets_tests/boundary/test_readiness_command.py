@@ -125,7 +125,7 @@ def test_the_history_outlives_pruned_records(bench: Bench) -> None:
 def test_a_second_observation_in_a_clock_hour_is_named(bench: Bench) -> None:
     push_hours(bench, 1)
     bench.clock.advance(minutes=10)
-    assert bench.push_one("observations", run="by hand", force="all").word == "pushed"
+    assert bench.push_one("observations", run="by-hand", force="all").word == "pushed"
     assert [one.sub_hourly for one in looked(bench)] == [(HOUR.end,), (HOUR.end,)]
 
 
