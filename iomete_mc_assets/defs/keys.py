@@ -18,6 +18,9 @@ MONTE_CARLO_POOL = "monte_carlo"
 COLLECT_METADATA = "collect_metadata"
 COLLECT_QUERIES = "collect_queries"
 WATCH = "watch"
+VERIFY = "verify"
+READINESS = "detector_readiness"
+READINESS_KEY = dg.AssetKey(["monte_carlo", READINESS])
 
 FLOW_TAG = "iomete_mc/flow"
 """On every run: its flow; ``metadata`` where a catalog and observations are collected, which share a job, and
