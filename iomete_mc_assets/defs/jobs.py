@@ -37,8 +37,8 @@ def jobs(*, apart: Sequence[dg.AssetCheckKey] = ()):
     )
     queries = dg.define_asset_job(
         COLLECT_QUERIES,
-        selection=dg.AssetSelection.assets(collected_key("query_logs")),
-        description="Collects the queries that ended in the hour.",
+        selection=dg.AssetSelection.assets(collected_key("query_logs"), collected_key("lineage")),
+        description="Collects the queries that ended in the hour, then the lineage that they show.",
         tags={MAX_RUNTIME_TAG: COLLECT_MAX_RUNTIME_S, FLOW_TAG: collecting_tag("query_logs")},
     )
     # A pushed asset reports hours by itself and has no output, so checks in its runs would be skipped.
