@@ -136,7 +136,7 @@ def receipts_of(
     for batch in lineage:
         _note_newest(newest, "LINEAGE", batch.receipt.accepted_at, batch.receipt.invocation_id)
     return Receipts(
-        edges=edges_of(store, lineage, naming, present=frozenset(present)),
+        edges=edges_of(store, lineage, naming),
         tables={
             key: _expected(key, catalogued[key], observed.get(key, []))
             for key in sorted(catalogued.keys() & present)

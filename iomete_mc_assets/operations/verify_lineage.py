@@ -49,10 +49,8 @@ class Compared:
     shown: bool
 
 
-def edges_of(
-    store: ManifestStore, batches: Sequence[Batch], naming: Naming, *, present: frozenset[str]
-) -> Edges:
-    """Of accepted requests; only between tables that the newest catalog still has.
+def edges_of(store: ManifestStore, batches: Sequence[Batch], naming: Naming) -> Edges:
+    """Of accepted requests.
 
     Raises:
         ManifestError: a file is damaged, or a newer version wrote it.
@@ -65,8 +63,6 @@ def edges_of(
                 msg = f"lineage holds edges, not {type(edge).__name__}"
                 raise TypeError(msg)
             source, target = naming.of(edge.source).key, naming.of(edge.target).key
-            if not {source, target} <= present:
-                continue
             _note(tables[target], source, accepted.accepted_at)
             if edge.source_column is not None and edge.target_column is not None:
                 fed = (target, edge.target_column.casefold())
