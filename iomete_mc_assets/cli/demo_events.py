@@ -5,6 +5,7 @@ must have a reason in the ledger, and the reason must be true of what the gatewa
 events are put together here, without the product's own code.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def about(content: Mapping[str, Any]) -> str:
     if "query_id" in content:
         return str(content["query_id"])
     if "destination" in content:
-        return str({**content, "destination": content["destination"]["name"]})
+        return json.dumps(content, sort_keys=True)
     named = content["relational_asset"]["metadata"]
     return f"{named['database']}.{named['schema']}.{named['name']}"
 

@@ -7,8 +7,10 @@ from itertools import chain
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.receipts import (
     CARRIED_VERSION,
+    NO_ORDINALS,
     Carried,
     Generation,
+    Ordinals,
     Plan,
     SentFolder,
 )
@@ -55,7 +57,7 @@ class LineagePush(StatePush[LineageRules]):
         super()._write_plan(sent, generation, plan)
 
     def _judged(
-        self, header: Header, sent: SentFolder, rules: LineageRules, done: frozenset[int]
+        self, header: Header, sent: SentFolder, rules: LineageRules, done: Ordinals
     ) -> tuple[Iterable[Candidate], Callable[[], bool]]:
         if sent.carried() is None and not sent.generations():
             records = self._desk.records(header)
@@ -68,7 +70,7 @@ class LineagePush(StatePush[LineageRules]):
         return self._candidates(header, sent, rules, done), stays
 
     def _candidates(
-        self, header: Header, sent: SentFolder, rules: LineageRules, done: frozenset[int]
+        self, header: Header, sent: SentFolder, rules: LineageRules, done: Ordinals
     ) -> Iterator[Candidate]:
         """All edges but those done before; of several that are one at Monte Carlo the first goes."""
         seen: set[str] = set()
@@ -96,7 +98,7 @@ class LineagePush(StatePush[LineageRules]):
         *,
         max_body_bytes: int,
         resource_type: str,
-        forced: frozenset[int] = frozenset(),
+        forced: Ordinals = NO_ORDINALS,
     ) -> LineageRules:
         del header
         config, catalog = self._desk.config, self._desk.log("catalog_snapshot")

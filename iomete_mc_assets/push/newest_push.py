@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from iomete_mc_assets.manifests.model import Header
-from iomete_mc_assets.manifests.receipts import SentFolder, Superseding
+from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Ordinals, SentFolder, Superseding
 from iomete_mc_assets.push.accounts import Unsent
 from iomete_mc_assets.push.candidates import Candidate
 from iomete_mc_assets.push.catalog_snapshot import CatalogRules
@@ -69,7 +69,7 @@ class NewestPush(StatePush[NewestRules]):
         return Unsent(status="too_old", reason=reason)
 
     def _judged(
-        self, header: Header, sent: SentFolder, rules: NewestRules, done: frozenset[int]
+        self, header: Header, sent: SentFolder, rules: NewestRules, done: Ordinals
     ) -> tuple[Iterable[Candidate], Callable[[], bool]]:
         records = self._records(header, sent)
         candidates, holders = state_candidates(records, rules, rules.naming, done=done)
@@ -83,7 +83,7 @@ class NewestPush(StatePush[NewestRules]):
         *,
         max_body_bytes: int,
         resource_type: str,
-        forced: frozenset[int] = frozenset(),
+        forced: Ordinals = NO_ORDINALS,
     ) -> NewestRules:
         config = self._desk.config
         if self._flow == "observations":

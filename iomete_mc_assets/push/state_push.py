@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from iomete_mc_assets.errors import ManifestMissing, PushError
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder
+from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Generation, Ordinals, Plan, SentFolder
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
 from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules
@@ -115,7 +115,7 @@ class StatePush(Generic[Rules]):
         return self._desk.records(header)
 
     def _judged(
-        self, header: Header, sent: SentFolder, rules: Rules, done: frozenset[int]
+        self, header: Header, sent: SentFolder, rules: Rules, done: Ordinals
     ) -> tuple[Iterable[Candidate], Callable[[], bool]]:
         """All records but those done before, and whether the state stays as it is if nothing is sent."""
         raise NotImplementedError
@@ -131,7 +131,7 @@ class StatePush(Generic[Rules]):
         *,
         max_body_bytes: int,
         resource_type: str,
-        forced: frozenset[int] = frozenset(),
+        forced: Ordinals = NO_ORDINALS,
     ) -> Rules:
         """The flow's rules for a manifest, with the settings that a plan is made with."""
         raise NotImplementedError
