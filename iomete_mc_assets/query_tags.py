@@ -90,16 +90,19 @@ class Context(Protocol):
         ...
 
 
-def tagged(sql: str, context: Context, *, resource_id: str | None = None) -> str:
+def tagged(
+    sql: str, context: Context, *, group: str | None = None, resource_id: str | None = None
+) -> str:
     """A statement tagged with the job and the asset (or op) that runs it.
 
     Args:
         sql: one statement, as Spark takes it; of several in a text, tag each.
         context: Dagster's, of an asset or an op.
+        group: what stands before the job's name where it was reported so, e.g. the code location; None for nothing.
         resource_id: as in ``QueryTag``.
     """
-    tag = QueryTag(job_id=context.job_name, task_id=_task(context), resource_id=resource_id)
-    return tag.on(sql)
+    job = context.job_name if group is None else f"{group}/{context.job_name}"
+    return QueryTag(job_id=job, task_id=_task(context), resource_id=resource_id).on(sql)
 
 
 def _task(context: Context) -> str:

@@ -77,7 +77,7 @@ def test_tags_name_the_job_and_the_asset_or_the_op(said: dict[str, str]) -> None
 
     @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
     def both(context: dg.AssetExecutionContext) -> tuple[None, None]:
-        said["both"] = tagged("SELECT 2", context)
+        said["both"] = tagged("SELECT 2", context, group="sales")
         return None, None
 
     @dg.op
@@ -101,6 +101,6 @@ def test_tags_name_the_job_and_the_asset_or_the_op(said: dict[str, str]) -> None
             "mcd_task_id": "marts/revenue",
             "mcd_resource_id": "r",
         },
-        "both": {"mcd_job_id": "nightly", "mcd_task_id": "both"},
+        "both": {"mcd_job_id": "sales/nightly", "mcd_task_id": "both"},
         "op": {"mcd_job_id": "by_hand", "mcd_task_id": "step"},
     }
