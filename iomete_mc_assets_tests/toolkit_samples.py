@@ -6,9 +6,23 @@ The keys are those of the mc-agent-toolkit's templates; two templates differ in 
 from datetime import datetime, timedelta
 from typing import Any
 
+from iomete_mc_assets.sandbox.gateway_connection import Key
+
 Document = dict[str, Any]
 
 METADATA_KINDS = ("snowflake", "bigquery", "bigquery-iceberg", "databricks", "redshift", "hive")
+WAREHOUSES = {
+    kind: f"00000000-0000-4000-8000-{number:012d}" for number, kind in enumerate(METADATA_KINDS)
+}
+KEY = Key(
+    id="importer",
+    secret="fake-secret-of-the-importer",
+    scope="Ingestion",
+    warehouse_uuids=tuple(WAREHOUSES.values()),
+)
+"""May push to the warehouses of all six, and to no other."""
+SOURCES = ",".join(f"{kind}={uuid}" for kind, uuid in WAREHOUSES.items())
+"""As IOMETE_MC_IMPORT_SOURCES takes them."""
 RESOURCE_TYPES = {
     "snowflake": "snowflake",
     "bigquery": "bigquery",

@@ -23,7 +23,7 @@ from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets.sandbox.gateway_faults import answers
 from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, Clock, entries, queries, table
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries, table
 
 MINUTE = timedelta(minutes=1)
 CHANGED_AT = HOUR.start + 5 * MINUTE
@@ -32,10 +32,7 @@ CHANGED_AT = HOUR.start + 5 * MINUTE
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Gateway and pusher live at the same instant."""
-    clock = Clock()
-    with Gateway(now=clock.now) as gateway:
-        made = Bench(gateway, str(tmp_path))
-        made.clock = clock
+    with Bench.under_one_clock(str(tmp_path)) as made:
         yield made
 
 

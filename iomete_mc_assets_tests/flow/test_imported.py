@@ -20,21 +20,9 @@ from iomete_mc_assets.defs.resources import AlertsResource
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets_tests import toolkit_samples as samples
 from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
 from iomete_mc_assets_tests.webhook import webhook
-
-WAREHOUSES = {
-    kind: f"00000000-0000-4000-8000-{number:012d}"
-    for number, kind in enumerate(samples.METADATA_KINDS)
-}
-KEY = Key(
-    id="importer",
-    secret="fake-secret-of-the-importer",
-    scope="Ingestion",
-    warehouse_uuids=tuple(WAREHOUSES.values()),
-)
 
 
 @dataclass
@@ -92,7 +80,9 @@ class Site:
 
     def tables_at(self, kind: str) -> dict[str, object]:
         """The description of each table at a source's warehouse."""
-        sent = [one for one in self.gateway.requests if WAREHOUSES[kind] in one.resource_uuids]
+        sent = [
+            one for one in self.gateway.requests if samples.WAREHOUSES[kind] in one.resource_uuids
+        ]
         events = (
             event.content["relational_asset"]["metadata"]
             for one in sent
@@ -108,13 +98,13 @@ def now() -> datetime:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with Gateway(keys=[KEY]) as gateway, dg.DagsterInstance.ephemeral() as instance:
+    with Gateway(keys=[samples.KEY]) as gateway, dg.DagsterInstance.ephemeral() as instance:
         environment = {
             "IOMETE_MC_MANIFESTS": str(tmp_path / "manifests"),
             "IOMETE_MC_IMPORTS": str(tmp_path / "dropped"),
-            "IOMETE_MC_IMPORT_SOURCES": ",".join(f"{k}={uuid}" for k, uuid in WAREHOUSES.items()),
-            "MCD_INGEST_ID": KEY.id,
-            "MCD_INGEST_TOKEN": KEY.secret,
+            "IOMETE_MC_IMPORT_SOURCES": samples.SOURCES,
+            "MCD_INGEST_ID": samples.KEY.id,
+            "MCD_INGEST_TOKEN": samples.KEY.secret,
             "MCD_INGEST_ENDPOINT": gateway.url,
         }
         for name, text in environment.items():
