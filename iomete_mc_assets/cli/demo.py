@@ -198,6 +198,7 @@ class Journey:
         sensor = self._repository.get_sensor_def(job)
         context = dg.build_sensor_context(
             instance=self._instance,
+            instance_ref=self._instance.get_ref(),  # without it no dynamic partition is known
             cursor=self._cursors.get(job),
             repository_def=self._repository,
         )

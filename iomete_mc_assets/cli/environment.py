@@ -184,16 +184,22 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
         "IOMETE_CATALOGS": "spark_catalog",
         **_QUERY_LOGS[query_log_of(home)](servers.lakehouse.state),
         "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
-        "MCD_INGEST_ENDPOINT": servers.gateway.url,
-        "MCD_INGEST_ID": servers.gateway.key_id,
-        "MCD_INGEST_TOKEN": servers.gateway.key_secret,
-        "MCD_RESOURCE_UUID": servers.gateway.resource_uuid,
+        **pushing_environment(home, servers.gateway),
+        "IOMETE_MC_AUTOMATION": "running",
+    }
+
+
+def pushing_environment(home: Path, gateway: Connection) -> dict[str, str]:
+    """The variables of them that a push needs, and an import."""
+    sources = [f"{name}={warehouse}" for name, warehouse in gateway.others.items()]
+    return {
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
         "IOMETE_MC_MANIFESTS": str(home / "manifests"),
         "IOMETE_MC_IMPORTS": str(dropped_files(home)),
-        "IOMETE_MC_IMPORT_SOURCES": ",".join(
-            f"{name}={warehouse}" for name, warehouse in servers.gateway.others.items()
-        ),
-        "IOMETE_MC_AUTOMATION": "running",
+        "IOMETE_MC_IMPORT_SOURCES": ",".join(sources),
     }
 
 
