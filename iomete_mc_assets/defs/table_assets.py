@@ -15,9 +15,9 @@ import dagster as dg
 
 from iomete_mc_assets import settings
 from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.history import RecordsOf
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.storage import Storage
-from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.manifests.table_index import (
     IndexedTable,
     TableChoice,
@@ -112,15 +112,16 @@ def _column(column: Column) -> dg.TableColumn:
 
 
 def observed_tables(
-    store: ManifestStore, headers: Iterable[Header], chosen: TableChoice
+    storage: Storage, headers: Iterable[Header], chosen: TableChoice, records: RecordsOf
 ) -> Iterator[dg.AssetObservation]:
     """Take newly written manifests into the index, and say what changed of which table.
 
     Args:
-        store: where they lie.
+        storage: where they lie.
         headers: of one flow, in any order; only the newest known one counts, and none that is older
             than what the index has.
         chosen: which tables.
+        records: of a manifest.
 
     Raises:
         IometeMcError, OSError: the index or the manifest cannot be read or written.
@@ -128,25 +129,25 @@ def observed_tables(
     header = max((one for one in headers if one.known), key=lambda one: one.window, default=None)
     if header is None:
         return
-    before = read_index(store.storage) or TableIndex()
+    before = read_index(storage) or TableIndex()
     if header.flow == "catalog_snapshot" and not _older(header, before.listed):
-        entries = (one for one in store.records(header) if isinstance(one, TableEntry))
-        _write(store, before, before.with_catalog(header.window, entries, chosen))
+        entries = (one for one in records(header) if isinstance(one, TableEntry))
+        _write(storage, before, before.with_catalog(header.window, entries, chosen))
     if header.flow == "observations" and not _older(header, before.observed):
-        seen = (one for one in store.records(header) if isinstance(one, Observation))
+        seen = (one for one in records(header) if isinstance(one, Observation))
         index, changed = before.with_observations(header.window, seen)
         for one in changed:
             yield _observation(one, header.window)
-        _write(store, before, index)
+        _write(storage, before, index)
 
 
 def _older(header: Header, known: HourWindow | None) -> bool:
     return known is not None and header.window < known
 
 
-def _write(store: ManifestStore, before: TableIndex, index: TableIndex) -> None:
+def _write(storage: Storage, before: TableIndex, index: TableIndex) -> None:
     if index != before:
-        write_index(store.storage, index)
+        write_index(storage, index)
 
 
 def _observation(one: IndexedTable, window: HourWindow) -> dg.AssetObservation:

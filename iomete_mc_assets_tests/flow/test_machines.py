@@ -11,8 +11,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from dagster._cli import cli
 
-from iomete_mc_assets.defs.keys import COLLECT_METADATA, COLLECT_QUERIES, FLOWS, push_job_name
+from iomete_mc_assets.defs.keys import (
+    COLLECT_METADATA,
+    COLLECT_QUERIES,
+    FLOWS,
+    LAKEHOUSE_POOL,
+    MONTE_CARLO_POOL,
+    push_job_name,
+)
 from iomete_mc_assets.defs.materializations import json_list, number
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS
 from iomete_mc_assets.defs.partitions import range_request
@@ -31,8 +40,12 @@ from iomete_mc_assets_tests.flow.conftest import QUERY_LOG
 from iomete_mc_assets_tests.flow.daemon import PATIENCE_S, QUERIES, Daemon
 from iomete_mc_assets_tests.object_store import ObjectStore
 from iomete_mc_assets_tests.postgres import PostgresServer
+from iomete_mc_assets_tests.push_bench import leading_to
 
 MODULE = "iomete_mc_assets.definitions"
+PAGE = (ROOT / "docs" / "deploy.md").read_text()
+POOLS = {LAKEHOUSE_POOL: (1, False), MONTE_CARLO_POOL: (1, False)}
+"""Slots, and that they are not made by the first run that asks."""
 STATE = re.compile(r"manifest|\.db$|\.jsonl|tables\.json|store\.json")
 """Names of files in which a machine would keep something."""
 
@@ -54,9 +67,21 @@ def shared(
 
 def storage() -> str:
     """What docs/deploy.md says dagster.yaml needs."""
-    page = (ROOT / "docs" / "deploy.md").read_text()
-    (block,) = re.findall(r"^```yaml\n(storage:.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```yaml\n(storage:.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return block
+
+
+def set_up(home: Path) -> None:
+    """What docs/deploy.md says is to be done once."""
+    write_dagster_yaml(home, storage())
+    commands = re.findall(r"^dagster (instance concurrency set .*)$", PAGE, re.MULTILINE)
+    assert len(commands) == len(POOLS)
+    for words in commands:
+        done = CliRunner().invoke(cli, words.split(), env={"DAGSTER_HOME": str(home)})
+        assert done.exit_code == 0, done.output
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        limits = instance.event_log_storage.get_pool_limits()
+        assert {one.name: (one.limit, one.from_default) for one in limits} == POOLS
 
 
 def collected_elsewhere(
@@ -104,22 +129,19 @@ def test_hours_collected_on_machines_that_are_gone_are_pushed_by_another_whole_a
     }
     pushing = {
         **shared,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        **leading_to(gateway),
     }
     home = tmp_path / "pushing"
     dagster = DagsterProcesses(home / "dagster", pushing, module=MODULE, storage=storage())
-    with dg.DagsterInstance.from_config(str(home / "dagster")):  # makes the tables
-        with ThreadPoolExecutor() as machines:
-            runs = [
-                machines.submit(
-                    collected_elsewhere, tmp_path / job, {**shared, **lakehouse}, job, hours
-                )
-                for job in (COLLECT_METADATA, COLLECT_QUERIES)
-            ]
-        assert [run.result() for run in runs] == [[], []]
+    set_up(home / "dagster")
+    with ThreadPoolExecutor() as machines:
+        runs = [
+            machines.submit(
+                collected_elsewhere, tmp_path / job, {**shared, **lakehouse}, job, hours
+            )
+            for job in (COLLECT_METADATA, COLLECT_QUERIES)
+        ]
+    assert [run.result() for run in runs] == [[], []]
 
     running = Daemon(dagster=dagster, gateway=gateway, home=home, environment=pushing)
     with dagster:

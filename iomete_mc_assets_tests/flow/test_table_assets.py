@@ -3,6 +3,7 @@
 # Dagster types what it runs in part only.
 # pyright: reportUnknownMemberType=false
 
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from iomete_mc_assets.manifests.table_index import PATH, read_index
 from iomete_mc_assets.records import Column, Observation, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.collecting import HOUR, Collecting
+from iomete_mc_assets_tests.object_store import ObjectStore
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 ORDERS = TableEntry(
@@ -125,6 +127,18 @@ def test_figures_stay_with_a_table_when_the_catalog_is_listed_again(collecting: 
     collecting.collect("observations", [SEEN])
     collecting.collect("catalog_snapshot", [ORDERS, RECENT], HOUR.next)
     collecting.collect("observations", [SEEN], HOUR.next)
+    assert len(observed(collecting, ORDERS)) == 1
+
+
+def test_an_hours_observations_are_read_once_for_all_who_show_them(
+    object_store: ObjectStore, s3_root: str, instance: dg.DagsterInstance
+) -> None:
+    collecting = Collecting(s3_root, instance)
+    collecting.collect("catalog_snapshot", [ORDERS])
+    del object_store.read[:]
+    collecting.collect("observations", [SEEN])
+    read = [path for path in object_store.read if re.search(r"/observations/.*/part-", path)]
+    assert len(read) == 1
     assert len(observed(collecting, ORDERS)) == 1
 
 
