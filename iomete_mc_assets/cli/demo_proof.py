@@ -30,6 +30,7 @@ FLOWS: Mapping[str, str] = {
     "catalog_snapshot": "catalog entries",
     "observations": "observations",
     "query_logs": "queries",
+    "lineage": "lineage edges",
 }
 
 
@@ -82,9 +83,12 @@ def prove(
         "catalog_snapshot": [e for e in metadata if not e.measures],
         "observations": [e for e in metadata if e.measures],
         "query_logs": [e for e in ours if e.endpoint == "querylogs"],
+        "lineage": [e for e in ours if e.endpoint == "lineage"],
     }
+    catalogs = [m for m in stored["catalog_snapshot"] if any(s.receipts for s in m.sendings)]
+    kinds = {shown_name(entry): str(entry["kind"]) for one in catalogs for entry in one.records}
     for flow, what in FLOWS.items():
-        events = compare(stored[flow], windows, accepted[flow])
+        events = compare(stored[flow], windows, accepted[flow], kinds=kinds)
         proof.compared(
             f"{what} at the gateway, event by event against manifests and receipts",
             events.compared,

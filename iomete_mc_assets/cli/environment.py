@@ -184,6 +184,7 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
         "IOMETE_CATALOGS": "spark_catalog",
         **_QUERY_LOGS[query_log_of(home)](servers.lakehouse.state),
         "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
+        settings.IOMETE_MC_EDGE_DELAY_MINUTES.name: "0",  # the demo's Monte Carlo takes tables in at once
         **pushing_environment(home, servers.gateway),
         "IOMETE_MC_AUTOMATION": "running",
     }
