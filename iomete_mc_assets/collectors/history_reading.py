@@ -29,7 +29,7 @@ NOT_FOUND = frozenset({"42P01", "42K05"})
 FILE_NOT_FOUND = "42K03"
 """SQL state of a path without a file."""
 NO_SNAPSHOT = -1
-"""In a metadata file; newer versions of the format leave it out."""
+"""Iceberg's id of none, in metadata files; newer versions of the format leave it out."""
 PATTERN = re.compile(r"[{}\[\]*?\\]")
 """What makes a path a pattern to Spark."""
 

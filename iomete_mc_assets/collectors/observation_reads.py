@@ -17,7 +17,7 @@ from iomete_mc_assets.collectors.history import (
     place_at,
     with_gaps,
 )
-from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
+from iomete_mc_assets.collectors.history_reading import NO_SNAPSHOT, Failed, Gone, HistoryReader
 from iomete_mc_assets.collectors.observation_memory import Memory, Remembered, shown
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.statements import HistoryRead
@@ -26,6 +26,9 @@ from iomete_mc_assets.windows import HOUR, HourWindow
 LOOK_BACK = timedelta(days=2)
 """How far before the first hour a table without an earlier observation is read at first; whole only where that
 does not show its last change. A busy table may have tens of thousands of snapshots, a stale one has few."""
+
+CLOCK_SKEW = timedelta(minutes=1)
+"""By so much Iceberg lets a commit be stamped earlier than the one before it (``TableMetadata``), as writers' clocks differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +142,16 @@ def _unchanged(entry: TableEntry, before: Observation) -> bool:
     snapshot ids alone decide, which misses a write that was rolled back between two listings.
     """
     state = entry.state
-    if state is None or before.snapshot_id != before.surveyed_snapshot_id:
+    if state is None or before.surveyed_snapshot_id is None:
         return False
-    if (
-        state.snapshot_id != before.snapshot_id
-        or state.metadata_location != before.metadata_location
-    ):
-        return False
-    return state.metadata_location is not None or state.snapshot_id is not None
+    observed = NO_SNAPSHOT if before.snapshot_id is None else before.snapshot_id
+    same_snapshot = observed == before.surveyed_snapshot_id == snapshot_shown(state)
+    return same_snapshot and state.metadata_location == before.metadata_location
+
+
+def snapshot_shown(state: SurveyedState) -> int:
+    """The current snapshot of a listing; also the absence of one is something that the next hour can lean on."""
+    return NO_SNAPSHOT if state.snapshot_id is None else state.snapshot_id
 
 
 def sweeps(
@@ -300,7 +305,8 @@ def _first_read(
     written_at = None if entry.state is None else entry.state.snapshot_at
     since = look_back if written_at is None or written_at >= look_back else None
     if before is not None:
-        since = before.observation.state_at
+        state_at = before.observation.state_at
+        since = None if state_at is None else state_at - CLOCK_SKEW
     return HistoryRead(table=entry.table, since=since, before=max(ends))
 
 

@@ -16,7 +16,7 @@ from iomete_mc_assets.collectors.observations import (
     collect,
 )
 from iomete_mc_assets.manifests.model import Verdict
-from iomete_mc_assets.records import Observation, TableEntry
+from iomete_mc_assets.records import Observation
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.unit.collectors.test_observations import (
     HOUR,
@@ -30,6 +30,7 @@ from iomete_mc_assets_tests.unit.collectors.test_observations import (
     no_survey,
     said,
     table,
+    without_location,
 )
 
 WRITTEN = Commit(at=at("07:10"), rows=100)
@@ -39,12 +40,6 @@ HIDDEN = [
     Commit(at=at("09:30"), rows=100, id=1),
 ]
 """A write and its rollback: the table shows the first snapshot again."""
-
-
-def without_location(entry: TableEntry) -> TableEntry:
-    """As a v2 catalog lists it: the snapshot id alone tells whether it changed."""
-    assert entry.state is not None
-    return replace(entry, state=replace(entry.state, metadata_location=None))
 
 
 def known() -> Observation:
