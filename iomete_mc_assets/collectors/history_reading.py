@@ -98,7 +98,8 @@ class HistoryReader:
         paths = [file for file in files if not PATTERN.search(file)]
         first = self._ask(paths[:1], statements.current_snapshots)
         if any(_is_refusal(answer) for answer in first.values()):
-            return found | dict.fromkeys(paths, _has_data(first[0]))
+            refused = Failed(f"not asked for, as {paths[0]} was refused: {first[0]}")
+            return found | dict.fromkeys(paths, refused) | {paths[0]: _has_data(first[0])}
         rest = self._ask(paths[1:], statements.current_snapshots)
         answers = [*first.values(), *(rest[place] for place in sorted(rest))]
         return found | dict(zip(paths, map(_has_data, answers), strict=True))

@@ -930,6 +930,8 @@ def test_who_may_read_no_paths_is_refused_once(
     observed, verdict = hour(warehouse, catalog(*(emptied(listed(t, LOADED)) for t in altered)))
     assert (observed, len(verdict.omissions), len(by_path(warehouse))) == ({}, 3, asked)
     assert all(reason in omission.reason for omission in verdict.omissions)
+    not_asked = [one.scope[-1] for one in verdict.omissions if "not asked for" in one.reason]
+    assert not_asked == (["b", "c"] if asked else [])
 
 
 def test_the_hour_between_such_a_replacement_and_the_next_write_is_told_after_it() -> None:
