@@ -143,7 +143,8 @@ class HistoryWarehouse(Warehouse):
         """Up to the first row from an instant on."""
         before = re.search(r"min\(made_current_at\).* >= timestamp_millis\((\d+)\)\)", branch)
         since = re.search(r"AND \w+ >= timestamp_millis\((\d+)\)", branch)
-        until = 1 << 62
+        older = re.search(r"WHERE committed_at < timestamp_millis\((\d+)\)", branch)
+        until = 1 << 62 if older is None else int(older[1]) - 1
         if before is not None:
             later = [_ms(one.at) for one in self.commits[name] if _ms(one.at) >= int(before[1])]
             until = min(later, default=int(before[1]))
@@ -471,6 +472,44 @@ def test_a_range_that_is_read_from_a_rewrite_on_knows_its_last_change_in_every_h
     assert changes == [at("05:10")] * 3
 
 
+BROKEN = StatementFailed("metadata file is gone.")
+
+DELETING = [
+    Commit(at=LOADED.at - timedelta(days=3), rows=100),
+    Commit(at=LOADED.at - timedelta(days=2), operation="delete", rows=100, position=3),
+    Commit(at=LOADED.at, operation="delete", rows=100, position=5),
+]
+"""Position deletes since long ago: whether they can be subtracted stands in the oldest snapshots."""
+
+
+def test_ancestors_alone_are_read_where_they_alone_are_missing() -> None:
+    warehouse = HistoryWarehouse({"t": DELETING})
+    observed, _ = hour(warehouse, catalog(listed("t", DELETING[2], number=3)))
+    assert observed["t"].row_count == 95
+    bounded, older = warehouse.asked
+    since = round((DELETING[2].at - timedelta(hours=25)).timestamp() * 1000)
+    assert f"made_current_at >= timestamp_millis({since})" in bounded
+    assert f"committed_at < timestamp_millis({since})" in older
+    assert "history" not in older
+
+
+def test_ancestors_that_cannot_be_read_leave_the_table_unreadable() -> None:
+    class Failing(HistoryWarehouse):
+        """Its older snapshots cannot be read."""
+
+        def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+            if "`history`" not in statement:
+                raise BROKEN
+            return HistoryWarehouse.ask(self, statement, deadline_s=deadline_s)
+
+    observed, verdict = hour(
+        Failing({"t": DELETING, "u": [LOADED]}),
+        catalog(listed("t", DELETING[2], number=3), listed("u", LOADED)),
+    )
+    [omission] = verdict.omissions
+    assert (set(observed), omission.scope[-1], omission.kind) == ({"u"}, "t", "unreadable")
+
+
 def test_hours_before_a_table_was_created_say_nothing_of_it() -> None:
     warehouse = HistoryWarehouse({"t": [LOADED]}, created={"t": at("09:05")})
     answers = run(warehouse, catalog(listed("t", LOADED)), windows=[HOUR.previous, HOUR])
@@ -546,9 +585,6 @@ def test_equality_deletes_leave_the_row_count_unknown_beside_the_raw_totals() ->
     seen = observed["t"]
     assert (seen.row_count, seen.total_records, seen.equality_deletes) == (None, 100, 2)
     assert [one.question for one in verdict.omissions] == ["row count"]
-
-
-BROKEN = StatementFailed("metadata file is gone.")
 
 
 def test_a_broken_table_takes_no_other_along_and_is_carried_unsent() -> None:
