@@ -153,8 +153,9 @@ def test_a_backfilled_day_is_pushed_whole_and_once(daemon: Daemon, day: list[Hou
     # only now, as lineage is of the hours' queries
     daemon.dagster.backfill(collected_key("lineage"), keys)
     # and so that Monte Carlo knows the tables when it hears of their volumes and edges
-    daemon.dagster.start_sensor(push_job_name("observations"))
-    daemon.dagster.start_sensor(push_job_name("lineage"))
+    for flow in ("observations", "lineage"):
+        daemon.wait_until_collected(flow, day)
+        daemon.dagster.start_sensor(push_job_name(flow))
     daemon.wait_until_pushed(FLOWS, day, within_s=PATIENCE_S)
 
     for flow in FLOWS:
