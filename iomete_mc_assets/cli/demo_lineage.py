@@ -1,7 +1,7 @@
-"""The demo's lineage against Spark's own analyzer: which tables each statement and each view reads and writes.
+"""The demo's lineage against Spark itself: which tables each statement and each view reads and writes.
 
-On purpose it shares no code with what it checks: Spark resolves a statement for EXPLAIN, and what it prints of that is read
-here. Columns are compared in the tests, where Spark itself is at hand.
+On purpose it shares no code with what it checks: Spark parses and resolves a statement for EXPLAIN, and what it prints of
+that is read here. Columns are compared in the tests, where Spark's analyzer is at hand.
 """
 
 import re
@@ -17,8 +17,7 @@ _ANALYZED = re.compile(r"== Analyzed Logical Plan ==\n(.*?)\n== Optimized", re.D
 _PART = r"(?:`(?:[^`]|``)+`|[^\s.`,\[\]()]+)"
 _RELATION = re.compile(rf"(?:RelationV2\[.*?\]|Relation) (?P<name>{_PART}(?:\.{_PART})+)")
 _VIEW = re.compile(rf"View \((?P<name>{_PART}(?:\.{_PART})+), ")
-_INTO = re.compile(rf"\s*INSERT (?:INTO|OVERWRITE) (?P<name>{_PART}(?:\.{_PART})+) ", re.IGNORECASE)
-_NOT_THERE = re.compile(rf"table or view (?P<name>{_PART}(?:\.{_PART})+) cannot be found")
+_AS_WRITTEN = re.compile(r"'UnresolvedRelation \[(?P<parts>[^\]]*)\], \[(?P<options>[^\]]*)\]")
 
 
 def table_edges(
@@ -68,19 +67,20 @@ def _of_view(spark: Spark, record: Json) -> Iterator[Edge]:
 
 
 def _of_statement(spark: Spark, text: str) -> Iterator[Edge]:
-    """A load reads a landing zone that is no part of the shop: what Spark misses is what it reads."""
+    """Loads read a landing zone, and columns, that are no part of the shop: those Spark only parses."""
     plan = _explained(spark, text)
-    into, missing = _INTO.match(text), _NOT_THERE.search(plan)
-    if into and missing:
-        yield _plain(missing["name"]), _plain(into["name"])
-        return
     first, _, others = _analyzed(plan).partition("\n")
     target = _RELATION.search(first)
-    if target is None:
-        return
-    written = _plain(target["name"])
-    for source in _read([first[target.end() :], *others.splitlines()]):
-        if source != written:
+    if target is not None:
+        written = _plain(target["name"])
+        sources = list(_read([first[target.end() :], *others.splitlines()]))
+    else:
+        named = [(one["parts"].split(", "), one["options"]) for one in _AS_WRITTEN.finditer(plan)]
+        whole = [(_shown(parts), "privileges" in how) for parts, how in named if len(parts) > 1]
+        written = next((name for name, is_written in whole if is_written), None)
+        sources = [name for name, is_written in whole if not is_written]
+    for source in sources:
+        if written is not None and source != written:
             yield source, written
 
 
@@ -90,7 +90,7 @@ def _explained(spark: Spark, text: str) -> str:
 
 def _analyzed(plan: str) -> str:
     found = _ANALYZED.search(plan)
-    lines = found[1] if found else ""
+    lines = found[1] if found and "AnalysisException" not in found[1] else ""
     # a query's columns stand before its tree
     return re.sub(r"\A[^\n]*: [^\n]*\n(?=[A-Z])", "", lines)
 
@@ -112,5 +112,9 @@ def _read(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
-    parts = [part.strip("`").replace("``", "`").lower() for part in re.findall(_PART, name)]
-    return ".".join(parts if len(parts) > 2 else (CATALOG, *parts))  # noqa: PLR2004 - database and name
+    return _shown([part.strip("`").replace("``", "`") for part in re.findall(_PART, name)])
+
+
+def _shown(parts: Sequence[str]) -> str:
+    whole = parts if len(parts) > 2 else (CATALOG, *parts)  # noqa: PLR2004 - database and name
+    return ".".join(whole).lower()

@@ -1,8 +1,8 @@
 """The shop's workload as Spark event logs: what this server really logged of each statement, copied into the workload's hours.
 
 Statements that change nothing are run once for that, through the server. What stands for all others is an INSERT of the
-seed itself, with the plan that Spark explains of them; loads have none, whose landing zone is no part of the shop. Which
-statements there are, and when, is told in ``workload``.
+seed itself, with the plan that Spark explains of them; most loads have none, as what they read is no part of the shop.
+Which statements there are, and when, is told in ``workload``.
 """
 
 import json
@@ -116,7 +116,7 @@ def _explained(
     with Lakehouse.connect(running.config) as session:
         for text in texts:
             plan = "\n".join(str(row["plan"]) for row in session.ask(f"EXPLAIN EXTENDED {text}"))
-            if "== Analyzed Logical Plan ==" in plan:
+            if "== Physical Plan ==" in plan and "AnalysisException" not in plan:
                 parsed = {"Event": f"{_THRIFT}OperationParsed", "executionPlan": plan}
                 found[text] = Logged({**like.events, "OperationParsed": parsed})
     return found

@@ -13,9 +13,9 @@ from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.operations.imports import store_of, take_in
 from iomete_mc_assets.push.ledger import Log, Owner, opened
 from iomete_mc_assets.sandbox import gateway_faults as faults
+from iomete_mc_assets.sandbox import other_collectors as samples
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests import toolkit_samples as samples
 from iomete_mc_assets_tests.object_store import ObjectStore
 from iomete_mc_assets_tests.push_bench import Bench, edges, entries, observed, queries
 
