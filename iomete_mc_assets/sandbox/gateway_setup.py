@@ -42,7 +42,7 @@ JOB_TYPES: Mapping[str, str] = {"monitors": "sql_query"}
 def _get_user(world: World, arguments: Arguments) -> object:
     refuse_other_arguments("getUser", arguments, ())
     collector = {"uuid": world.control.collector, "name": "sandbox", "active": True}
-    return {"account": {"dataCollectors": [collector]}}
+    return {"account": {"uuid": world.control.account, "dataCollectors": [collector]}}
 
 
 def _get_warehouses(world: World, arguments: Arguments) -> object:
