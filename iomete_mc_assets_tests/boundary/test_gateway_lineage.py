@@ -130,6 +130,10 @@ def test_what_was_made_by_hand_ends_with_its_expiry(gateway: Gateway, clock: Clo
     clock.advance(days=1)
     assert near(gateway, orders) == set()
     edge(gateway, "orders", "weekly")
+    node(gateway, "brief", expires=(clock.now() + timedelta(days=1)).isoformat())
+    edge(gateway, "orders", "brief")
+    assert near(gateway, orders) == {"weekly", "brief"}
+    clock.advance(days=1)
     assert near(gateway, orders) == {"weekly"}
 
 
