@@ -133,6 +133,22 @@ query Account {
   }
 }
 """)
+CONTAINERS = Document("""\
+query Containers {
+  getEtlContainers {
+    uuid
+    name
+    type
+    pushEvents {
+      eventType
+      status
+      firstReceived
+      lastReceived
+      lastInvocationId
+    }
+  }
+}
+""")
 COLLECTORS = Document("""\
 query Collectors {
   getUser {

@@ -139,6 +139,11 @@ class Control:
             bare = {one: Warehouse(uuid=one, name="sandbox") for one in owned}
             return tuple({**bare, **known}.values())
 
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """UUIDs of ETL containers: those that some key given at the start may push to."""
+        return tuple(dict.fromkeys(one for key in self._given for one in key.container_uuids))
+
     def tested(self, credentials: SparkCredentials) -> str:
         """Remember credentials that passed their test, under a temporary key."""
         with self._lock:

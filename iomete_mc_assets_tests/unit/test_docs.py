@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import click
 import dagster as dg
@@ -61,7 +62,9 @@ def complaint(words: list[str]) -> str | None:
 @pytest.fixture(scope="module")
 def repository() -> dg.RepositoryDefinition:
     """All definitions, also those that a setting switches on."""
-    return build_definitions(environment={"IOMETE_MC_IMPORTS": "dropped"}).get_repository_def()
+    return build_definitions(
+        environment={"IOMETE_MC_IMPORTS": "dropped", "MCD_ETL_CONTAINER_UUID": str(UUID(int=1))}
+    ).get_repository_def()
 
 
 def shown_by_dagster(repository: dg.RepositoryDefinition) -> set[str]:
