@@ -320,11 +320,28 @@ class DagsterProcesses:
         return answer["data"]
 
 
-def wait_for(condition: Callable[[], bool], *, within_s: float, what: str) -> None:
-    """Ask again until it is true; another process gives no signal to wait on."""
-    until = time.monotonic() + within_s
+def wait_for(
+    condition: Callable[[], bool],
+    *,
+    within_s: float,
+    what: str,
+    so_far: Callable[[], object] = lambda: None,
+) -> None:
+    """Ask again until it is true; another process gives no signal to wait on.
+
+    Args:
+        condition: to become true.
+        within_s: of the beginning, or of the last time that ``so_far`` changed: a slow machine is not
+            a broken one.
+        what: is waited for.
+        so_far: how much of it there is.
+    """
+    reached, until = so_far(), time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < until, f"waited {within_s:.0f} s in vain for {what}"
+        if (now_reached := so_far()) != reached:
+            reached, until = now_reached, time.monotonic() + within_s
+        told = "" if reached is None else f"; so far {reached}"
+        assert time.monotonic() < until, f"waited {within_s:.0f} s in vain for {what}{told}"
         time.sleep(1)
 
 

@@ -85,6 +85,16 @@ def queries(count: int, *, first: int = 0, window: HourWindow = HOUR) -> list[Re
     ]
 
 
+def leading_to(gateway: Gateway) -> dict[str, str]:
+    """The variables of an installation that pushes to a gateway."""
+    return {
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+    }
+
+
 class Bench:
     """One lakehouse's manifests and one gateway."""
 
@@ -117,6 +127,11 @@ class Bench:
         )
         self.finished: set[str] = set()
         self._manifests = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of an installation with its store and its gateway."""
+        return {"IOMETE_MC_MANIFESTS": self.store.root, **leading_to(self.gateway)}
 
     def configure(self, **changes: object) -> None:
         self.config = replace(self.config, **changes)  # pyright: ignore[reportArgumentType] - by name

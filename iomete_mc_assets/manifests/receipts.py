@@ -74,11 +74,11 @@ class Ordinals:
 
     @classmethod
     def joined(cls, pieces: "Iterable[Ordinals]") -> "Ordinals":
-        """All of several that do not overlap; neighbours become one stretch."""
+        """All of several; neighbours become one stretch."""
         runs: list[tuple[int, int]] = []
         for first, last in sorted(run for piece in pieces for run in piece.runs):
-            if runs and first == runs[-1][1] + 1:
-                runs[-1] = (runs[-1][0], last)
+            if runs and first <= runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], max(last, runs[-1][1]))
             else:
                 runs.append((first, last))
         return cls(runs=tuple(runs))
@@ -102,17 +102,35 @@ class Ordinals:
     def without(self, others: Sequence["Ordinals"]) -> "Ordinals":
         """What is left when others are taken away."""
         if self in others:  # as nearly always: a batch and its receipt
-            return Ordinals(runs=())
-        gone = {ordinal for other in others for ordinal in other}
-        if not gone:
-            return self
-        return Ordinals.of(ordinal for ordinal in self if ordinal not in gone)
+            return NO_ORDINALS
+        gone = Ordinals.joined(others).runs
+        return Ordinals(runs=tuple(_left(self.runs, gone))) if gone else self
 
     def halves(self) -> "tuple[Ordinals, Ordinals]":
         """Two pieces of equal length, the first one longer by one if need be."""
         each = list(self)
         middle = (len(each) + 1) // 2
         return Ordinals.of(each[:middle]), Ordinals.of(each[middle:])
+
+
+NO_ORDINALS = Ordinals(runs=())
+
+
+def _left(
+    runs: Iterable[tuple[int, int]], gone: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """What of the stretches lies in none of those that are gone; both ascend."""
+    place = 0
+    for first, last in runs:
+        while place < len(gone) and gone[place][1] < first:
+            place += 1
+        start, at = first, place
+        while at < len(gone) and gone[at][0] <= last:
+            if start < gone[at][0]:
+                yield start, gone[at][0] - 1
+            start, at = gone[at][1] + 1, at + 1
+        if start <= last:
+            yield start, last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from iomete_mc_assets.manifests.model import JsonValue
-from iomete_mc_assets.manifests.receipts import Status
+from iomete_mc_assets.manifests.receipts import Ordinals, Status
 from iomete_mc_assets.montecarlo.events.event import Event, Note
 from iomete_mc_assets.push.ledger import State
 from iomete_mc_assets.records import Record, TableId
@@ -50,7 +50,7 @@ class Sent:
 
     accepted: Mapping[int, datetime]
     altered: frozenset[int]
-    refused: frozenset[int]
+    refused: Ordinals
     doubtful: Mapping[int, datetime]
 
     def holds(self, ordinal: int) -> bool:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import LEFT_OUT_SAMPLE, SENT_VERSION, LeftOut, Plan
+from iomete_mc_assets.manifests.receipts import (
+    LEFT_OUT_SAMPLE,
+    SENT_VERSION,
+    LeftOut,
+    Ordinals,
+    Plan,
+)
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.push.batches import batches
 from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
@@ -109,7 +115,7 @@ def planned(
 
 
 def state_candidates(
-    records: Numbered, rules: StateRules, naming: Naming, *, done: frozenset[int]
+    records: Numbered, rules: StateRules, naming: Naming, *, done: Ordinals
 ) -> tuple[list[Candidate], dict[str, TableId]]:
     """All records of a state flow but those done before, names given to one table each.
 

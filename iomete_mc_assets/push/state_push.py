@@ -1,7 +1,7 @@
 """Pushing an hour of a state flow: only the newest, with the log as state and lock. Rules 9 to 12 and 20 to 22."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -327,7 +327,7 @@ class StatePush:
         *,
         max_body_bytes: int,
         resource_type: str,
-        forced: frozenset[int] = frozenset(),
+        forced: Container[int] = (),
     ) -> StateRules:
         config = self._desk.config
         if self._flow == "observations":

@@ -18,7 +18,7 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.warehouse.statements import literal
 from iomete_mc_assets_tests.lakehouse_proxy import Call, Instead, LakehouseProxy
 from iomete_mc_assets_tests.object_store import ObjectStore
-from iomete_mc_assets_tests.push_bench import Bench, entries
+from iomete_mc_assets_tests.push_bench import Bench, entries, leading_to
 from iomete_mc_assets_tests.secrets_search import secrets_in
 
 NOBODY = "http://127.0.0.1:9/cliservice"
@@ -74,15 +74,12 @@ def without_lakehouse(gateway: Gateway, tmp_path: Path, vary: Vary) -> None:
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     for name, text in {
+        **leading_to(gateway),
         "DAGSTER_HOME": str(home),
         "IOMETE_URL": NOBODY,
         "IOMETE_USER": "doctor",
         "IOMETE_TOKEN": "fake-token/of the doctor",
         "IOMETE_MC_MANIFESTS": str(tmp_path / "manifests"),
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
         "IOMETE_MC_REQUEST_TIMEOUT_S": "1",
         "COLUMNS": "200",
     }.items():

@@ -24,6 +24,7 @@ from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
 from iomete_mc_assets_tests.flow.conftest import QUERY_LOG
 from iomete_mc_assets_tests.flow.daemon import PATIENCE_S, QUERIES, QUERY_LOG_PATH, Daemon
+from iomete_mc_assets_tests.push_bench import leading_to
 
 A_BATCH = 2
 """Queries per request: every hour of the shop is then nine batches or more."""
@@ -45,10 +46,7 @@ def daemon(sandbox: RunningLakehouse, tmp_path_factory: pytest.TempPathFactory) 
         "IOMETE_URL": sandbox.url,
         "IOMETE_USER": sandbox.user,
         "IOMETE_TOKEN": sandbox.token,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        **leading_to(gateway),
         "IOMETE_MC_MANIFESTS": str(home / "manifests"),
         "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
         "IOMETE_MC_ASK_AGAIN_S": "30",
