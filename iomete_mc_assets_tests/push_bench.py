@@ -16,7 +16,15 @@ from iomete_mc_assets.push.config import Destination, PushConfig
 from iomete_mc_assets.push.ledger import Log, Owner
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.pusher import Pusher
-from iomete_mc_assets.records import Column, Observation, QueryRecord, Record, TableEntry, TableId
+from iomete_mc_assets.records import (
+    Column,
+    LineageEdge,
+    Observation,
+    QueryRecord,
+    Record,
+    TableEntry,
+    TableId,
+)
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.windows import HourWindow
 
@@ -95,6 +103,47 @@ def leading_to(gateway: Gateway) -> dict[str, str]:
     }
 
 
+def edges(count: int, *, window: HourWindow = HOUR) -> list[Record]:
+    """One edge from each of the tables ``t000``, ``t001``, ... into ``sink``: of tables and of columns in turn."""
+    return [
+        table_edge(f"t{number:03d}", "sink", window=window)
+        if number % 2 == 0
+        else column_edge(f"t{number:03d}", "id", "sink", f"c{number}", window=window)
+        for number in range(count)
+    ]
+
+
+def table_edge(source: str, target: str, *, window: HourWindow = HOUR) -> LineageEdge:
+    return LineageEdge(
+        source=table(source),
+        target=table(target),
+        kind="table",
+        found_in="sql",
+        times_seen=1,
+        last_seen=window.start,
+    )
+
+
+def column_edge(
+    source: str, of: str, target: str, to: str, *, window: HourWindow = HOUR
+) -> LineageEdge:
+    return replace(
+        table_edge(source, target, window=window),
+        kind="direct",
+        source_column=of,
+        target_column=to,
+    )
+
+
+def table_entry(name: str) -> TableEntry:
+    return TableEntry(
+        table=table(name),
+        kind="table",
+        format="iceberg",
+        columns=(Column(name="id", type="BIGINT"),),
+    )
+
+
 class Bench:
     """One lakehouse's manifests and one gateway."""
 
@@ -107,6 +156,7 @@ class Bench:
             "catalog_snapshot": {},
             "observations": {},
             "query_logs": {},
+            "lineage": {},
         }
         self.config = PushConfig(
             destination=Destination(
@@ -115,6 +165,7 @@ class Bench:
             naming=Naming(strategy="guide", catalogs=SOURCE.catalogs),
             max_assets=10,
             max_queries=10,
+            max_edges=10,
         )
         self.ingest: Ingest = PycarloIngest(
             IngestConfig(
@@ -163,14 +214,23 @@ class Bench:
         return manifest_id
 
     def collect_some(self, flow: Flow, count: int) -> str:
-        """The hour's first manifest of a flow; what observations are of was pushed before."""
+        """The hour's first manifest of a flow; what observations and edges are of was pushed before."""
         if flow == "query_logs":
             return self.collect(flow, queries(count))
+        if flow == "lineage":
+            self.know(*(f"t{number:03d}" for number in range(count)), "sink")
+            return self.collect(flow, edges(count))
         manifest_id = self.collect("catalog_snapshot", entries(count))
         if flow == "catalog_snapshot":
             return manifest_id
         self.push_one("catalog_snapshot")
         return self.collect(flow, observed(count))
+
+    def know(self, *names: str, window: HourWindow = HOUR) -> None:
+        """Let Monte Carlo accept these tables, and take them in."""
+        self.collect("catalog_snapshot", [table_entry(name) for name in names], window=window)
+        self.push_one("catalog_snapshot", run=f"know-{self._manifests}", window=window)
+        self.clock.advance(minutes=self.config.edge_delay_minutes)
 
     def push(
         self,
@@ -239,11 +299,13 @@ class Bench:
         return [log._entry(int(name[:12])).kind for name in names]
 
     def accepted_keys(self) -> list[str]:
-        """Table names and query ids that the gateway accepted, in order of arrival."""
+        """Table names, query ids and edges' sources that the gateway accepted, in order of arrival."""
         return [_key(event.content) for event in self.gateway.events()]
 
 
 def _key(event: Mapping[str, Any]) -> str:
     if "query_id" in event:
         return str(event["query_id"])
+    if "sources" in event:
+        return str(event["sources"][0]["name"])
     return str(event["relational_asset"]["metadata"]["name"])

@@ -29,6 +29,7 @@ FLOWS: Mapping[str, str] = {
     "catalog_snapshot": "catalog entries",
     "observations": "observations",
     "query_logs": "queries",
+    "lineage": "lineage edges",
 }
 
 
@@ -78,9 +79,12 @@ def prove(
         "catalog_snapshot": [e for e in gateway.events("metadata") if not e.measures],
         "observations": [e for e in gateway.events("metadata") if e.measures],
         "query_logs": list(gateway.events("querylogs")),
+        "lineage": list(gateway.events("lineage")),
     }
+    catalogs = [m for m in stored["catalog_snapshot"] if any(s.receipts for s in m.sendings)]
+    kinds = {shown_name(entry): str(entry["kind"]) for one in catalogs for entry in one.records}
     for flow, what in FLOWS.items():
-        events = compare(stored[flow], windows, accepted[flow])
+        events = compare(stored[flow], windows, accepted[flow], kinds=kinds)
         proof.compared(
             f"{what} at the gateway, event by event against manifests and receipts",
             events.compared,

@@ -29,7 +29,9 @@ from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Draft, Source
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
 from iomete_mc_assets.montecarlo.etl import EtlConfig
+from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.warehouse import address
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
@@ -223,7 +225,7 @@ class HourlyDrafts:
 
 
 class MonteCarloResource(Configured):
-    """Monte Carlo's push side."""
+    """Monte Carlo: its push side, and its API where a key for that is set."""
 
     key_id: str = Field(default="", description=_described(settings.MCD_INGEST_ID))
     key_secret: str = Field(
@@ -235,6 +237,19 @@ class MonteCarloResource(Configured):
     def app_url(self) -> str:
         """Where links in the UI lead."""
         return settings.MCD_APP_URL.read(self.environment())
+
+    @property
+    def has_api_key(self) -> bool:
+        """Whether Monte Carlo can be asked; what else is missing for that is an error of ``api``."""
+        return bool(self.environment().get(settings.MCD_ID.name))
+
+    def api(self, *, max_calls: int) -> ControlPlane:
+        """Who asks Monte Carlo, at most so often; SettingsError names what cannot be used."""
+        return ControlPlane(ApiConfig.read(self.environment(), max_calls=max_calls))
+
+    def config(self) -> PushConfig:
+        """Where pushes go and how tables are called there; SettingsError names what cannot be used."""
+        return PushConfig.read(self.environment(MCD_RESOURCE_UUID=self.resource_uuid))
 
     def pusher(self, store: ManifestStore, *, otherwise: Mapping[str, str] | None = None) -> Pusher:
         """Who pushes to the configured warehouse from this store.

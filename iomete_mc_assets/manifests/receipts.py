@@ -14,12 +14,14 @@ from typing import Literal, TypeVar
 
 from iomete_mc_assets.manifests.codec import JsonFile
 from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.records import LineageEdge
 from iomete_mc_assets.windows import HourWindow
 
 T = TypeVar("T")
 
 SENT_VERSION = 1
 SETTLED_VERSION = 2
+CARRIED_VERSION = 1
 LEFT_OUT_SAMPLE = 50
 """Records left out that a plan lists; all are counted."""
 
@@ -38,11 +40,14 @@ Status = Literal[
     "name_taken",
     "duplicate",
     "pruned",
+    "indirect",
 ]
 """What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
 observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
 ``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
-removed, so nobody can say what of it was accepted."""
+removed, so nobody can say what of it was accepted. ``pending``: an edge between tables of which one has
+no accepted catalog entry yet, or a very new one; a later hour sends it. ``indirect``: a column that only
+decides another's value, which is not lineage at Monte Carlo."""
 
 Force = Literal["refused", "in_doubt", "all"]
 """What a person has sent again although it had an end: ``all`` is everything of the hour."""
@@ -295,6 +300,17 @@ class Settled:
     forcing: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Edges that only earlier hours have seen, and that a manifest of lineage brings to Monte Carlo besides its own.
+
+    Their ordinals follow those of the manifest's records, in every generation.
+    """
+
+    schema_version: int
+    edges: tuple[LineageEdge, ...]
+
+
 def _file(kind: type[T]) -> JsonFile[T]:
     return JsonFile(kind, version_field="schema_version", version=SENT_VERSION)
 
@@ -306,6 +322,7 @@ _DOUBTS = _file(Doubts)
 _SETTLED = JsonFile(
     Settled, version_field="schema_version", version=SETTLED_VERSION, older={1: {"forcing": None}}
 )
+_CARRIED = JsonFile(Carried, version_field="schema_version", version=CARRIED_VERSION)
 _GENERATION = re.compile(r"g(\d{4})(?:-([A-Za-z0-9_.-]{1,128}))?")
 _RECEIPT_NAME = re.compile(r"\d{9}-\d{9}\.json")
 _RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -341,6 +358,14 @@ class SentFolder:
         if settled is not None:
             self.settle(replace(settled, schema_version=SETTLED_VERSION, forcing=number))
 
+    def carried(self) -> Carried | None:
+        """What a plan of lineage brings along; None where there is nothing, or no plan yet."""
+        return _read(self._storage, f"{self.folder}/carried.json", _CARRIED)
+
+    def write_carried(self, carried: Carried) -> None:
+        """Write it, before the first plan."""
+        self._storage.write(f"{self.folder}/carried.json", _CARRIED.encode(carried))
+
     def generations(self) -> list["Generation"]:
         """Those that exist, ascending; the first one counts only once something lies in it."""
         names = self._storage.names(self.folder)
@@ -349,7 +374,8 @@ class SentFolder:
             for name in names
             if (match := _GENERATION.fullmatch(name))
         ]
-        if any(name.endswith(".json") for name in names if name != "settled.json"):
+        beside = ("settled.json", "carried.json")
+        if any(name.endswith(".json") for name in names if name not in beside):
             found.append(self.generation(1))
         return sorted(found, key=lambda generation: generation.number)
 

@@ -46,6 +46,23 @@ class Finding:
     difference: str | None = None
 
 
+_FLOWS: Mapping[Subject, Flow] = {
+    "table": "catalog_snapshot",
+    "fields": "catalog_snapshot",
+    "volume": "observations",
+    "freshness": "observations",
+    "query": "query_logs",
+}
+_FLOWS_OF_EVENTS: Mapping[str, Flow] = {"METADATA": "catalog_snapshot", "QUERY_LOGS": "query_logs"}
+
+
+def flow_of(finding: Finding) -> Flow:
+    """The flow whose pushes it speaks of; of metadata, which two flows push, the catalog's."""
+    if finding.subject == "push events":
+        return _FLOWS_OF_EVENTS[finding.about]
+    return _FLOWS[finding.subject]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """One table by the receipts.

@@ -94,6 +94,7 @@ def planned(
             max_events=config.max_events(flow),
             max_bytes=config.max_body_bytes,
             envelope_bytes=envelope.size,
+            column_bytes=envelope.column_bytes,
         )
     )
     plan = Plan(

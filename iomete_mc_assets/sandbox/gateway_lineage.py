@@ -13,7 +13,7 @@ from graphql import GraphQLError
 
 from iomete_mc_assets.sandbox.gateway_control import CustomEdge, CustomNode
 from iomete_mc_assets.sandbox.gateway_store import PushedTable, full_table_id
-from iomete_mc_assets.sandbox.gateway_tables import is_deleted, mcon_of
+from iomete_mc_assets.sandbox.gateway_tables import cursor_of, is_deleted, mcon_of, position_of
 from iomete_mc_assets.sandbox.gateway_world import (
     Arguments,
     Resolver,
@@ -36,12 +36,12 @@ class _Graph:
 
     Attributes:
         nodes: by MCON.
-        tables: pushed ones by warehouse and lower-cased full id.
+        tables: pushed ones by warehouse, full id and type.
         edges: pairs of MCONs, from a source to what is made of it.
     """
 
     nodes: Mapping[str, Shown]
-    tables: Mapping[tuple[str, str], PushedTable]
+    tables: Mapping[tuple[str, str, str], PushedTable]
     edges: frozenset[tuple[str, str]]
 
     def next_to(self, mcon: str, direction: str) -> list[str]:
@@ -53,12 +53,10 @@ class _Graph:
 
 def _graph(world: World) -> _Graph:
     live = [table for table in world.tables() if not is_deleted(world, table)]
-    tables = {
-        (table.resource_uuid.lower(), table.full_table_id.casefold()): table for table in live
-    }
+    tables = {(one.resource_uuid, one.full_table_id, one.type): one for one in live}
     nodes = {
         mcon_of(world, table): _node(
-            mcon_of(world, table), table.type.lower(), table.metadata["name"], None
+            mcon_of(world, table), table.type.lower(), table.full_table_id, None
         )
         for table in live
     }
@@ -90,7 +88,7 @@ def _node(mcon: str, object_type: str, name: str, expire_at: str | None) -> Show
 
 
 def _pushed_edges(
-    world: World, tables: Mapping[tuple[str, str], PushedTable]
+    world: World, tables: Mapping[tuple[str, str, str], PushedTable]
 ) -> Iterator[tuple[PushedTable, PushedTable, Mapping[str, Any]]]:
     """Source, destination and event of each accepted edge whose two tables are there."""
     for event in world.events("lineage"):
@@ -98,8 +96,8 @@ def _pushed_edges(
         def table(
             ref: Mapping[str, Any], whose: str | None = event.resource_uuid
         ) -> PushedTable | None:
-            resource = str(ref.get("resource_uuid") or whose or "").lower()
-            return tables.get((resource, full_table_id(ref).casefold()))
+            resource = str(ref.get("resource_uuid") or whose or "")
+            return tables.get((resource, full_table_id(ref), ref["type"]))
 
         destination = table(event.content["destination"])
         for ref in event.content["sources"]:
@@ -128,6 +126,9 @@ def _get_lineage(world: World, arguments: Arguments) -> object:
     if direction not in DIRECTIONS:
         msg = f"direction is one of {', '.join(DIRECTIONS)}, not {direction}"
         raise GraphQLError(msg)
+    if arguments.get("filters"):
+        msg = "the sandbox's getTableLineage takes no filters"
+        raise GraphQLError(msg)
     mcon = str(arguments.get("mcon"))
     seen, layer, edges = [mcon], [mcon], list[tuple[str, list[str]]]()
     for _ in range(arguments.get("hops") or 1):
@@ -151,14 +152,17 @@ def _get_derived(world: World, arguments: Arguments) -> object:
     graph, column = _graph(world), str(arguments.get("column")).casefold()
     found: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
     for source, destination, event in _pushed_edges(world, graph.tables):
-        recent = world.now - event["received_at"] < COLUMN_EDGES_LIVE
+        recent = world.now - event["received_at"] <= COLUMN_EDGES_LIVE
         if recent and mcon_of(world, source) == arguments.get("mcon"):
             for name in _made_of(event, column):
                 found[mcon_of(world, destination)][name] = _type(destination, name)
-    start = int(arguments.get("cursor") or 0)
+    cursor = arguments.get("cursor")
+    start = 0 if not cursor else position_of(cursor) + 1
     end = start + (arguments.get("pageSize") or 20)
     page = sorted(found.items())[start:end]
     return {
+        "mcon": arguments.get("mcon"),
+        "sourceColumn": arguments.get("column"),
         "destinations": [
             {
                 "mcon": mcon,
@@ -170,7 +174,7 @@ def _get_derived(world: World, arguments: Arguments) -> object:
             for mcon, columns in page
         ],
         "isLastPage": end >= len(found),
-        "cursor": str(end),
+        "cursor": cursor_of(min(end, len(found)) - 1) if found else None,
     }
 
 

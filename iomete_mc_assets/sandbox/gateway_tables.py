@@ -97,9 +97,9 @@ def _page(
     if first is not None and first < 0:
         msg = f"first must not be negative, and is {first}"
         raise GraphQLError(msg)
-    start = 0 if not after else _position(after) + 1
+    start = 0 if not after else position_of(after) + 1
     end = len(nodes) if first is None else min(start + first, len(nodes))
-    edges = [{"node": nodes[index], "cursor": _cursor(index)} for index in range(start, end)]
+    edges = [{"node": nodes[index], "cursor": cursor_of(index)} for index in range(start, end)]
     return {
         "edges": edges,
         "pageInfo": {
@@ -114,11 +114,13 @@ def _page(
 _CURSOR_PREFIX = "arrayconnection:"
 
 
-def _cursor(position: int) -> str:
+def cursor_of(position: int) -> str:
+    """The opaque text that stands for a position."""
     return base64.b64encode(f"{_CURSOR_PREFIX}{position}".encode()).decode()
 
 
-def _position(cursor: str) -> int:
+def position_of(cursor: str) -> int:
+    """What ``cursor_of`` made a text of; GraphQLError for any other."""
     try:
         text = base64.b64decode(cursor, validate=True).decode()
         return int(text.removeprefix(_CURSOR_PREFIX))
