@@ -45,9 +45,8 @@ class Connection:
 
     Attributes:
         url: without a path; the ingest endpoint, and with ``/graphql`` the GraphQL endpoint.
-        key_id, key_secret: an ingestion key for ``resource_uuid`` and ``container_uuid``.
-        container_uuid: of an ETL container.
         key_id, key_secret: an ingestion key for ``resource_uuid``, ``container_uuid`` and ``others``.
+        container_uuid: of an ETL container.
         others: warehouses by name, for what other collectors tell.
         api_id, api_token: a key for GraphQL.
     """
