@@ -71,7 +71,12 @@ class DagsterProcesses:
     """
 
     def __init__(
-        self, home: Path, environment: Mapping[str, str], *, module: str | None = None
+        self,
+        home: Path,
+        environment: Mapping[str, str],
+        *,
+        module: str | None = None,
+        storage: str = "",
     ) -> None:
         """Nothing is started yet.
 
@@ -80,18 +85,13 @@ class DagsterProcesses:
             environment: the project's variables; those of this machine do not reach the processes.
             module: served by one code server, which can be killed and started like the daemon; None
                 lets webserver and daemon each start one for the project's own workspace.
+            storage: what dagster.yaml says of it besides.
         """
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+        write_dagster_yaml(home, storage)
         self.home = home
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not _is_projects(name)},
-            **environment,
-            "DAGSTER_HOME": str(home),
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-        }
-        self._url = f"http://127.0.0.1:{_free_port()}"
-        self._module, self._code_port = module, _free_port()
+        self._environment = process_environment(home, environment)
+        self._url = f"http://127.0.0.1:{free_port()}"
+        self._module, self._code_port = module, free_port()
         self._workspace = ROOT / "workspace.yaml"
         self._code_server: subprocess.Popen[bytes] | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -282,8 +282,8 @@ class DagsterProcesses:
     def _started(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.home / f"{program}.log").open("ab") as log:
             child = subprocess.Popen(  # noqa: S603 - our own programs
-                [_executable(program), *arguments],
-                cwd=ROOT,
+                [executable(program), *arguments],
+                cwd=self.home,
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -318,6 +318,22 @@ class DagsterProcesses:
         answer = self._session.post(f"{self._url}/graphql", json=body, timeout=60).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
+
+
+def write_dagster_yaml(home: Path, storage: str = "") -> None:
+    """The project's own, and what it does not say of the storage; the folder is made."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text() + storage)
+
+
+def process_environment(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Of a Dagster process: this machine's variables without the project's, and those given."""
+    return {
+        **{name: value for name, value in os.environ.items() if not _is_projects(name)},
+        **environment,
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
 
 
 def wait_for(
@@ -363,7 +379,8 @@ def _kill(child: subprocess.Popen[bytes] | None) -> None:
     child.wait(timeout=10)
 
 
-def _executable(program: str) -> str:
+def executable(program: str) -> str:
+    """One of Dagster's commands."""
     return str(Path(sys.executable).with_name(program))
 
 
@@ -386,7 +403,8 @@ def _is_projects(name: str) -> bool:
     return name.startswith(PROJECT_VARIABLES) or name.lower().endswith("_proxy")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,9 +1,10 @@
 """A manifest store, a gateway and a clock that stands still: what tests of pushing stand on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Source, State, Verdict
@@ -178,6 +179,16 @@ class Bench:
         )
         self.finished: set[str] = set()
         self._manifests = 0
+
+    @classmethod
+    @contextmanager
+    def under_one_clock(cls, root: str) -> Generator[Self]:
+        """With a gateway of its own, which stamps what it receives by the bench's clock."""
+        clock = Clock()
+        with Gateway(now=clock.now) as gateway:
+            made = cls(gateway, root)
+            made.clock = clock
+            yield made
 
     @property
     def environment(self) -> dict[str, str]:

@@ -143,7 +143,7 @@ def _sent(manifest: Manifest, sending: Sending, received: _Received) -> Iterator
             continue
         for position, event in zip(positions, events, strict=True):
             expected = received.expected(manifest.flow, records[position])
-            got = _with_instants(event.content)
+            got = with_instants(event.content)
             if got != expected and not _freshness_left_out(expected, event, received):
                 yield f"{manifest.shown} record {position}: expected {expected}, gateway has {got}"
 
@@ -152,10 +152,10 @@ def _freshness_left_out(expected: Json, event: AcceptedEvent, received: _Receive
     """Whether only the freshness is missing, because the gateway knew a later one."""
     asset = dict(expected.get("relational_asset", {}))
     freshness = asset.pop("freshness", None)
-    if freshness is None or _with_instants(event.content) != {"relational_asset": asset}:
+    if freshness is None or with_instants(event.content) != {"relational_asset": asset}:
         return False
     earlier = received.before(about(event.content), event.received_at)
-    told = [_with_instants(one.content)["relational_asset"].get("freshness") for one in earlier]
+    told = [with_instants(one.content)["relational_asset"].get("freshness") for one in earlier]
     return any(one and one["last_update_time"] > freshness["last_update_time"] for one in told)
 
 
@@ -236,7 +236,7 @@ def _true(status: str, record: Json, at: datetime, expected: Json, received: _Re
         case "accepted_before" if "carried_from" in record:
             return bool(earlier)
         case "accepted_before":
-            return any(_with_instants(event.content) == expected for event in earlier)
+            return any(with_instants(event.content) == expected for event in earlier)
         case "clock_hour_taken":
             return any(HourWindow.holding(at).holds(event.received_at) for event in earlier)
         case "pending" | "name_taken":
@@ -357,12 +357,12 @@ def _known(**parts: object) -> Json:
     return {name: value for name, value in parts.items() if value is not None}
 
 
-def _with_instants(content: Mapping[str, Any]) -> Json:
+def with_instants(content: Mapping[str, Any]) -> Json:
     """An event with its times as instants, whose spelling is the sender's."""
     return {
         name: instant(value)
         if name in INSTANTS
-        else _with_instants(cast("Json", value))
+        else with_instants(cast("Json", value))
         if isinstance(value, dict)
         else value
         for name, value in content.items()

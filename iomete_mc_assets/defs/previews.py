@@ -4,7 +4,7 @@ import heapq
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from iomete_mc_assets.collectors.lineage import hours
@@ -40,7 +40,7 @@ Edges = frozenset[tuple[object, ...]]
 
 
 class Previews:
-    """What manifests of one store show; the hours of a range are each read once.
+    """What manifests of one store show. The observations last shown are kept, for others who need them.
 
     Attributes:
         store: where they lie.
@@ -49,8 +49,13 @@ class Previews:
     def __init__(self, store: ManifestStore) -> None:
         """Nothing read yet."""
         self.store = store
-        self._read: dict[str, Rows] = {}
+        self._last: tuple[str, Sequence[Observation]] = ("", ())
         self._edges: dict[str, Edges] = {}
+
+    def records(self, header: Header) -> Iterable[Record]:
+        """Those of a manifest, from memory where they were shown last."""
+        manifest_id, seen = self._last
+        return seen if header.manifest_id == manifest_id else self.store.records(header)
 
     def of(self, header: Header) -> dict[str, str]:
         """Markdown by name: the first rows, and of some flows what else people look for."""
@@ -67,7 +72,7 @@ class Previews:
         seen = [one for one in self.store.records(header) if isinstance(one, Observation)]
         shown = {"preview": _first(header, seen)}
         before = self._rows_before(header)
-        self._read = {header.manifest_id: _rows(seen)}
+        self._last = (header.manifest_id, seen)
         hour = header.window.previous.key
         shown[MOST_CHANGED] = before if isinstance(before, str) else _changed(seen, before, hour)
         shown[STALEST] = _stalest(seen, header.window)
@@ -109,9 +114,7 @@ class Previews:
             earlier = self.store.current("observations", window)
             if earlier is None or not earlier.known:
                 return f"nothing is known of the hour before, {window.key}"
-            if earlier.manifest_id in self._read:
-                return self._read[earlier.manifest_id]
-            return _rows(one for one in self.store.records(earlier) if isinstance(one, Observation))
+            return _rows(one for one in self.records(earlier) if isinstance(one, Observation))
         except ManifestPruned:
             return f"the records of the hour before, {window.key}, were pruned"
         except (ManifestError, OSError) as error:

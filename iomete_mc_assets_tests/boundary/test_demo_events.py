@@ -15,13 +15,11 @@ from iomete_mc_assets.cli.demo_manifests import manifests_of
 from iomete_mc_assets.cli.demo_proof import Proof
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.records import Record
-from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_records import Endpoint
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_bench import (
     HOUR,
     Bench,
-    Clock,
     column_edge,
     edges,
     entries,
@@ -35,10 +33,7 @@ from iomete_mc_assets_tests.push_bench import (
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Pushes and gateway under one clock."""
-    clock = Clock()
-    with Gateway(now=clock.now) as gateway:
-        made = Bench(gateway, str(tmp_path))
-        made.clock = clock
+    with Bench.under_one_clock(str(tmp_path)) as made:
         yield made
 
 

@@ -26,7 +26,6 @@ from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_bench import (
     HOUR,
     Bench,
-    Clock,
     column_edge,
     entries,
     queries,
@@ -42,10 +41,7 @@ CHANGED_AT = HOUR.start + 5 * MINUTE
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Gateway and pusher live at the same instant."""
-    clock = Clock()
-    with Gateway(now=clock.now) as gateway:
-        made = Bench(gateway, str(tmp_path))
-        made.clock = clock
+    with Bench.under_one_clock(str(tmp_path)) as made:
         yield made
 
 

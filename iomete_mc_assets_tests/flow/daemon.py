@@ -42,7 +42,7 @@ class Daemon:
     @property
     def store(self) -> ManifestStore:
         """The manifests that were written."""
-        return ManifestStore.open(str(self.home / "manifests"), source=None)
+        return ManifestStore.open(self.environment["IOMETE_MC_MANIFESTS"], source=None)
 
     def collected(self, flow: Flow) -> dict[HourWindow, dg.EventLogRecord]:
         """Newest materialisation of each collected hour."""
