@@ -404,7 +404,7 @@ IOMETE_QUERY_TEXT: Setting[QueryText] = Setting(
     default="whole",
     takes="whole, masked or none",
     meaning=(
-        "What is kept and sent of a query's text: all, all but its literals and comments, or nothing; "
+        "What is kept and sent of a query's text: all, all but its literals and comments (tags of queries stay), or nothing; "
         "error messages, which repeat it, only with whole."
     ),
     parse=_one_of(QUERY_TEXTS),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from iomete_mc_assets.cli import demo_imported
 from iomete_mc_assets.cli.demo_events import EventProof, compare
+from iomete_mc_assets.cli.demo_lineage import table_edges
 from iomete_mc_assets.cli.demo_manifests import Manifest, instant, manifests_of, shown_name
 from iomete_mc_assets.cli.demo_spark import Spark, row_counts, unaccounted
 from iomete_mc_assets.cli.environment import Servers, dropped_files
@@ -107,6 +108,7 @@ def prove(
         if manifest.speaks
     }
     _by_spark(proof, servers, windows[-1], speaking)
+    _lineage_by_spark(proof, servers, windows, speaking)
     hours = [m for window in windows if (m := speaking.get(("observations", window)))]
     _by_seed(proof, log, speaking.get(("catalog_snapshot", windows[-1])), hours)
     _queries_by_seed(proof, log, windows, accepted["query_logs"])
@@ -168,6 +170,28 @@ def _by_spark(
         counted,
         differences,
         detail=f"{rows:,} rows",
+    )
+
+
+def _lineage_by_spark(
+    proof: Proof,
+    servers: Servers,
+    windows: Sequence[HourWindow],
+    speaking: Mapping[tuple[str, HourWindow], Manifest],
+) -> None:
+    lineage, queries = (
+        [m for window in windows if (m := speaking.get((flow, window)))]
+        for flow in ("lineage", "query_logs")
+    )
+    catalog = speaking.get(("catalog_snapshot", windows[-1]))
+    compared, differences = 0, ["the newest hour has no catalog"]
+    if catalog is not None:
+        with closing(Spark(servers.lakehouse)) as spark:
+            compared, differences = table_edges(spark, lineage, queries, catalog)
+    proof.compared(
+        f"edges of tables in the manifests of {len(lineage)} hours, against Spark's own parser and analyzer",
+        compared,
+        differences,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from iomete_mc_assets.collectors.query_sources import (
     Findings,
+    Present,
     Shortfall,
     SourceHour,
     nothing_seen,
@@ -204,6 +205,12 @@ class EventLogs:
     def shown(self) -> str:
         """As ``QuerySource.shown``."""
         return f"the event log folder {self._files.shown}"
+
+    def present(self) -> Present:
+        """As ``QueryFiles.present``."""
+        found = logs(self._files.listed(folders=_ROLLING))
+        written = [at for log in found if (at := log.modified_at) is not None]
+        return Present(count=len(found), youngest=max(written, default=None))
 
     def hour(self, window: HourWindow) -> SourceHour:
         """As ``QuerySource.hour``."""

@@ -72,6 +72,31 @@ class QuerySource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What lies in a folder of query logs.
+
+    Attributes:
+        count: logs of servers, or exports.
+        youngest: when one of them was last written to; None where nobody knows.
+    """
+
+    count: int
+    youngest: datetime | None
+
+
+class QueryFiles(QuerySource, Protocol):
+    """A source that is a folder."""
+
+    def present(self) -> Present:
+        """What lies there, without reading it.
+
+        Raises:
+            IometeMcError: it cannot be listed.
+        """
+        ...
+
+
 def nothing_seen(
     shown: str, window: HourWindow, *, oldest: datetime | None, newest: datetime | None
 ) -> Shortfall | None:

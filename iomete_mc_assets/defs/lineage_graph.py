@@ -57,7 +57,7 @@ def svg(arrows: Sequence[Arrow], *, new: Collection[Arrow]) -> str:
         *(_drawn_box(table, at, short=one_catalog) for table, at in places.items()),
     ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         '<marker id="h" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8" style="stroke:#57606c"/></marker>'
         f"<style>{_STYLE}</style>"

@@ -294,3 +294,43 @@ def detectors(api: Api, mcon: str) -> Detectors | None:
         volume=size.text_or_none("sdStatus") if size else None,
         volume_reason=size.text_or_none("sdReason") if size else None,
     )
+
+
+UPSTREAM_LIMIT = 500
+"""Tables that Monte Carlo tells at most, unless it is asked for more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """The tables that feed one directly.
+
+    Attributes:
+        whole: False where there may be more.
+    """
+
+    mcons: frozenset[str]
+    whole: bool
+
+
+def upstream(api: Api, mcon: str) -> Upstream:
+    """A table's; none where Monte Carlo knows no lineage of it."""
+    found = ask(api, documents.LINEAGE, m=mcon).node_or_none("getTableLineage")
+    nodes = found.nodes("connectedNodes") if found else []
+    return Upstream(
+        mcons=frozenset(one.text("mcon") for one in nodes), whole=len(nodes) < UPSTREAM_LIMIT
+    )
+
+
+def derived_columns(api: Api, mcon: str, column: str) -> set[tuple[str, str]]:
+    """What is made of a column: tables and their columns; a call for each page."""
+    derived: set[tuple[str, str]] = set()
+    after: dict[str, str] = {}
+    while True:
+        answer = ask(api, documents.COLUMN_LINEAGE, m=mcon, c=column, **after)
+        page = answer.node_or_none("getDerivedTablesPartialLineage")
+        for table in page.nodes("destinations") if page else []:
+            columns = table.nodes("columns")
+            derived |= {(table.text("mcon"), one.text("columnName")) for one in columns}
+        if page is None or page.flag("isLastPage"):
+            return derived
+        after = {"cur": page.text("cursor")}

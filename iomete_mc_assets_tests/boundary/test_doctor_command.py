@@ -210,6 +210,27 @@ def test_a_lakehouse_that_is_down_is_red_and_everything_else_is_checked_all_the_
     }
 
 
+@pytest.mark.parametrize(
+    ("setting", "file"),
+    [("IOMETE_QUERY_LOG_EVENTS", "app-1.zstd"), ("IOMETE_QUERY_LOG_EXPORTS", "q.jsonl.gz")],
+)
+def test_a_folder_of_query_logs_is_listed_without_the_lakehouse(
+    without_lakehouse: None, vary: Vary, tmp_path: Path, setting: str, file: str
+) -> None:
+    assert "IOMETE_QUERY_LOG_EVENTS" in found().texts["lakehouse: query log"]
+    folder = tmp_path / "logs"
+    vary(setting, str(folder))
+    assert found().verdicts["lakehouse: query log"] == "red"
+    folder.mkdir()
+    empty = found()
+    assert "lakehouse: query log" in empty.amber
+    assert str(folder) in empty.texts["lakehouse: query log"]
+    (folder / file).touch()
+    told = found()
+    assert told.verdicts["lakehouse: query log"] == "green"
+    assert "holds 1 to read, the youngest written 20" in told.texts["lakehouse: query log"]
+
+
 def test_a_token_that_goes_in_the_clear_is_amber(without_lakehouse: None, vary: Vary) -> None:
     vary("IOMETE_URL", "http://lake.invalid/cliservice")
     assert "lakehouse: encryption" in found().amber

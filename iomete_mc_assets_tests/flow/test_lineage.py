@@ -339,13 +339,26 @@ def test_an_hour_of_which_nothing_is_known_is_unknown(site: Site, hour: HourWind
     assert (header.state, header.records) == ("unknown", 0)
 
 
-def test_query_logs_that_were_pruned_leave_what_is_known_of_the_hour_as_it_was(
+def test_lineage_of_the_same_query_logs_and_catalog_is_not_worked_out_again(
     site: Site, hour: HourWindow
 ) -> None:
+    """Nor are they read: their records are gone."""
     site.list_catalog(hour)
     site.export(hour, INSERT)
     assert site.run(hour).success
     first, queries = site.header(hour), site.header(hour, "query_logs")
-    site.store.prune(queries, at=clock.now())
+    folder = Path(site.store.path("query_logs", hour, queries.manifest_id))
+    for part in queries.parts:
+        (folder / part.file).unlink()
     assert site.run(hour, only=[collected_key("lineage")]).success
     assert site.header(hour) == first
+
+
+def test_query_logs_that_were_pruned_leave_the_views(site: Site, hour: HourWindow) -> None:
+    site.list_catalog(hour)
+    site.export(hour, INSERT)
+    assert site.run(hour, only=[collected_key("query_logs")]).success
+    site.store.prune(site.header(hour, "query_logs"), at=clock.now())
+    assert site.run(hour, only=[collected_key("lineage")]).success
+    assert site.edges(hour) == VIEW_EDGES
+    assert str(site.header(hour).reason).endswith("unknown: their records were pruned")

@@ -23,7 +23,7 @@ from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_faults import answers
 from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.push_bench import Bench, entries, queries, table
+from iomete_mc_assets_tests.push_bench import Bench, column_edge, entries, queries, table
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +57,14 @@ def push_all(bench: Bench, tables: int = 4) -> None:
     for flow, records in given.items():
         bench.collect(flow, records, window=window)
         bench.push_one(flow, window=window)
+
+
+def push_edge(bench: Bench) -> None:
+    """Once its tables are known for long enough."""
+    window = HourWindow.newest_closed(bench.clock.now())
+    bench.clock.advance(minutes=bench.config.edge_delay_minutes)
+    bench.collect("lineage", [column_edge("t000", "id", "t001", "id")], window=window)
+    assert bench.push_one("lineage", window=window).counts == {"accepted": 1}
 
 
 def definitions(bench: Bench, **settings: str) -> dg.Definitions:
@@ -113,6 +121,7 @@ def test_what_was_pushed_is_seen_by_every_check_and_few_questions_are_asked(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
     push_all(bench)
+    push_edge(bench)
     before = len(bench.gateway.requests)
     told = said(bench, instance)
     assert set(told) == set(FLOWS)
@@ -125,8 +134,10 @@ def test_what_was_pushed_is_seen_by_every_check_and_few_questions_are_asked(
     }
     assert figures(told["observations"])["seen"] == 8
     assert figures(told["query_logs"])["seen"] == 2
-    warehouses, listing, details, query = 1, 1, 4 * 2, 1
-    assert len(bench.gateway.requests) - before == warehouses + listing + details + query
+    assert figures(told["lineage"])["seen"] == 3
+    warehouses, listing, details, query, lineage = 1, 1, 4 * 2, 1, 2
+    asked = len(bench.gateway.requests) - before
+    assert asked == warehouses + listing + details + query + lineage
 
 
 def test_a_table_that_is_gone_there_fails_the_catalogs_check_alone_and_is_named(

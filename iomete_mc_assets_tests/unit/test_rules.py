@@ -161,14 +161,14 @@ def assert_can_be_made(one: Break) -> None:
         ast.parse(broken)
 
 
-def test_every_story_under_dagster_has_a_test_and_a_break_that_can_still_be_made() -> None:
+def test_every_story_under_dagster_has_a_test_and_what_breaks_it_can_still_be_done() -> None:
     section = section_of(UNDER_DAGSTER)
     stories = list(STORY.finditer(section))
     assert len(stories) == section.count("\n| ") - 1  # all rows but the head
     for story in stories:
         file = TESTS / (story["file"] or MOSTLY_IN)
         assert f"def {story['test']}(" in file.read_text(), story
-        for one in breaks_of(story["broken"]):
+        for one in breaks_of(story["broken"]) if story["broken"] else ():
             assert_can_be_made(one)
 
 
