@@ -37,11 +37,12 @@ Status = Literal[
     "nothing_known",
     "name_taken",
     "duplicate",
+    "not_chosen",
     "pruned",
 ]
 """What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
 observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
-``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
+``duplicate``: a second record of one key. ``not_chosen``: a push by hand was of another table. ``pruned``: of an hour of query logs whose records were
 removed, so nobody can say what of it was accepted."""
 
 Force = Literal["refused", "in_doubt", "all"]

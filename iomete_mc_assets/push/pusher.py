@@ -79,6 +79,7 @@ class Pusher:
         named: Callable[[Flow], Named],
         owner: Owner,
         force: Force | None = None,
+        only: str | None = None,
     ) -> Iterator[tuple[HourWindow, HourOutcome | IometeMcError]]:
         """Push hours, newest first; each is yielded as soon as it is settled or has failed.
 
@@ -94,8 +95,10 @@ class Pusher:
             force: what goes again although it had an end: refused events, those in doubt, or
                 everything of the hours; None for nothing. Once for a chain of retries, and never
                 for an hour that is superseded or too old, which have settings of their own.
+            only: the one table whose records go, as database.table or with its catalog; the hour is
+                settled without the others. Of state flows, without ``force``.
         """
-        desk = self._desk(owner, force=force)
+        desk = self._desk(owner, force=force, only=only)
         for window in sorted(hours, reverse=True):
             if desk.policy.stopped_by is not None:
                 yield window, desk.policy.stopped_by
@@ -110,6 +113,7 @@ class Pusher:
         *,
         named: Callable[[Flow], Named],
         force: Force | None = None,
+        only: str | None = None,
     ) -> Iterator[tuple[HourWindow, Preview]]:
         """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
 
@@ -117,7 +121,7 @@ class Pusher:
             IometeMcError: a manifest or the ledger cannot be read.
         """
         nobody = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: False)
-        desk = self._desk(nobody, force=force)
+        desk = self._desk(nobody, force=force, only=only)
         for window in sorted(hours, reverse=True):
             if flow == "query_logs":
                 yield window, QueryPush(desk).preview(window, hours[window])
@@ -125,7 +129,7 @@ class Pusher:
                 states = StatePush(desk, flow)
                 yield window, states.preview(window, hours[window], named=named(flow))
 
-    def _desk(self, owner: Owner, *, force: Force | None = None) -> Desk:
+    def _desk(self, owner: Owner, *, force: Force | None = None, only: str | None = None) -> Desk:
         policy = RunPolicy(
             now=self._now,
             wait=self._wait,
@@ -144,6 +148,7 @@ class Pusher:
             policy=policy,
             now=self._now,
             force=force,
+            only=only,
         )
 
     def _answer(

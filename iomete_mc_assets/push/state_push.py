@@ -1,7 +1,7 @@
 """Pushing an hour of a state flow: only the newest, with the log as state and lock. Rules 9 to 12 and 20 to 22."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,7 +11,7 @@ from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder, Superseding
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
-from iomete_mc_assets.push.candidates import Sent, StateRules
+from iomete_mc_assets.push.candidates import Candidate, Sent, StateRules
 from iomete_mc_assets.push.catalog_snapshot import CatalogRules
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
@@ -66,6 +66,7 @@ class StatePush:
             return HourOutcome.of(settled, reused=True)
         if head is not None and head.is_for(window, manifest_id):
             refuse_if_held(head, self._desk.owner, now=self._desk.now())
+            self._refuse_to_narrow()
             return self._resume(header, sent, head, unsent, to_force=to_force)
         return self._begin(header, sent, head, unsent)
 
@@ -265,8 +266,13 @@ class StatePush:
             forced=past.forced,
         )
         candidates, holders = state_candidates(
-            self._desk.records(header), rules, config.naming, done=past.done
+            self._desk.records(header),
+            rules,
+            config.naming,
+            done=past.done,
+            only=self._desk.only,
         )
+        self._refuse_unknown_table(candidates)
         made = planned(
             past.judged(candidates),
             header=header,
@@ -276,6 +282,24 @@ class StatePush:
             at=at,
         )
         return made.plan, rules.kept(state, holders) == state
+
+    def _refuse_unknown_table(self, candidates: Sequence[Candidate]) -> None:
+        if self._desk.only is None or any(one.status != "not_chosen" for one in candidates):
+            return
+        msg = (
+            f"The hour's manifest has no table {self._desk.only}, so nothing was sent. Say it as "
+            "database.table, as the collected partition shows it."
+        )
+        raise PushError(msg)
+
+    def _refuse_to_narrow(self) -> None:
+        """An open plan is gone on with as it is, whatever it was made of."""
+        if self._desk.only is not None:
+            msg = (
+                "A push of this hour broke off and goes on by its plan, which one table cannot narrow. "
+                "Push the hour without --only, or another one."
+            )
+            raise PushError(msg)
 
     # The accepted state
 
