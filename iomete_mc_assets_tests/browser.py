@@ -1,6 +1,6 @@
 """Debian's Chromium, driven as a person uses it. What is looked at lives with the tests and the screenshots."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ def installed() -> Path:
 @contextmanager
 def chromium(
     url: str, *, width: int = 1440, height: int = 1000, theme: Theme = "light"
-) -> Iterator[Page]:
+) -> Generator[Page]:
     """An empty tab; its pages' addresses may be said without ``url``."""
     executable = installed()
     with sync_playwright() as playwright:

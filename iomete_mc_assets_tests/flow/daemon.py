@@ -6,7 +6,7 @@ Processes and clicks live in ``dagster_processes``.
 # Dagster types its events in part only.
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +124,7 @@ class Daemon:
 
 
 @contextmanager
-def daemon_between(sandbox: RunningLakehouse, home: Path, **options: str) -> Iterator[Daemon]:
+def daemon_between(sandbox: RunningLakehouse, home: Path, **options: str) -> Generator[Daemon]:
     """Webserver and daemon between the lakehouse and a gateway, sensors and schedules off.
 
     Args:
