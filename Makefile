@@ -46,7 +46,7 @@ bench: setup ## measure, print one line a figure, fail where one is short
 
 lock: setup ## compile requirements/*.txt again after a change in pyproject.toml
 	$(BIN)/uv pip compile --group setup --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/setup.txt
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra s3 --extra fast --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/run.txt
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra s3 --extra k8s --extra fast --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --extra sandbox --extra postgres --extra s3 --extra fast --group test --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/test.txt
 
 clean: ## stop the sandbox, remove .venv and everything the demo wrote

@@ -157,6 +157,22 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEdges:
+    """What Spark's own plan of a query that writes says of lineage; sorted, in lower case.
+
+    Attributes:
+        tables: source and target, each as catalog, namespace levels, table.
+        direct, indirect: source and target columns, the column behind its table's parts.
+        columns_known: False where only the text can tell the columns.
+    """
+
+    tables: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    direct: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    indirect: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    columns_known: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryRecord:
     """One ended query.
 
@@ -171,6 +187,7 @@ class QueryRecord:
         returned_rows: None where unknown.
         session_id, catalog, database: context of the query; None where the source has none.
         extra: what other vendors tell of a query, by name, texts and numbers; imported queries only.
+        plan: of succeeded queries that write, where the source logs plans; for lineage alone, never sent.
     """
 
     query_id: str
@@ -187,6 +204,7 @@ class QueryRecord:
     catalog: str | None = None
     database: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict[str, object])
+    plan: PlannedEdges | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +229,7 @@ class LineageEdge:
     last_seen: datetime
 
 
-Record = TableEntry | Observation | QueryRecord
+Record = TableEntry | Observation | QueryRecord | LineageEdge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -404,7 +404,7 @@ IOMETE_QUERY_TEXT: Setting[QueryText] = Setting(
     default="whole",
     takes="whole, masked or none",
     meaning=(
-        "What is kept and sent of a query's text: all, all but its literals and comments, or nothing; "
+        "What is kept and sent of a query's text: all, all but its literals and comments (tags of queries stay), or nothing; "
         "error messages, which repeat it, only with whole."
     ),
     parse=_one_of(QUERY_TEXTS),
@@ -521,6 +521,14 @@ IOMETE_MC_MAX_QUERIES = Setting(
     meaning="Queries per request.",
     parse=_whole(1, 500),
 )
+IOMETE_MC_MAX_EDGES = Setting(
+    name="IOMETE_MC_MAX_EDGES",
+    group="monte carlo",
+    default="100",
+    takes="1 to 500",
+    meaning="Lineage edges per request.",
+    parse=_whole(1, 500),
+)
 IOMETE_MC_MAX_BODY_BYTES = Setting(
     name="IOMETE_MC_MAX_BODY_BYTES",
     group="monte carlo",
@@ -568,6 +576,22 @@ IOMETE_MC_OBSERVATION_MAX_AGE_HOURS = Setting(
     takes="1 to 24",
     meaning="Hours since an hour's end after which its observations are too old to be sent as now.",
     parse=_whole(1, 24),
+)
+IOMETE_MC_EDGE_MAX_AGE_DAYS = Setting(
+    name="IOMETE_MC_EDGE_MAX_AGE_DAYS",
+    group="monte carlo",
+    default="30",
+    takes="1 to 400",
+    meaning="Days since a column edge was seen last, after which it is not pushed again; Monte Carlo forgets it ten days later.",
+    parse=_whole(1, 400),
+)
+IOMETE_MC_EDGE_DELAY_MINUTES = Setting(
+    name="IOMETE_MC_EDGE_DELAY_MINUTES",
+    group="monte carlo",
+    default="15",
+    takes="0 to 120",
+    meaning="Minutes that Monte Carlo is given to take in a new table before lineage of it is pushed.",
+    parse=_whole(0, 120),
 )
 IOMETE_MC_MANIFESTS = Setting(
     name="IOMETE_MC_MANIFESTS",

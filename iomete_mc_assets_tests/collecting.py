@@ -34,7 +34,7 @@ AFTER = timedelta(minutes=5)
 class Collecting:
     """A store and a Dagster that runs of a test's making fill."""
 
-    def __init__(self, root: Path, instance: dg.DagsterInstance, **settings: str) -> None:
+    def __init__(self, root: Path | str, instance: dg.DagsterInstance, **settings: str) -> None:
         self.instance = instance
         self.environment = {"IOMETE_MC_MANIFESTS": str(root), **settings}
         self.storage = Storage.open(str(root))

@@ -72,7 +72,12 @@ class DagsterProcesses:
     """
 
     def __init__(
-        self, home: Path, environment: Mapping[str, str], *, module: str | None = None
+        self,
+        home: Path,
+        environment: Mapping[str, str],
+        *,
+        module: str | None = None,
+        storage: str = "",
     ) -> None:
         """Nothing is started yet.
 
@@ -81,16 +86,11 @@ class DagsterProcesses:
             environment: the project's variables; those of this machine do not reach the processes.
             module: served by one code server, which can be killed and started like the daemon; None
                 lets webserver and daemon each start one for the project's own workspace.
+            storage: what dagster.yaml says of it besides.
         """
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+        write_dagster_yaml(home, storage)
         self.home = home
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not _is_projects(name)},
-            **environment,
-            "DAGSTER_HOME": str(home),
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-        }
+        self._environment = process_environment(home, environment)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._module, self._code_port = module, free_port()
         self._workspace = ROOT / "workspace.yaml"
@@ -283,8 +283,8 @@ class DagsterProcesses:
     def _started(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.home / f"{program}.log").open("ab") as log:
             child = subprocess.Popen(  # noqa: S603 - our own programs
-                [_executable(program), *arguments],
-                cwd=ROOT,
+                [executable(program), *arguments],
+                cwd=self.home,
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -321,11 +321,44 @@ class DagsterProcesses:
         return answer["data"]
 
 
-def wait_for(condition: Callable[[], bool], *, within_s: float, what: str) -> None:
-    """Ask again until it is true; another process gives no signal to wait on."""
-    until = time.monotonic() + within_s
+def write_dagster_yaml(home: Path, storage: str = "") -> None:
+    """The project's own, and what it does not say of the storage; the folder is made."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text() + storage)
+
+
+def process_environment(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Of a Dagster process: this machine's variables without the project's, and those given."""
+    return {
+        **{name: value for name, value in os.environ.items() if not _is_projects(name)},
+        **environment,
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+def wait_for(
+    condition: Callable[[], bool],
+    *,
+    within_s: float,
+    what: str,
+    so_far: Callable[[], object] = lambda: None,
+) -> None:
+    """Ask again until it is true; another process gives no signal to wait on.
+
+    Args:
+        condition: to become true.
+        within_s: of the beginning, or of the last time that ``so_far`` changed: a slow machine is not
+            a broken one.
+        what: is waited for.
+        so_far: how much of it there is.
+    """
+    reached, until = so_far(), time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < until, f"waited {within_s:.0f} s in vain for {what}"
+        if (now_reached := so_far()) != reached:
+            reached, until = now_reached, time.monotonic() + within_s
+        told = "" if reached is None else f"; so far {reached}"
+        assert time.monotonic() < until, f"waited {within_s:.0f} s in vain for {what}{told}"
         time.sleep(1)
 
 
@@ -347,7 +380,8 @@ def _kill(child: subprocess.Popen[bytes] | None) -> None:
     child.wait(timeout=10)
 
 
-def _executable(program: str) -> str:
+def executable(program: str) -> str:
+    """One of Dagster's commands."""
     return str(Path(sys.executable).with_name(program))
 
 
@@ -371,6 +405,7 @@ def _is_projects(name: str) -> bool:
 
 
 def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

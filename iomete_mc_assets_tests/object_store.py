@@ -26,6 +26,7 @@ class ObjectStore:
     Attributes:
         url: of the server.
         asked: method and query of each request, oldest first.
+        read: the path of each that reads an object or its head, likewise.
         losing: methods whose next answer is 500 although the request was obeyed.
         denying: whether every request is refused as one without the right.
         read_only: whether everything but reading is.
@@ -34,6 +35,7 @@ class ObjectStore:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.read: list[str] = []
         self.losing: list[str] = []
         self.denying = False
         self.read_only = False
@@ -80,6 +82,8 @@ class ObjectStore:
         with self._lock:
             method = environ["REQUEST_METHOD"]
             self.asked.append((method, environ["QUERY_STRING"]))
+            if method in ("GET", "HEAD"):
+                self.read.append(environ["PATH_INFO"])
             if self.unconditional:
                 environ.pop("HTTP_IF_NONE_MATCH", None)
             if self.denying or (self.read_only and method not in ("GET", "HEAD")):

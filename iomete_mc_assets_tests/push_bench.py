@@ -1,9 +1,10 @@
 """A manifest store, a gateway and a clock that stands still: what tests of pushing stand on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Source, State, Verdict
@@ -16,7 +17,15 @@ from iomete_mc_assets.push.config import Destination, PushConfig
 from iomete_mc_assets.push.ledger import Log, Owner
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.pusher import Pusher
-from iomete_mc_assets.records import Column, Observation, QueryRecord, Record, TableEntry, TableId
+from iomete_mc_assets.records import (
+    Column,
+    LineageEdge,
+    Observation,
+    QueryRecord,
+    Record,
+    TableEntry,
+    TableId,
+)
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.windows import HourWindow
 
@@ -85,6 +94,57 @@ def queries(count: int, *, first: int = 0, window: HourWindow = HOUR) -> list[Re
     ]
 
 
+def leading_to(gateway: Gateway) -> dict[str, str]:
+    """The variables of an installation that pushes to a gateway."""
+    return {
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+    }
+
+
+def edges(count: int, *, window: HourWindow = HOUR) -> list[Record]:
+    """One edge from each of the tables ``t000``, ``t001``, ... into ``sink``: of tables and of columns in turn."""
+    return [
+        table_edge(f"t{number:03d}", "sink", window=window)
+        if number % 2 == 0
+        else column_edge(f"t{number:03d}", "id", "sink", f"c{number}", window=window)
+        for number in range(count)
+    ]
+
+
+def table_edge(source: str, target: str, *, window: HourWindow = HOUR) -> LineageEdge:
+    return LineageEdge(
+        source=table(source),
+        target=table(target),
+        kind="table",
+        found_in="sql",
+        times_seen=1,
+        last_seen=window.start,
+    )
+
+
+def column_edge(
+    source: str, of: str, target: str, to: str, *, window: HourWindow = HOUR
+) -> LineageEdge:
+    return replace(
+        table_edge(source, target, window=window),
+        kind="direct",
+        source_column=of,
+        target_column=to,
+    )
+
+
+def table_entry(name: str) -> TableEntry:
+    return TableEntry(
+        table=table(name),
+        kind="table",
+        format="iceberg",
+        columns=(Column(name="id", type="BIGINT"),),
+    )
+
+
 class Bench:
     """One lakehouse's manifests and one gateway."""
 
@@ -97,6 +157,7 @@ class Bench:
             "catalog_snapshot": {},
             "observations": {},
             "query_logs": {},
+            "lineage": {},
         }
         self.config = PushConfig(
             destination=Destination(
@@ -105,6 +166,7 @@ class Bench:
             naming=Naming(strategy="guide", catalogs=SOURCE.catalogs),
             max_assets=10,
             max_queries=10,
+            max_edges=10,
         )
         self.ingest: Ingest = PycarloIngest(
             IngestConfig(
@@ -117,6 +179,21 @@ class Bench:
         )
         self.finished: set[str] = set()
         self._manifests = 0
+
+    @classmethod
+    @contextmanager
+    def under_one_clock(cls, root: str) -> Generator[Self]:
+        """With a gateway of its own, which stamps what it receives by the bench's clock."""
+        clock = Clock()
+        with Gateway(now=clock.now) as gateway:
+            made = cls(gateway, root)
+            made.clock = clock
+            yield made
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of an installation with its store and its gateway."""
+        return {"IOMETE_MC_MANIFESTS": self.store.root, **leading_to(self.gateway)}
 
     def configure(self, **changes: object) -> None:
         self.config = replace(self.config, **changes)  # pyright: ignore[reportArgumentType] - by name
@@ -148,14 +225,23 @@ class Bench:
         return manifest_id
 
     def collect_some(self, flow: Flow, count: int) -> str:
-        """The hour's first manifest of a flow; what observations are of was pushed before."""
+        """The hour's first manifest of a flow; what observations and edges are of was pushed before."""
         if flow == "query_logs":
             return self.collect(flow, queries(count))
+        if flow == "lineage":
+            self.know(*(f"t{number:03d}" for number in range(count)), "sink")
+            return self.collect(flow, edges(count))
         manifest_id = self.collect("catalog_snapshot", entries(count))
         if flow == "catalog_snapshot":
             return manifest_id
         self.push_one("catalog_snapshot")
         return self.collect(flow, observed(count))
+
+    def know(self, *names: str, window: HourWindow = HOUR) -> None:
+        """Let Monte Carlo accept these tables, and take them in."""
+        self.collect("catalog_snapshot", [table_entry(name) for name in names], window=window)
+        self.push_one("catalog_snapshot", run=f"know-{self._manifests}", window=window)
+        self.clock.advance(minutes=self.config.edge_delay_minutes)
 
     def push(
         self,
@@ -224,11 +310,13 @@ class Bench:
         return [log._entry(int(name[:12])).kind for name in names]
 
     def accepted_keys(self) -> list[str]:
-        """Table names and query ids that the gateway accepted, in order of arrival."""
+        """Table names, query ids and edges' sources that the gateway accepted, in order of arrival."""
         return [_key(event.content) for event in self.gateway.events()]
 
 
 def _key(event: Mapping[str, Any]) -> str:
     if "query_id" in event:
         return str(event["query_id"])
+    if "sources" in event:
+        return str(event["sources"][0]["name"])
     return str(event["relational_asset"]["metadata"]["name"])

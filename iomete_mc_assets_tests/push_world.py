@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from iomete_mc_assets.errors import (
     IometeMcError,
@@ -32,11 +32,18 @@ from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.push.pusher import Pusher
-from iomete_mc_assets.records import Column, Observation, QueryRecord, Record, TableEntry
+from iomete_mc_assets.records import (
+    Column,
+    LineageEdge,
+    Observation,
+    QueryRecord,
+    Record,
+    TableEntry,
+)
 from iomete_mc_assets.windows import HourWindow, contiguous
 from iomete_mc_assets_tests.push_bench import SOURCE, Clock, table
 
-FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+FLOWS: tuple[Flow, ...] = get_args(Flow)
 START = datetime.fromisoformat("2026-11-21T21:20:00+00:00")
 """Near midnight, so that short histories see a new day."""
 TABLES = 5
@@ -44,6 +51,9 @@ OBSERVABLE_HOURS = 8
 LOGGED_HOURS = 6
 ROWS_AN_HOUR = 1_000
 """A row count says which hour it is of and which version: hour * 1,000 + version."""
+EDGE_DELAY = timedelta(minutes=15)
+EDGE_FRESH, EDGE_LIFE = timedelta(days=7), timedelta(days=10)
+"""A column edge goes again after the first, and is forgotten by the receiver after the second."""
 POISON = 13
 """Every thirteenth query is refused, alone or with others."""
 
@@ -255,6 +265,7 @@ class Receiver:
                 "catalog_snapshot": self._catalog,
                 "observations": self._observation,
                 "query_logs": self._query,
+                "lineage": self._edge,
             }[flow](key, version, before, now)
             self.wrong += [f"{now}: {flow} {key} {version}: {rule}" for rule in broken]
             before.append(Taken(now, version, hour))
@@ -285,9 +296,25 @@ class Receiver:
         if len(before) > self.unknown["query_logs", key, version]:
             yield "a query twice without a doubt"
 
+    def _edge(self, key: str, version: int, before: list[Taken], now: datetime) -> Iterator[str]:
+        for end in key.split(">"):
+            known = self.taken["catalog_snapshot", end.partition(".")[0]]
+            if not known or now - known[0].at < EDGE_DELAY:
+                yield f"{end} was not taken in"
+        column = "." in key
+        recent = [taken for taken in before if not column or now - taken.at <= EDGE_FRESH]
+        if len(recent) > self.unknown["lineage", key, version]:
+            yield "an edge again without need or doubt"
+
 
 def _event(flow: Flow, event: dict[str, Any]) -> tuple[str, int]:
     """What an event is about, and its version."""
+    if flow == "lineage":
+        (source,), target = event["sources"], event["destination"]["name"]
+        for field in event.get("fields", ()):
+            (fed,) = field["source_fields"]
+            return f"{source['name']}.{fed['field_name']}>{target}.{field['name']}", 0
+        return f"{source['name']}>{target}", 0
     if flow == "query_logs":
         return event["query_id"], 0
     asset = event["relational_asset"]
@@ -355,6 +382,17 @@ class Lakehouse:
             for number, version in tables.items()
         ]
 
+    def shown(self, window: HourWindow) -> list[Record]:
+        """Edges of the hour's queries that are in the log by now: each shows two tables and a column."""
+        found: dict[str, Record] = {}
+        for number, end, seen in self.queries:
+            if window.holds(end) and seen <= self.clock.now():
+                source, target = number % TABLES, (number * 3 + 1) % TABLES
+                for edge in edges_between(source, target, number % 3, end):
+                    if source != target:
+                        found[edge_key(edge)] = edge
+        return [found[key] for key in sorted(found)]
+
     def logged(self, window: HourWindow) -> list[Record]:
         """The hour's queries that are in the log by now."""
         return [
@@ -364,6 +402,29 @@ class Lakehouse:
             for number, end, seen in self.queries
             if window.holds(end) and seen <= self.clock.now()
         ]
+
+
+def edges_between(source: int, target: int, column: int, end: datetime) -> Iterator[LineageEdge]:
+    """A table edge and a column edge."""
+    tables = LineageEdge(
+        source=table(f"t{source}"),
+        target=table(f"t{target}"),
+        kind="table",
+        found_in="sql",
+        times_seen=1,
+        last_seen=end,
+    )
+    yield tables
+    name = f"c{column}"
+    yield replace(tables, kind="direct", source_column=name, target_column=name)
+
+
+def edge_key(edge: LineageEdge) -> str:
+    """As the receiver knows it."""
+    ends = (edge.source, edge.source_column), (edge.target, edge.target_column)
+    return ">".join(
+        name.table if column is None else f"{name.table}.{column}" for name, column in ends
+    )
 
 
 class World:
@@ -387,6 +448,7 @@ class World:
             naming=Naming(strategy="guide", catalogs=SOURCE.catalogs),
             max_assets=2,
             max_queries=2,
+            max_edges=2,
         )
         self.sensors_on = True
         self.events: list[tuple[Flow, HourWindow, str]] = []
@@ -420,6 +482,18 @@ class World:
             if minute in (3, 8, 38):
                 for flow in FLOWS:
                     self.tick(flow, Luck.of(chance), reconcile=minute != 8)
+
+    def pass_days(self, days: int) -> None:
+        """Some queries, and then none: twice a day the catalog and lineage are collected, and sensors look."""
+        for _ in range(3):
+            self.lake.ask(seen_after=timedelta())
+        for hours in (1, *[12] * (2 * days)):
+            self.clock.advance(hours=hours)
+            for flow in ("catalog_snapshot", "lineage"):
+                self.collect(flow, self.newest_closed)
+                self.tick(flow, Luck(), reconcile=True)
+        if self.sensors_on and not self.receiver.down:
+            self.wrong.extend(self._stale_edges())
 
     # Collecting
 
@@ -470,8 +544,9 @@ class World:
         age = _number(self.newest_closed) - _number(window)
         if flow == "observations":
             return None if age > OBSERVABLE_HOURS else self.lake.observed(window)
-        if flow == "query_logs":
-            return None if age > LOGGED_HOURS else self.lake.logged(window)
+        if flow in ("query_logs", "lineage"):
+            logged = self.lake.logged if flow == "query_logs" else self.lake.shown
+            return None if age > LOGGED_HOURS else logged(window)
         newest = self.store.newest(flow)
         newer = newest is not None and newest.window > window
         late = self.clock.now() > window.end + timedelta(hours=2)
@@ -555,12 +630,18 @@ class World:
         """What somebody forces may come again, and that is no surprise to the receiver."""
         for window in hours:
             for manifest_id in self.store.manifest_ids(flow, window):
-                for record in self.store.records(self.store.header(flow, window, manifest_id)):
+                carried = self._sent(flow, window, manifest_id).carried()
+                for record in (
+                    *self.store.records(self.store.header(flow, window, manifest_id)),
+                    *(carried.edges if carried else ()),
+                ):
                     key, version = "", 0
                     if isinstance(record, QueryRecord):
                         key = record.query_id
                     elif isinstance(record, TableEntry):
                         key, version = record.table.table, int(record.comment or 0)
+                    elif isinstance(record, LineageEdge):
+                        key = edge_key(record)
                     self.receiver.unknown[flow, key, version] += 1
 
     def _told(
@@ -572,8 +653,10 @@ class World:
         if answer.manifest_id != asked:
             self.wrong.append(f"{flow} {window.key}: {answer.manifest_id} for {asked}")
         header = self.store.header(flow, window, asked)
-        if sum(answer.counts.values()) != header.records:
-            self.wrong.append(f"{flow} {asked}: {answer.counts} of {header.records} records")
+        carried = self._sent(flow, window, asked).carried()
+        events = header.records + (len(carried.edges) if carried else 0)
+        if sum(answer.counts.values()) != events:
+            self.wrong.append(f"{flow} {asked}: {answer.counts} of {events} records")
         self.acknowledged[flow, window] = asked
 
     def _check_acknowledged(self, flow: Flow, hours: Mapping[HourWindow, str]) -> None:
@@ -609,6 +692,10 @@ class World:
             self.clock.advance(minutes=11)
             for flow in FLOWS:
                 self.tick(flow, Luck(), reconcile=True)
+        self.clock.advance(minutes=61)
+        for flow in ("catalog_snapshot", "lineage"):  # the hour that brings what was pending
+            self.collect(flow, self.newest_closed)
+            self.tick(flow, Luck(), reconcile=True)
 
     def unfinished(self) -> Iterator[str]:
         """What is not as it has to be at the end."""
@@ -623,6 +710,33 @@ class World:
             if at_receiver[-1:] != [version]:
                 yield f"t{number}: version {version} collected, {at_receiver[-1:]} at the receiver"
         yield from self._missing_queries()
+        yield from self._missing_edges()
+        yield from self._stale_edges()
+
+    def _missing_edges(self) -> Iterator[str]:
+        """Edges of the last month between tables that are known."""
+        for window, manifest_id in self.newest_events("lineage").items():
+            for record in self.store.records(self.store.header("lineage", window, manifest_id)):
+                assert isinstance(record, LineageEdge)
+                old = self.clock.now() - record.last_seen > timedelta(days=29)
+                if not old and not self.receiver.taken["lineage", edge_key(record)]:
+                    yield f"lineage {window.key} {manifest_id}: {edge_key(record)} never sent"
+
+    def _stale_edges(self) -> Iterator[str]:
+        """Column edges of the last month that the receiver has forgotten by now."""
+        seen: dict[str, datetime] = {}
+        for _, window, manifest_id in {e for e in self.events if e[0] == "lineage"}:
+            settled = self._sent("lineage", window, manifest_id).settled()
+            for record in self.store.records(self.store.header("lineage", window, manifest_id)):
+                if settled is not None and isinstance(record, LineageEdge):
+                    key = edge_key(record)
+                    seen[key] = max(record.last_seen, seen.get(key, record.last_seen))
+        now = self.clock.now()
+        for key, last_seen in seen.items():
+            taken = self.receiver.taken["lineage", key]
+            forgotten = "." in key and taken and now - taken[-1].at > EDGE_LIFE
+            if forgotten and now - last_seen < timedelta(days=29):
+                yield f"{now}: {key} was sent last at {taken[-1].at} and seen at {last_seen}"
 
     def _missing_queries(self) -> Iterator[str]:
         for _, window, manifest_id in {e for e in self.events if e[0] == "query_logs"}:
@@ -643,4 +757,4 @@ class World:
 
     def with_batches_of(self, events: int) -> None:
         """Somebody changes the settings."""
-        self.config = replace(self.config, max_assets=events, max_queries=events)
+        self.config = replace(self.config, max_assets=events, max_queries=events, max_edges=events)

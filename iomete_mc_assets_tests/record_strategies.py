@@ -1,14 +1,19 @@
 """Hypothesis strategies for records and what stands around them: anything the annotations allow."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import get_args
 
 from hypothesis import strategies as st
 
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.records import (
     Column,
+    EdgeKind,
+    Evidence,
+    LineageEdge,
     Observation,
     Omission,
+    PlannedEdges,
     QueryRecord,
     Record,
     SurveyedState,
@@ -32,7 +37,7 @@ HOSTILE_TEXTS = (
     "%s",
     "{}",
 )
-FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+FLOWS: tuple[Flow, ...] = get_args(Flow)
 
 whole_numbers = st.integers(min_value=0, max_value=2**63 - 1)
 """Counts and bytes; Iceberg writes them as Java longs."""
@@ -150,15 +155,42 @@ def query_records(
             database=maybe(texts()),
             extra=st.just(dict[str, object]())
             | st.dictionaries(texts(), texts() | whole_numbers, max_size=3),
+            plan=st.none() | planned_edges(),
         )
     )
 
 
+def planned_edges() -> st.SearchStrategy[PlannedEdges]:
+    names = st.lists(texts(), min_size=3, max_size=4).map(tuple)
+    pairs = st.lists(st.tuples(names, names), max_size=2).map(tuple)
+    return st.builds(
+        PlannedEdges, tables=pairs, direct=pairs, indirect=pairs, columns_known=st.booleans()
+    )
+
+
+def lineage_edges() -> st.SearchStrategy[LineageEdge]:
+    return st.builds(
+        LineageEdge,
+        source=table_ids(),
+        target=table_ids(),
+        kind=st.sampled_from(get_args(EdgeKind)),
+        source_column=maybe(texts()),
+        target_column=maybe(texts()),
+        found_in=st.sampled_from(get_args(Evidence)),
+        times_seen=whole_numbers,
+        last_seen=instants(),
+    )
+
+
 def records_of(flow: Flow) -> st.SearchStrategy[Record]:
-    """Records of the flow's type; only the flows that exist."""
-    if flow == "catalog_snapshot":
-        return table_entries()
-    return observations() if flow == "observations" else query_records()
+    """Records of the flow's type."""
+    of: dict[Flow, st.SearchStrategy[Record]] = {
+        "catalog_snapshot": table_entries(),
+        "observations": observations(),
+        "query_logs": query_records(),
+        "lineage": lineage_edges(),
+    }
+    return of[flow]
 
 
 def flows_with_records(max_size: int = 6) -> st.SearchStrategy[tuple[Flow, list[Record]]]:

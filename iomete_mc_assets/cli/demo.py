@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from iomete_mc_assets import clock
-from iomete_mc_assets.cli import demo_proof
+from iomete_mc_assets.cli import demo_imported, demo_proof
 from iomete_mc_assets.cli.environment import (
     QUERY_LOG_FILE,
     QueryLog,
     alone,
     cut_off,
     decide,
+    dropped_files,
     forget,
     lakehouse_state,
     outlived,
@@ -33,6 +34,8 @@ from iomete_mc_assets.defs.keys import (
     COLLECT_METADATA,
     COLLECT_QUERIES,
     FLOWS,
+    IMPORT_JOB,
+    IMPORTED_FILES,
     collected_key,
     push_job_name,
     pushed_key,
@@ -46,8 +49,7 @@ from iomete_mc_assets.defs.materializations import (
 )
 from iomete_mc_assets.defs.metadata import INVOCATION_IDS, PUSH_STATUS, STATE
 from iomete_mc_assets.defs.partitions import range_request
-from iomete_mc_assets.manifests.model import Flow
-from iomete_mc_assets.sandbox import shop_events
+from iomete_mc_assets.sandbox import other_collectors, shop_events
 from iomete_mc_assets.sandbox.commands import command
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_records import Counts
@@ -101,6 +103,7 @@ def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> i
             shop_events.write(servers.lakehouse, log)
     steps.not_used(decide(os.environ, home, servers))
     prepare_dagster_home(home)
+    files = demo_imported.drop(dropped_files(home), now=clock.now())
     with dg.DagsterInstance.get() as instance, GatewayClient(servers.gateway.url) as gateway:
         journey = Journey(instance, build_definitions(), windows)
         before = gateway.counts()
@@ -109,6 +112,9 @@ def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> i
             journey.collect()
         with steps.step("push", "sensors evaluated, their runs pushed"):
             journey.push()
+        imports = f"{files} files of {len(other_collectors.KINDS)} other collectors imported"
+        with steps.step("import", imports):
+            journey.take_in()
         journey.show(console)
         console.print(
             f"The invocation ids also stand in settled.json beside each manifest below {home / 'manifests'}\n",
@@ -116,7 +122,7 @@ def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> i
         )
         _say_what_was_sent(console, before, gateway.counts(), settled, journey.settled())
         with steps.step("prove", "gateway compared with manifests, Spark and the seed's log"):
-            proof = demo_proof.prove(home / "manifests", servers, windows, log, gateway)
+            proof = demo_proof.prove(home, servers, windows, log, gateway)
     for line in proof.lines:
         colour = {"✓": "green", "✗": "red"}.get(line[0])
         console.print(line, style=colour, markup=False, highlight=False, soft_wrap=True)
@@ -152,7 +158,7 @@ class Journey:
     """Runs over the demo's hours, launched as the real definitions say.
 
     Attributes:
-        cursors: of each flow's sensor, as its daemon would keep them.
+        cursors: of each sensor, as its daemon would keep them.
     """
 
     def __init__(
@@ -164,7 +170,7 @@ class Journey:
         self._instance = instance
         self._repository = definitions.get_repository_def()
         self._windows = list(windows)
-        self._cursors: dict[Flow, str | None] = dict.fromkeys(FLOWS)
+        self._cursors: dict[str, str | None] = {}
 
     def collect(self) -> None:
         """One ranged run a collecting job, as a backfill of these hours would launch."""
@@ -172,23 +178,34 @@ class Journey:
             self._run(job, range_request(self._windows, run_key=job, tags={}))
 
     def push(self) -> None:
-        """Evaluate the sensors and run what they ask for, until they ask for nothing."""
+        """Push what was collected."""
+        self._obey([push_job_name(flow) for flow in FLOWS])
+
+    def take_in(self) -> None:
+        """Take in and push the files of other collectors."""
+        self._obey([IMPORT_JOB])
+
+    def _obey(self, jobs: Sequence[str]) -> None:
+        """Evaluate sensors and run what they ask for, until they ask for nothing; each is named as its job."""
         for _ in range(MAX_ROUNDS):
-            requests: list[tuple[Flow, dg.RunRequest]] = [
-                (flow, request) for flow in FLOWS for request in self._asked(flow)
-            ]
+            requests = [(job, request) for job in jobs for request in self._asked(job)]
             if not requests:
                 return
-            for flow, request in requests:
-                self._run(push_job_name(flow), request)
+            for job, request in requests:
+                self._run(job, request)
 
-    def _asked(self, flow: Flow) -> Sequence[dg.RunRequest]:
-        sensor = self._repository.get_sensor_def(push_job_name(flow))
+    def _asked(self, job: str) -> Sequence[dg.RunRequest]:
+        sensor = self._repository.get_sensor_def(job)
         context = dg.build_sensor_context(
-            instance=self._instance, cursor=self._cursors[flow], repository_def=self._repository
+            instance=self._instance,
+            instance_ref=self._instance.get_ref(),  # without it no dynamic partition is known
+            cursor=self._cursors.get(job),
+            repository_def=self._repository,
         )
         tick = sensor.evaluate_tick(context)
-        self._cursors[flow] = tick.cursor
+        self._cursors[job] = tick.cursor
+        for added in tick.dynamic_partitions_requests or ():
+            self._instance.add_dynamic_partitions(IMPORTED_FILES, list(added.partition_keys or ()))
         return tick.run_requests or []
 
     def _run(self, job: str, request: dg.RunRequest) -> None:

@@ -5,16 +5,25 @@ must have a reason in the ledger, and the reason must be true of what the gatewa
 events are put together here, without the product's own code.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from iomete_mc_assets.cli.demo_manifests import Json, Manifest, Sending, instant, shown_name
+from iomete_mc_assets.cli.demo_manifests import (
+    Json,
+    Manifest,
+    Sending,
+    instant,
+    shown_name,
+    shown_table,
+)
 from iomete_mc_assets.sandbox.gateway_records import AcceptedEvent
 from iomete_mc_assets.windows import HourWindow
 
+ENDS = ("source", "target")
 TOO_OLD_AFTER = timedelta(hours=3)
 """The setting's default, which the demo leaves alone."""
 
@@ -34,7 +43,11 @@ class EventProof:
 
 
 def compare(
-    manifests: Sequence[Manifest], windows: Iterable[HourWindow], accepted: Sequence[AcceptedEvent]
+    manifests: Sequence[Manifest],
+    windows: Iterable[HourWindow],
+    accepted: Sequence[AcceptedEvent],
+    *,
+    kinds: Mapping[str, str] | None = None,
 ) -> EventProof:
     """Compare one flow.
 
@@ -42,8 +55,9 @@ def compare(
         manifests: all of the flow, oldest hour first.
         windows: hours that must be settled.
         accepted: the flow's events at the gateway, in order of arrival.
+        kinds: ``table`` or ``view`` by the shown name of each table that the gateway knows; for lineage.
     """
-    received = _Received(accepted)
+    received = _Received(accepted, kinds or {})
     must_settle = set(windows)
     differences: list[str] = []
     for manifest in manifests:
@@ -67,9 +81,11 @@ class _Received:
     Attributes:
         claimed: events of requests that have a receipt.
         unsent: records that have none, by the ledger's reason.
+        kinds: of the tables that the gateway knows.
     """
 
-    def __init__(self, accepted: Iterable[AcceptedEvent]) -> None:
+    def __init__(self, accepted: Iterable[AcceptedEvent], kinds: Mapping[str, str]) -> None:
+        self.kinds = kinds
         self._by_request: defaultdict[str, list[AcceptedEvent]] = defaultdict(list)
         self._about: defaultdict[str, list[AcceptedEvent]] = defaultdict(list)
         self._claims: Counter[str] = Counter()
@@ -78,6 +94,10 @@ class _Received:
         for event in accepted:
             self._by_request[event.invocation_id].append(event)
             self._about[about(event.content)].append(event)
+
+    def expected(self, flow: str, record: Json) -> Json:
+        """The event that a record makes."""
+        return _edge(record, self.kinds) if flow == "lineage" else EXPECTED[flow](record)
 
     def claim(self, invocation_id: str) -> list[AcceptedEvent]:
         """The events of a request for which there is a receipt."""
@@ -101,15 +121,18 @@ class _Received:
 
 
 def about(content: Mapping[str, Any]) -> str:
-    """What an event is about: the query's id, or the table's name at Monte Carlo."""
+    """What an event is about: the query's id, the table's name at Monte Carlo, or both ends of an edge."""
     if "query_id" in content:
         return str(content["query_id"])
+    if "destination" in content:
+        return json.dumps(content, sort_keys=True)
     named = content["relational_asset"]["metadata"]
     return f"{named['database']}.{named['schema']}.{named['name']}"
 
 
 def _sent(manifest: Manifest, sending: Sending, received: _Received) -> Iterator[str]:
     """Differences between the requests that have receipts and their records, one by one."""
+    records = (*manifest.records, *sending.carried)
     for invocation_id, positions in sending.receipts:
         events = received.claim(invocation_id)
         if len(events) != len(positions):
@@ -119,8 +142,8 @@ def _sent(manifest: Manifest, sending: Sending, received: _Received) -> Iterator
             )
             continue
         for position, event in zip(positions, events, strict=True):
-            expected = EXPECTED[manifest.flow](manifest.records[position])
-            got = _with_instants(event.content)
+            expected = received.expected(manifest.flow, records[position])
+            got = with_instants(event.content)
             if got != expected and not _freshness_left_out(expected, event, received):
                 yield f"{manifest.shown} record {position}: expected {expected}, gateway has {got}"
 
@@ -129,10 +152,10 @@ def _freshness_left_out(expected: Json, event: AcceptedEvent, received: _Receive
     """Whether only the freshness is missing, because the gateway knew a later one."""
     asset = dict(expected.get("relational_asset", {}))
     freshness = asset.pop("freshness", None)
-    if freshness is None or _with_instants(event.content) != {"relational_asset": asset}:
+    if freshness is None or with_instants(event.content) != {"relational_asset": asset}:
         return False
     earlier = received.before(about(event.content), event.received_at)
-    told = [_with_instants(one.content)["relational_asset"].get("freshness") for one in earlier]
+    told = [with_instants(one.content)["relational_asset"].get("freshness") for one in earlier]
     return any(one and one["last_update_time"] > freshness["last_update_time"] for one in told)
 
 
@@ -151,15 +174,16 @@ def _not_sent(
         yield f"{manifest.shown}: {len(manifest.records)} records, and the ledger counts {settled['counts']}"
         return
     at = sending.planned_at or instant(settled["settled_at"])
+    records = (*manifest.records, *sending.carried)
     for position, status in fates.items():
         received.unsent[status] += 1
-        record = manifest.records[position]
+        record = records[position]
         if status == "superseded":
             true = _superseded(manifest, settled, manifests)
         elif status == "too_old":
             true = instant(settled["settled_at"]) - manifest.window.end > TOO_OLD_AFTER
         else:
-            true = _true(status, record, at, EXPECTED[manifest.flow](record), received)
+            true = _true(status, record, at, received.expected(manifest.flow, record), received)
         if not true:
             yield f"{manifest.shown} record {position} was not sent as {status}, which is not so: {record}"
 
@@ -174,16 +198,19 @@ def _fates(manifest: Manifest, sending: Sending, settled: Json) -> dict[int, str
     counts["accepted"] -= len(went)
     listed = {one["about"]: one["status"] for one in settled["left_out_sample"]}
     fates: dict[int, str] = {}
-    for position, record in enumerate(manifest.records):
+    records = (*manifest.records, *sending.carried)
+    for position, record in enumerate(records):
         if position in went:
             continue
         status = listed.get(record.get("query_id") or shown_name(record))
+        if status is None and counts["indirect"] > 0 and record.get("kind") == "indirect":
+            status = "indirect"
         if status is None and counts["carried"] > 0 and record.get("carried_from") is not None:
             status = "carried"
         if status is not None:
             counts[status] -= 1
             fates[position] = status
-    rest = [p for p in range(len(manifest.records)) if p not in went and p not in fates]
+    rest = [p for p in range(len(records)) if p not in went and p not in fates]
     left = {status: count for status, count in counts.items() if count}
     if "accepted" in left or ([len(rest)] != list(left.values()) and (rest or left)):
         return None
@@ -209,11 +236,21 @@ def _true(status: str, record: Json, at: datetime, expected: Json, received: _Re
         case "accepted_before" if "carried_from" in record:
             return bool(earlier)
         case "accepted_before":
-            return any(_with_instants(event.content) == expected for event in earlier)
+            return any(with_instants(event.content) == expected for event in earlier)
         case "clock_hour_taken":
             return any(HourWindow.holding(at).holds(event.received_at) for event in earlier)
+        case "pending" | "name_taken":
+            return any(shown_table(record[end]) not in received.kinds for end in ENDS)
+        case _:
+            return _true_by_itself(status, record, expected)
+
+
+def _true_by_itself(status: str, record: Json, expected: Json) -> bool:
+    match status:
         case "carried":
             return record["carried_from"] is not None
+        case "indirect":
+            return record["kind"] == "indirect"
         case "nothing_known":
             return not expected["relational_asset"].keys() & {"volume", "freshness"}
         case _:
@@ -223,9 +260,33 @@ def _true(status: str, record: Json, at: datetime, expected: Json, received: _Re
 # What an event must say
 
 
+def _edge(record: Json, kinds: Mapping[str, str]) -> Json:
+    columns = record["source_column"] is not None
+    source, target = (
+        {
+            "type": kinds.get(shown_table(record[end]), "").upper(),
+            **_named(record[end]),
+            **({"asset_id": _full_id(record[end])} if columns else {}),
+        }
+        for end in ENDS
+    )
+    edge: Json = {"destination": target, "sources": [source]}
+    if columns:
+        fed = {"asset_id": source["asset_id"], "field_name": record["source_column"]}
+        edge["fields"] = [{"name": record["target_column"], "source_fields": [fed]}]
+    return edge
+
+
+def _full_id(table: Json) -> str:
+    return "{database}:{schema}.{name}".format(**_named(table))
+
+
 def _table(record: Json) -> Json:
     """The guide's name for a record's table."""
-    table = record["table"]
+    return _named(record["table"])
+
+
+def _named(table: Json) -> Json:
     return {
         "database": ".".join(table["namespace"]),
         "schema": "default",
@@ -296,12 +357,12 @@ def _known(**parts: object) -> Json:
     return {name: value for name, value in parts.items() if value is not None}
 
 
-def _with_instants(content: Mapping[str, Any]) -> Json:
+def with_instants(content: Mapping[str, Any]) -> Json:
     """An event with its times as instants, whose spelling is the sender's."""
     return {
         name: instant(value)
         if name in INSTANTS
-        else _with_instants(cast("Json", value))
+        else with_instants(cast("Json", value))
         if isinstance(value, dict)
         else value
         for name, value in content.items()

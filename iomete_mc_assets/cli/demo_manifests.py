@@ -24,11 +24,13 @@ class Sending:
         receipts: each accepted request's invocation id, and the positions of its records.
         planned_at: of the last plan; None without one.
         settled: the outcome; None while something is left untried.
+        carried: edges of earlier hours that went with the manifest's own; their positions follow its records'.
     """
 
     receipts: tuple[tuple[str, tuple[int, ...]], ...]
     planned_at: datetime | None
     settled: Json | None
+    carried: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +96,13 @@ def _sending(folder: Path) -> Sending:
         if _RECEIPT.fullmatch(file.name)
     ]
     plans = [json.loads(file.read_text()) for file in folder.rglob("plan.json")]
-    settled = folder / "settled.json"
+    settled, carried = folder / "settled.json", folder / "carried.json"
+    edges = json.loads(carried.read_text())["edges"] if carried.exists() else ()
     return Sending(
         receipts=tuple((receipt["invocation_id"], _positions(receipt)) for receipt in receipts),
         planned_at=max((instant(plan["planned_at"]) for plan in plans), default=None),
         settled=json.loads(settled.read_text()) if settled.exists() else None,
+        carried=tuple(edges),
     )
 
 
@@ -116,6 +120,16 @@ def instant(text: str) -> datetime:
 
 
 def shown_name(record: Json) -> str:
-    """The name of a record's table as omissions spell it."""
-    table = record["table"]
+    """The name of a record's table as omissions spell it; of an edge what it connects."""
+    if "source_column" in record:
+        ends = ("source", "target")
+        return " to ".join(
+            ".".join(filter(None, (shown_table(record[end]), record[f"{end}_column"])))
+            for end in ends
+        )
+    return shown_table(record["table"])
+
+
+def shown_table(table: Json) -> str:
+    """A table's name as omissions spell it."""
     return ".".join((table["catalog"], *table["namespace"], table["table"]))

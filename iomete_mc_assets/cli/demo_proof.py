@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from iomete_mc_assets.cli import demo_imported
 from iomete_mc_assets.cli.demo_events import EventProof, compare
+from iomete_mc_assets.cli.demo_lineage import table_edges
 from iomete_mc_assets.cli.demo_manifests import Manifest, instant, manifests_of, shown_name
 from iomete_mc_assets.cli.demo_spark import Spark, row_counts, unaccounted
-from iomete_mc_assets.cli.environment import Servers
+from iomete_mc_assets.cli.environment import Servers, dropped_files
 from iomete_mc_assets.records import TableId
 from iomete_mc_assets.sandbox.gateway_client import GatewayClient
 from iomete_mc_assets.sandbox.gateway_records import AcceptedEvent
@@ -29,6 +31,7 @@ FLOWS: Mapping[str, str] = {
     "catalog_snapshot": "catalog entries",
     "observations": "observations",
     "query_logs": "queries",
+    "lineage": "lineage edges",
 }
 
 
@@ -57,7 +60,7 @@ class Proof:
 
 
 def prove(
-    manifests: Path,
+    home: Path,
     servers: Servers,
     windows: Sequence[HourWindow],
     log: SeedLog,
@@ -66,21 +69,27 @@ def prove(
     """Compare everything the gateway accepted with everything it should have been told.
 
     Args:
-        manifests: root of the manifest store, on local disk.
+        home: the demo's folder.
         servers: the lakehouse is asked.
         windows: the demo's hours, oldest first.
         log: what the seed did.
         gateway: what arrived.
     """
-    proof = Proof()
+    proof, manifests = Proof(), home / "manifests"
     stored = {flow: manifests_of(manifests, flow) for flow in FLOWS}
+    everything = gateway.events()
+    ours = [e for e in everything if e.resource_uuid == servers.gateway.resource_uuid]
+    metadata = [e for e in ours if e.endpoint == "metadata"]
     accepted = {
-        "catalog_snapshot": [e for e in gateway.events("metadata") if not e.measures],
-        "observations": [e for e in gateway.events("metadata") if e.measures],
-        "query_logs": list(gateway.events("querylogs")),
+        "catalog_snapshot": [e for e in metadata if not e.measures],
+        "observations": [e for e in metadata if e.measures],
+        "query_logs": [e for e in ours if e.endpoint == "querylogs"],
+        "lineage": [e for e in ours if e.endpoint == "lineage"],
     }
+    catalogs = [m for m in stored["catalog_snapshot"] if any(s.receipts for s in m.sendings)]
+    kinds = {shown_name(entry): str(entry["kind"]) for one in catalogs for entry in one.records}
     for flow, what in FLOWS.items():
-        events = compare(stored[flow], windows, accepted[flow])
+        events = compare(stored[flow], windows, accepted[flow], kinds=kinds)
         proof.compared(
             f"{what} at the gateway, event by event against manifests and receipts",
             events.compared,
@@ -99,10 +108,34 @@ def prove(
         if manifest.speaks
     }
     _by_spark(proof, servers, windows[-1], speaking)
+    _lineage_by_spark(proof, servers, windows, speaking)
     hours = [m for window in windows if (m := speaking.get(("observations", window)))]
     _by_seed(proof, log, speaking.get(("catalog_snapshot", windows[-1])), hours)
     _queries_by_seed(proof, log, windows, accepted["query_logs"])
+    _imported(proof, manifests, dropped_files(home), servers.gateway.others, everything)
     return proof
+
+
+def _imported(
+    proof: Proof,
+    manifests: Path,
+    dropped: Path,
+    warehouses: Mapping[str, str],
+    everything: Sequence[AcceptedEvent],
+) -> None:
+    """What other collectors' files say, at the warehouse of each."""
+    numbers: dict[str, int] = {}
+    differences: list[str] = []
+    for kind, warehouse in warehouses.items():
+        theirs = [event for event in everything if event.resource_uuid == warehouse]
+        numbers[kind], found = demo_imported.compare(kind, dropped, manifests, theirs)
+        differences += [f"{kind}: {one}" for one in found]
+    proof.compared(
+        "events of other collectors' files at the gateway, event by event against files and receipts",
+        sum(numbers.values()),
+        differences,
+        detail=", ".join(f"{kind} {number}" for kind, number in numbers.items()),
+    )
 
 
 def _unsent(events: EventProof) -> str:
@@ -137,6 +170,28 @@ def _by_spark(
         counted,
         differences,
         detail=f"{rows:,} rows",
+    )
+
+
+def _lineage_by_spark(
+    proof: Proof,
+    servers: Servers,
+    windows: Sequence[HourWindow],
+    speaking: Mapping[tuple[str, HourWindow], Manifest],
+) -> None:
+    lineage, queries = (
+        [m for window in windows if (m := speaking.get((flow, window)))]
+        for flow in ("lineage", "query_logs")
+    )
+    catalog = speaking.get(("catalog_snapshot", windows[-1]))
+    compared, differences = 0, ["the newest hour has no catalog"]
+    if catalog is not None:
+        with closing(Spark(servers.lakehouse)) as spark:
+            compared, differences = table_edges(spark, lineage, queries, catalog)
+    proof.compared(
+        f"edges of tables in the manifests of {len(lineage)} hours, against Spark's own parser and analyzer",
+        compared,
+        differences,
     )
 
 

@@ -77,7 +77,9 @@ def _lakehouse(environment: Mapping[str, str]) -> Checks:
     resource = LakehouseResource()
     catalogs = settings.IOMETE_CATALOGS.read(environment)
     return lakehouse_checks(
-        resource.config(), catalogs=catalogs, query_log=resource.query_log_config()
+        resource.config(),
+        catalogs=catalogs,
+        query_log=resource.query_log_config() or resource.query_files(earlier=lambda _: None),
     )
 
 

@@ -19,6 +19,7 @@ from iomete_mc_assets.sandbox import (
     commands,
     gateway_process,
     lakehouse,
+    other_collectors,
     seed,
     seed_log,
     shop_events,
@@ -103,6 +104,11 @@ def gateway_state(home: Path) -> Path:
     return home / "gateway"
 
 
+def dropped_files(home: Path) -> Path:
+    """The folder for files of other collectors."""
+    return home / "dropped"
+
+
 def start_servers(
     home: Path, steps: Steps, *, port: int | None = None, mode: Mode = "http"
 ) -> Servers:
@@ -119,7 +125,7 @@ def start_servers(
     """
     ran_before = gateway_process.status(gateway_state(home)) is not None
     with steps.step("gateway", "Monte Carlo gateway"):
-        gateway = gateway_process.start(gateway_state(home))
+        gateway = gateway_process.start(gateway_state(home), others=other_collectors.KINDS)
     try:
         with steps.step("lakehouse", "Spark Thrift server with Iceberg"):
             running = lakehouse.start(lakehouse_state(home), port=port, mode=mode)
@@ -148,6 +154,7 @@ def forget(home: Path) -> None:
     for folder in (
         lakehouse_state(home),
         gateway_state(home),
+        dropped_files(home),
         home / "manifests",
         home / "dagster",
     ):
@@ -177,12 +184,23 @@ def demo_environment(home: Path, servers: Servers) -> dict[str, str]:
         "IOMETE_CATALOGS": "spark_catalog",
         **_QUERY_LOGS[query_log_of(home)](servers.lakehouse.state),
         "IOMETE_QUERY_LOG_DELAY_MINUTES": "0",  # the demo's query history is written at once
-        "MCD_INGEST_ENDPOINT": servers.gateway.url,
-        "MCD_INGEST_ID": servers.gateway.key_id,
-        "MCD_INGEST_TOKEN": servers.gateway.key_secret,
-        "MCD_RESOURCE_UUID": servers.gateway.resource_uuid,
-        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+        settings.IOMETE_MC_EDGE_DELAY_MINUTES.name: "0",  # the demo's Monte Carlo takes tables in at once
+        **pushing_environment(home, servers.gateway),
         "IOMETE_MC_AUTOMATION": "running",
+    }
+
+
+def pushing_environment(home: Path, gateway: Connection) -> dict[str, str]:
+    """The variables of them that a push needs, and an import."""
+    sources = [f"{name}={warehouse}" for name, warehouse in gateway.others.items()]
+    return {
+        "MCD_INGEST_ENDPOINT": gateway.url,
+        "MCD_INGEST_ID": gateway.key_id,
+        "MCD_INGEST_TOKEN": gateway.key_secret,
+        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+        "IOMETE_MC_IMPORTS": str(dropped_files(home)),
+        "IOMETE_MC_IMPORT_SOURCES": ",".join(sources),
     }
 
 

@@ -11,6 +11,7 @@ from iomete_mc_assets.cli.imports import import_
 from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
+from iomete_mc_assets.cli.readiness import readiness
 from iomete_mc_assets.cli.receipts import receipts
 from iomete_mc_assets.cli.sandbox import sandbox
 from iomete_mc_assets.cli.setup import setup
@@ -100,6 +101,7 @@ main.add_command(export)
 main.add_command(import_)
 main.add_command(prune)
 main.add_command(push)
+main.add_command(readiness)
 main.add_command(receipts)
 main.add_command(sandbox)
 main.add_command(setup)

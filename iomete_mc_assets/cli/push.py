@@ -112,8 +112,8 @@ def push(
 
 def _refuse_unfit(flow: Flow, only: str | None, force: Force | None) -> None:
     """What ``--only`` cannot mean is said before anything is read."""
-    if only is not None and flow == "query_logs":
-        msg = "--only is of catalog_snapshot and observations: a query that is left out would never be sent."
+    if only is not None and flow not in ("catalog_snapshot", "observations"):
+        msg = f"--only is of catalog_snapshot and observations: what is left out of {flow} would never be sent."
         raise click.UsageError(msg)
     if only is not None and force is not None:
         msg = "--only and --force exclude each other: what is forced is everything of that kind in the hour."

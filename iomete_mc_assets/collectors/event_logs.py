@@ -12,11 +12,19 @@ from typing import Any, cast
 
 from iomete_mc_assets.collectors.query_sources import (
     Findings,
+    Present,
     Shortfall,
     SourceHour,
     nothing_seen,
 )
-from iomete_mc_assets.collectors.spark_events import UNSTARTED, Lines, Place, Server, instant_of
+from iomete_mc_assets.collectors.spark_events import (
+    UNSTARTED,
+    Kind,
+    Lines,
+    Place,
+    Server,
+    instant_of,
+)
 from iomete_mc_assets.errors import HourFailed, LogDamaged
 from iomete_mc_assets.manifests.model import JsonValue
 from iomete_mc_assets.records import Omission
@@ -38,6 +46,7 @@ _IN_PROGRESS = ".inprogress"
 _PACKED = re.compile(r"\.(?:gz|zstd?|lz4|lzf|snappy)$")
 _EVENTS = re.compile(r"events_(\d+)_[^.]*(?:\.(?!compact$)\w+)?(\.compact)?")
 _BEGINS = b'{"Event":"'
+_PLAN: Kind = "OperationParsed"
 
 Earlier = Callable[[HourWindow], Mapping[str, JsonValue] | None]
 """The ``collector_state`` of the newest known hour before this one; None where there is none."""
@@ -101,6 +110,35 @@ def _rolling(folder: str, files: Sequence[LogFile]) -> Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An operation that was open, by the lines that told of it: each its file's key and its beginning.
+
+    Attributes:
+        at: of its start.
+        plan_at: of its plan; None where none was wanted or reached.
+        place: its session's, then.
+    """
+
+    at: tuple[str, int]
+    plan_at: tuple[str, int] | None
+    place: Place
+
+    def to_json(self) -> list[JsonValue]:
+        """Flat, as there may be many."""
+        return [*self.at, self.place.catalog, self.place.database, *(self.plan_at or ())]
+
+    @staticmethod
+    def from_json(said: Any) -> "Begun":
+        """Raises TypeError or ValueError for what is none."""
+        file, offset, catalog, database, *plan = said
+        return Begun(
+            at=(str(file), int(offset)),
+            plan_at=(str(plan[0]), int(plan[1])) if plan else None,
+            place=Place(catalog, database),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """How far a log was read, and what was open there: only names and numbers, no statement.
 
@@ -108,7 +146,7 @@ class Position:
         file, offset: of the first line that was not read.
         oldest_ms, newest_ms: instants of the first and of the latest event before.
         sessions: by id.
-        operations: where each open one begins: file, offset and its session's place then.
+        operations: the open ones, by id.
     """
 
     file: str
@@ -116,7 +154,7 @@ class Position:
     oldest_ms: int
     newest_ms: int
     sessions: Mapping[str, Place]
-    operations: Mapping[str, tuple[str, int, Place]]
+    operations: Mapping[str, Begun]
 
     def to_json(self) -> dict[str, JsonValue]:
         """For the header."""
@@ -126,10 +164,7 @@ class Position:
             "oldest_ms": self.oldest_ms,
             "newest_ms": self.newest_ms,
             "sessions": {one: [at.catalog, at.database] for one, at in self.sessions.items()},
-            "operations": {
-                one: [file, offset, at.catalog, at.database]
-                for one, (file, offset, at) in self.operations.items()
-            },
+            "operations": {one: begun.to_json() for one, begun in self.operations.items()},
         }
 
     @staticmethod
@@ -141,10 +176,7 @@ class Position:
             oldest_ms=int(said["oldest_ms"]),
             newest_ms=int(said["newest_ms"]),
             sessions={one: Place(*at) for one, at in said["sessions"].items()},
-            operations={
-                one: (str(file), int(offset), Place(catalog, database))
-                for one, (file, offset, catalog, database) in said["operations"].items()
-            },
+            operations={one: Begun.from_json(at) for one, at in said["operations"].items()},
         )
 
 
@@ -157,7 +189,6 @@ class EventLogs:
         *,
         earlier: Earlier,
         catalogs: Sequence[str] = (),
-        plans: bool = False,
     ) -> None:
         """Nothing is asked yet.
 
@@ -165,22 +196,26 @@ class EventLogs:
             files: the folder.
             earlier: where hours before left off.
             catalogs: known ones; a USE whose plan was not logged is understood with them.
-            plans: rows then have the ``plan`` that Spark logged of each statement.
         """
         self._files = files
         self._earlier = earlier
         self._catalogs = frozenset(name.casefold() for name in (*catalogs, "spark_catalog"))
-        self._plans = plans
 
     @property
     def shown(self) -> str:
         """As ``QuerySource.shown``."""
         return f"the event log folder {self._files.shown}"
 
+    def present(self) -> Present:
+        """As ``QueryFiles.present``."""
+        found = logs(self._files.listed(folders=_ROLLING))
+        written = [at for log in found if (at := log.modified_at) is not None]
+        return Present(count=len(found), youngest=max(written, default=None))
+
     def hour(self, window: HourWindow) -> SourceHour:
         """As ``QuerySource.hour``."""
         found = logs(self._files.listed(folders=_ROLLING))
-        reading = _Reading(self._files, window, self._catalogs, self.shown, plans=self._plans)
+        reading = _Reading(self._files, window, self._catalogs, self.shown)
         positions = self._positions(window)
         return SourceHour(
             rows=reading.rows(found, positions),
@@ -214,7 +249,6 @@ class _Reading:
     window: HourWindow
     catalogs: frozenset[str]
     shown: str
-    plans: bool
     positions: dict[str, Position] = field(default_factory=dict[str, Position])
     older: list[datetime] = field(default_factory=list[datetime])
     passed: set[str] = field(default_factory=set[str])
@@ -235,9 +269,9 @@ class _Reading:
                 self.positions[log.name] = position
 
     def _rows_of(self, log: Log, before: Position | None) -> Iterator[Row]:
-        server = Server(self.catalogs, plans=self.plans)
+        server = Server(self.catalogs)
         if before is not None and not self._restored(log, server, before):
-            server, before = Server(self.catalogs, plans=self.plans), None
+            server, before = Server(self.catalogs), None
         course = _Course(server, before)
         keys = list(log.files)
         for key in keys[keys.index(before.file) if before else 0 :]:
@@ -263,8 +297,8 @@ class _Reading:
             event = server.read(line) if server.concerns(line) else None
             if event is None:
                 continue
-            if line.kind == "OperationParsed":
-                server.plan(event)
+            if line.kind == _PLAN:
+                server.plan(event, (key, line.at))
                 continue
             instant_ms = instant_of(line.kind, event)
             if instant_ms >= ends:
@@ -283,26 +317,38 @@ class _Reading:
 
     def _restored(self, log: Log, server: Server, before: Position) -> bool:
         """Put back what was open; False where the files are no longer those: then all is read from the start."""
-        file = log.files.get(before.file)
-        if file is None or not {key for key, _, _ in before.operations.values()} <= set(log.files):
+        starts = {begun.at: begun.place for begun in before.operations.values()}
+        plans = {begun.plan_at for begun in before.operations.values() if begun.plan_at}
+        wanted = {*starts, *plans}
+        if not {before.file, *(key for key, _ in wanted)} <= set(log.files):
             return False
         server.sessions.update(before.sessions)
-        for key in log.files:
-            wanted = {at: place for file, at, place in before.operations.values() if file == key}
-            if wanted and not self._restored_from(key, log.files[key], server, wanted):
+        for key, file in log.files.items():
+            offsets = {offset for one, offset in wanted if one == key}
+            if offsets and not self._restored_from(key, file, server, offsets, starts):
                 return False
         return True
 
     def _restored_from(
-        self, key: str, file: LogFile, server: Server, wanted: dict[int, Place]
+        self,
+        key: str,
+        file: LogFile,
+        server: Server,
+        offsets: set[int],
+        starts: Mapping[tuple[str, int], Place],
     ) -> bool:
-        for line in self._lines(file, min(wanted)):
-            if line.at in wanted and line.kind == "OperationStart":
+        for line in self._lines(file, min(offsets)):
+            at = (key, line.at)
+            if line.at in offsets and line.kind == ("OperationStart" if at in starts else _PLAN):
                 event = server.read(line)
                 if event is None:
                     return False
-                server.start(event, (key, line.at), place=wanted.pop(line.at))
-            if not wanted:
+                if at in starts:
+                    server.start(event, at, place=starts[at])
+                elif str(event["id"]) in server.operations:
+                    server.plan(event, at)
+                offsets.remove(line.at)
+            if not offsets:
                 return True
         return False
 
@@ -418,7 +464,10 @@ class _Course:
             oldest_ms=oldest_ms,
             newest_ms=newest_ms,
             sessions=dict(self.server.sessions),
-            operations={one.id: (*one.at, one.place) for one in self.server.operations.values()},
+            operations={
+                one.id: Begun(at=one.at, plan_at=one.plan_at, place=one.place)
+                for one in self.server.operations.values()
+            },
         )
 
 

@@ -6,6 +6,8 @@ from sqlglot.dialects.spark import Spark
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from iomete_mc_assets.query_tags import COMMENT
+
 MASK = "?"
 
 _LITERALS = frozenset(
@@ -34,7 +36,7 @@ class _Spark(Spark):
 
 
 def masked(text: str) -> str | None:
-    """The text with ``?`` for every literal, and without comments and hints, which may hold anything.
+    """The text with ``?`` for every literal, and without hints and comments (but ``query_tags``), which may hold anything.
 
     None where it cannot be cut into tokens, as a string that is never closed.
     """
@@ -71,5 +73,7 @@ def _nameable(token: Token, said: str) -> bool:
 
 
 def _blank(between: str) -> str:
-    """What stands between two tokens: space, or a comment, of which one space is left."""
-    return between if not between or between.isspace() else " "
+    """What stands between two tokens: space, or comments, of which one space is left, and tags, which name jobs alone."""
+    if not between or between.isspace():
+        return between
+    return "".join(f"{tag}\n" for tag in COMMENT.findall(between)) or " "

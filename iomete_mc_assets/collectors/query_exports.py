@@ -21,7 +21,7 @@ from iomete_mc_assets.collectors.query_log_source import (
     require,
     without_end,
 )
-from iomete_mc_assets.collectors.query_sources import Findings, SourceHour, nothing_seen
+from iomete_mc_assets.collectors.query_sources import Findings, Present, SourceHour, nothing_seen
 from iomete_mc_assets.errors import HourFailed, LogDamaged, SettingsError
 from iomete_mc_assets.records import Omission
 from iomete_mc_assets.warehouse.files import LogFile, LogFiles
@@ -55,6 +55,12 @@ class QueryExports:
     def shown(self) -> str:
         """As ``QuerySource.shown``."""
         return f"the export folder {self._files.shown}"
+
+    def present(self) -> Present:
+        """As ``QueryFiles.present``."""
+        found = [file for file in self._files.listed() if _NAMES.fullmatch(file.name)]
+        written = [file.modified_at for file in found if file.modified_at is not None]
+        return Present(count=len(found), youngest=max(written, default=None))
 
     def hour(self, window: HourWindow) -> SourceHour:
         """As ``QuerySource.hour``."""

@@ -7,13 +7,15 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from iomete_mc_assets.collectors.lineage.model import SESSION_CATALOG
+from iomete_mc_assets.collectors.lineage.plans import read_plan
 from iomete_mc_assets.collectors.query_text import UNMASKABLE, kept
-from iomete_mc_assets.records import Omission, QueryRecord, QueryStatus
+from iomete_mc_assets.records import Omission, PlannedEdges, QueryRecord, QueryStatus
 from iomete_mc_assets.settings import QueryText
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.warehouse.statements import TAG
@@ -63,10 +65,6 @@ class QueryLogRules:
     query_text: QueryText = "whole"
 
 
-OnQuery = Callable[[QueryRecord, str | None], None]
-"""A query and its plan (``OperationParsed``), for whoever makes lineage of it. Plans go into no manifest."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Judged:
     """One hour while it is read: what was kept, left out and held back.
@@ -74,7 +72,6 @@ class Judged:
     Attributes:
         estimated: the source knows no end.
         rules: what is left out, and what is kept of texts.
-        on_query: is handed each query, and the plan that the source logged of it, if any.
         seen: rows that the source had.
         tally: counts by name.
         unknown: rows by a status nobody knows.
@@ -82,7 +79,6 @@ class Judged:
 
     estimated: bool
     rules: QueryLogRules
-    on_query: OnQuery | None = None
     seen: int = 0
     tally: Counter[str] = field(default_factory=Counter[str])
     unknown: Counter[str] = field(default_factory=Counter[str])
@@ -108,8 +104,6 @@ class Judged:
                 self.tally[record.status or _NO_STATUS] += 1
                 if record.end_estimated:
                     self.tally[_END_ESTIMATED] += 1
-                if self.on_query is not None:
-                    self.on_query(record, _text(row, "plan"))
                 yield record
 
     def _judge(self, row: Row) -> QueryRecord | str:
@@ -145,6 +139,7 @@ class Judged:
             session_id=_text(row, "session"),
             catalog=_text(row, "catalog"),
             database=_text(row, "database"),
+            plan=_planned(row, text) if status == "succeeded" else None,
         )
 
     def _kept(self, text: str) -> str:
@@ -189,6 +184,16 @@ class Judged:
                 Omission(scope=source, question="query times", kind="unreadable", reason=reason)
             )
         return tuple(held)
+
+
+def _planned(row: Row, statement: str) -> PlannedEdges | None:
+    """The edges of the plan that the source logged, read beside the text as it was: a masked one has other literals."""
+    plan = _text(row, "plan")
+    if plan is None:
+        return None
+    catalog = _text(row, "catalog") or SESSION_CATALOG
+    reading = read_plan(plan, statement, catalog=catalog.casefold())
+    return None if reading is None else reading.record()
 
 
 def error_class(message: str) -> str | None:

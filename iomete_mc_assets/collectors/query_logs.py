@@ -7,7 +7,7 @@ elsewhere.
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from iomete_mc_assets.collectors.query_judging import Judged, OnQuery, QueryLogRules
+from iomete_mc_assets.collectors.query_judging import Judged, QueryLogRules
 from iomete_mc_assets.collectors.query_sources import QuerySource, SourceHour
 from iomete_mc_assets.errors import HourFailed, IometeMcError
 from iomete_mc_assets.manifests.model import Collector, Draft, Verdict
@@ -26,7 +26,6 @@ def collect(
     *,
     rules: QueryLogRules,
     now: datetime,
-    on_query: OnQuery | None = None,
 ) -> Iterator[tuple[HourWindow, Draft | IometeMcError]]:
     """One draft or one error per hour, oldest first.
 
@@ -38,7 +37,6 @@ def collect(
         source: None when none is configured; then every hour is ``unknown``.
         rules: when a source is whole, and what is kept of it.
         now: the run's instant.
-        on_query: called with each query as it is consumed, before it is written.
 
     Yields:
         HourFailed for an hour that has not ended or whose source could not be read; SettingsError where the
@@ -56,7 +54,7 @@ def collect(
         elif source is None:
             yield window, _without_source(window, now)
         else:
-            yield window, _draft(window, source, rules=rules, now=now, on_query=on_query)
+            yield window, _draft(window, source, rules=rules, now=now)
 
 
 def _without_source(window: HourWindow, now: datetime) -> Draft:
@@ -76,13 +74,12 @@ def _draft(
     *,
     rules: QueryLogRules,
     now: datetime,
-    on_query: OnQuery | None,
 ) -> Draft | IometeMcError:
     try:
         hour = source.hour(window)
     except IometeMcError as error:
         return error
-    judged = Judged(estimated=hour.estimated, rules=rules, on_query=on_query)
+    judged = Judged(estimated=hour.estimated, rules=rules)
     early = now < window.end + timedelta(minutes=rules.delay_minutes)
     return Draft(
         flow="query_logs",

@@ -44,7 +44,7 @@ class SourceHour:
 
     Attributes:
         rows: consumed once. Columns are ``started_us`` and ``ended_us`` (microseconds since the epoch, or
-            None) and roles as ``query_log_source`` names them; ``plan`` where the source logs plans.
+            None) and roles as ``query_log_source`` names them; ``plan`` where the source logs plans, of what may write.
         findings: asked once, after the rows, with their number.
         estimated: the source knows no end.
     """
@@ -68,6 +68,31 @@ class QuerySource(Protocol):
         Raises:
             HourFailed: this hour could not be read.
             IometeMcError: nothing can be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What lies in a folder of query logs.
+
+    Attributes:
+        count: logs of servers, or exports.
+        youngest: when one of them was last written to; None where nobody knows.
+    """
+
+    count: int
+    youngest: datetime | None
+
+
+class QueryFiles(QuerySource, Protocol):
+    """A source that is a folder."""
+
+    def present(self) -> Present:
+        """What lies there, without reading it.
+
+        Raises:
+            IometeMcError: it cannot be listed.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 import orjson
 
+from iomete_mc_assets.collectors.lineage.guards import noise_of
 from iomete_mc_assets.collectors.query_judging import bare_text, error_class
 from iomete_mc_assets.warehouse.rows import Row
 
@@ -139,7 +140,9 @@ class Operation:
         at: where its first line stands: the file's key and the line's beginning.
         place: as of its beginning.
         switches: whether it moves its session elsewhere, should it succeed.
+        writes: whether it may write, by its first word: its plan may tell lineage.
         plan: what ``OperationParsed`` said; None where it was not wanted or not reached.
+        plan_at: where that line stands.
     """
 
     at: tuple[str, int]
@@ -150,7 +153,9 @@ class Operation:
     started_ms: int
     place: Place
     switches: bool
+    writes: bool
     plan: str | None = None
+    plan_at: tuple[str, int] | None = None
 
 
 UNSTARTED: Row = {}
@@ -163,13 +168,11 @@ class Server:
 
     Attributes:
         catalogs: known ones, folded; for a USE whose plan was not logged.
-        plans: whether plans are wanted; that of a USE always is.
         closed: operations whose client let go of them while they ran; nothing is expected of them any more.
         unread_lines: lines that begin as they should, and are no JSON or lack a key.
     """
 
     catalogs: frozenset[str]
-    plans: bool = False
     sessions: dict[str, Place] = field(default_factory=dict[str, Place])
     operations: dict[str, Operation] = field(default_factory=dict[str, Operation])
     closed: set[str] = field(default_factory=set[str])
@@ -195,11 +198,12 @@ class Server:
         operation = self.operations.get(name)
         if operation is None or line.kind == "OperationClosed":
             return operation is not None
-        return self.plans or operation.switches
+        return operation.switches or operation.writes
 
-    def plan(self, event: Json) -> None:
+    def plan(self, event: Json, at: tuple[str, int]) -> None:
         """Take up the plan of an open operation."""
-        self.operations[str(event["id"])].plan = str(event["executionPlan"])
+        operation = self.operations[str(event["id"])]
+        operation.plan, operation.plan_at = str(event["executionPlan"]), at
 
     def take(self, kind: Kind, event: Json, at: tuple[str, int]) -> Row | None:
         """Follow an event.
@@ -238,6 +242,7 @@ class Server:
             started_ms=instant_of("OperationStart", event),
             place=place or self.sessions.get(session, _UNTOLD),
             switches=_SWITCHES.fullmatch(bare_text(text)) is not None,
+            writes=noise_of(text) is None,
         )
         self.operations[operation.id] = operation
 
@@ -256,8 +261,7 @@ class Server:
                 before=self.sessions.get(operation.session, _UNTOLD),
                 catalogs=self.catalogs,
             )
-        row = _row(operation, kind, event)
-        return {**row, "plan": operation.plan} if self.plans else row
+        return _row(operation, kind, event)
 
 
 _UNTOLD = Place()
@@ -313,6 +317,8 @@ def _row(operation: Operation, kind: Kind, event: Json) -> Row:
         "started_us": operation.started_ms * 1000,
         "ended_us": instant_of(kind, event) * 1000,
     }
+    if operation.writes:
+        row["plan"] = operation.plan
     if kind == "OperationError":
         message = str(event.get("errorMsg") or "")
         row["error_code"] = error_code(message, str(event.get("errorTrace") or ""))

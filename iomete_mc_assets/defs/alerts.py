@@ -14,6 +14,9 @@ from iomete_mc_assets.defs.keys import (
     IMPORT_JOB,
     IMPORTED_KEY,
     PUSHED_IMPORTED_KEY,
+    READINESS,
+    READINESS_KEY,
+    VERIFY,
     WATCH,
     collected_key,
     push_job_name,
@@ -25,8 +28,22 @@ from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.operations.alert import send_alert
 
 WILL_RETRY = "dagster/will_retry"
-JOBS = {COLLECT_METADATA, COLLECT_QUERIES, WATCH, IMPORT_JOB, *map(push_job_name, FLOWS)}
-ASSETS = {*map(collected_key, FLOWS), *map(pushed_key, FLOWS), IMPORTED_KEY, PUSHED_IMPORTED_KEY}
+JOBS = {
+    COLLECT_METADATA,
+    COLLECT_QUERIES,
+    WATCH,
+    VERIFY,
+    READINESS,
+    IMPORT_JOB,
+    *map(push_job_name, FLOWS),
+}
+ASSETS = {
+    *map(collected_key, FLOWS),
+    *map(pushed_key, FLOWS),
+    IMPORTED_KEY,
+    PUSHED_IMPORTED_KEY,
+    READINESS_KEY,
+}
 MAX_LINE = 1_000
 """Characters; a chat folds longer ones. The run has the whole text."""
 

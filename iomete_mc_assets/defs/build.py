@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from iomete_mc_assets import settings
-from iomete_mc_assets.defs import imported
+from iomete_mc_assets.defs import imported, readiness
 from iomete_mc_assets.defs.alerts import failure_sensor
 from iomete_mc_assets.defs.browsing import Guide
 from iomete_mc_assets.defs.checks import checks
@@ -24,6 +24,7 @@ from iomete_mc_assets.defs.resources import (
     MonteCarloResource,
 )
 from iomete_mc_assets.defs.schedules import schedules
+from iomete_mc_assets.defs.seen import SEEN_KEYS, seen_checks, seen_job, seen_schedule
 from iomete_mc_assets.defs.sensors import push_sensor
 from iomete_mc_assets.defs.table_assets import table_specs
 from iomete_mc_assets.montecarlo.naming import Naming
@@ -39,8 +40,8 @@ def build_definitions(
     Args:
         resources: replace ours by key: ``lakehouse``, ``manifests``, ``monte_carlo``, ``alerts``, ``manifest_io``.
         environment: where look-backs, start, switches, owners, naming and the store's place are read from; None
-            takes the process's. Addresses and secrets are never read here: loading works with an empty
-            environment, and waits two seconds at most for the store's table index.
+            takes the process's. Addresses and secrets are never read here (only whether there is an API key's
+            id): loading works with an empty environment, and waits two seconds at most for the store's table index.
 
     Raises:
         SettingsError: one of those settings cannot be used.
@@ -61,16 +62,29 @@ def build_definitions(
     importing = settings.IOMETE_MC_IMPORTS.read(seen) is not None
     if importing:
         assets += [imported.imported_manifests, imported.pushed_imported_manifests]
+    monte_carlo = wired["monte_carlo"]
+    asking = isinstance(monte_carlo, MonteCarloResource) and bool(
+        {**seen, **monte_carlo.options}.get(settings.MCD_ID.name)
+    )
     return dg.Definitions(
-        assets=[*assets, *_tables(wired["manifests"], seen)],
-        asset_checks=checks(hours),
-        jobs=[*jobs(), *([imported.import_job()] if importing else [])],
+        assets=[*assets, readiness.readiness_asset(guide), *_tables(wired["manifests"], seen)],
+        asset_checks=[*checks(hours), *([seen_checks()] if asking else [])],
+        jobs=[
+            *jobs(apart=SEEN_KEYS if asking else ()),
+            readiness.readiness_job(),
+            *([seen_job()] if asking else []),
+            *([imported.import_job()] if importing else []),
+        ],
         sensors=[
             *(push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS),
             failure_sensor(status=sensor_status),
             *([imported.import_sensor(seen, status=sensor_status)] if importing else []),
         ],
-        schedules=schedules(seen, status=schedule_status),
+        schedules=[
+            *schedules(seen, status=schedule_status),
+            readiness.readiness_schedule(schedule_status),
+            *([seen_schedule(schedule_status)] if asking else []),
+        ],
         resources=wired,
         executor=dg.in_process_executor,
     )

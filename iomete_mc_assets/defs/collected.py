@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from iomete_mc_assets import clock
 from iomete_mc_assets.collectors import catalog_snapshot as catalogs
 from iomete_mc_assets.collectors import observations as states
+from iomete_mc_assets.collectors.lineage import hours as edges
 from iomete_mc_assets.defs.browsing import NO_GUIDE, Guide
 from iomete_mc_assets.defs.keys import COLLECTED_GROUP, LAKEHOUSE_POOL, collected_key
+from iomete_mc_assets.defs.materializations import NamedManifests
 from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of
 from iomete_mc_assets.defs.resources import HourlyDrafts, LakehouseResource, ManifestStoreResource
 from iomete_mc_assets.defs.stored_inputs import StoredInputs
@@ -58,6 +61,18 @@ def collected_assets(
             "query history.\n\n"
             "*Who ran what, how long did it take, and what failed?* Queries still running, our own "
             "statements and noise (USE, SET, SHOW) are left out and counted.",
+        ),
+        _asset(
+            "lineage",
+            lineage,
+            hours,
+            guide,
+            deps=("catalog_snapshot", "query_logs"),
+            kinds={"sql", "spark"},
+            description="Which tables and columns fed which, as the hour's queries and the catalog's views "
+            "show it.\n\n"
+            "*Where does a table come from, and what reads it?* From Spark's own plans where an event log has "
+            "them, from the text otherwise. What is not understood is counted, never guessed.",
         ),
     ]
 
@@ -113,6 +128,28 @@ def query_logs(
     stored = StoredInputs(manifests.open(source=lakehouse.source()))
     return lakehouse.collecting_queries(
         windows_of(context.partition_keys), earlier=stored.query_logs_before
+    )
+
+
+def lineage(
+    context: dg.AssetExecutionContext,
+    lakehouse: LakehouseResource,
+    manifests: ManifestStoreResource,
+) -> HourlyDrafts:
+    """Find the edges that each hour's queries and the views of the nearest catalog show."""
+    windows, source, now = windows_of(context.partition_keys), lakehouse.source(), clock.now()
+    store = manifests.open(source=source)
+    stored = StoredInputs(store)
+    named = NamedManifests(context.instance, store, "query_logs", windows, now=now)
+    return HourlyDrafts(
+        lambda: edges.collect(
+            windows,
+            catalogs=source.catalogs,
+            catalog_for=stored.catalog_for,
+            queries_of=lambda window: stored.queries_of(window, named.get(window)),
+            own=stored.lineage_of,
+            now=now,
+        )
     )
 
 

@@ -82,8 +82,8 @@ def manifest_complete(flow: Flow, now: Now) -> dg.AssetChecksDefinition:
         if isinstance(header, str):
             return result(header, "")
         unreadable = header.omissions.counts.get("unreadable", 0)
-        unsettled = header.state == "partial" and not header.omissions.total
-        unwanted = header.reason == NO_SOURCE
+        unwanted = NO_SOURCE in (header.reason or "")
+        unsettled = header.state == "partial" and not header.omissions.total and not unwanted
         alarming = (header.state == "unknown" and not unwanted) or unreadable or unsettled
         hour = header.window.key
         return result(

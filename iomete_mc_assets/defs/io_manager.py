@@ -15,7 +15,6 @@ from iomete_mc_assets.defs.resources import LakehouseResource, ManifestStoreReso
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests import history
 from iomete_mc_assets.manifests.model import Draft, Flow, Header, Written
-from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
 
@@ -56,8 +55,8 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             unanswered = str(error)
         else:
             unanswered = "the collector gave no answer for this hour"
-        _remember(store, flow, headers)
-        self._show_tables(context, store, headers)
+        _remember(previews, flow, headers)
+        self._show_tables(context, previews, headers)
         keys = context.asset_partition_keys
         bad |= {key: unanswered for key in keys if key not in good and key not in bad}
         if bad:
@@ -68,14 +67,15 @@ class ManifestIOManager(dg.ConfigurableIOManager):
             )
 
     def _show_tables(
-        self, context: dg.OutputContext, store: ManifestStore, headers: list[Header]
+        self, context: dg.OutputContext, previews: Previews, headers: list[Header]
     ) -> None:
         """For people who browse; a manifest is none the worse where it does not work."""
         chosen = table_assets.choice(self.store.environment())
         if chosen is None:
             return
         try:
-            for event in table_assets.observed_tables(store, headers, chosen):
+            storage, records = previews.store.storage, previews.records
+            for event in table_assets.observed_tables(storage, headers, chosen, records):
                 context.log_event(event)
         except (IometeMcError, OSError) as error:
             logger.warning("tables shown in Dagster stay as they were: %s", error)
@@ -96,10 +96,10 @@ class ManifestIOManager(dg.ConfigurableIOManager):
         return loaded
 
 
-def _remember(store: ManifestStore, flow: Flow, headers: list[Header]) -> None:
+def _remember(previews: Previews, flow: Flow, headers: list[Header]) -> None:
     """For the checks; a manifest is none the worse where it does not work."""
     try:
-        history.remember(store, flow, headers)
+        history.remember(previews.store.storage, flow, headers, previews.records)
     except (IometeMcError, OSError) as error:
         logger.warning("what checks compare with stays as it was: %s", error)
 

@@ -4,11 +4,11 @@ import dagster as dg
 
 from iomete_mc_assets.manifests.model import Flow
 
-FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs", "lineage")
 """The flows that exist, in the order their pushes matter."""
 
 METADATA_FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations")
-QUERY_FLOWS: tuple[Flow, ...] = ("query_logs",)
+QUERY_FLOWS: tuple[Flow, ...] = ("query_logs", "lineage")
 
 COLLECTED_GROUP = "collected"
 PUSHED_GROUP = "pushed"
@@ -18,9 +18,13 @@ MONTE_CARLO_POOL = "monte_carlo"
 COLLECT_METADATA = "collect_metadata"
 COLLECT_QUERIES = "collect_queries"
 WATCH = "watch"
+VERIFY = "verify"
+READINESS = "detector_readiness"
+READINESS_KEY = dg.AssetKey(["monte_carlo", READINESS])
 
 FLOW_TAG = "iomete_mc/flow"
-"""On every run: its flow; ``metadata`` where a catalog and observations are collected, which share a job."""
+"""On every run: its flow; ``metadata`` where a catalog and observations are collected, which share a job, and
+``query_logs`` where lineage is collected behind them."""
 WHY_TAG = "iomete_mc/why"
 PRIORITY_TAG = "dagster/priority"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
@@ -31,12 +35,14 @@ PUSH_PRIORITY: dict[Flow, str] = {
     "catalog_snapshot": "40",
     "observations": "35",
     "query_logs": "30",
+    "lineage": "28",
 }
-"""Pushes go before collecting; catalog entries first, since observations need them accepted."""
+"""Pushes go before collecting; catalog entries first, since observations and lineage need them accepted."""
 OLDER_PUSH_PRIORITY: dict[Flow, str] = {
     "catalog_snapshot": "26",
     "observations": "24",
     "query_logs": "22",
+    "lineage": "21",
 }
 """Of hours that a backfill brings: behind the newest hours' pushes, still before collecting."""
 

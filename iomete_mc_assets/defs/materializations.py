@@ -54,6 +54,14 @@ def json_list(record: dg.EventLogRecord, key: str) -> list[object]:
     return list(cast("list[object]", stored)) if isinstance(stored, list) else []
 
 
+def json_text(record: dg.EventLogRecord, key: str, name: str) -> str | None:
+    """One text of a JSON object in a materialisation's metadata; None where it has none."""
+    value = _value(record, key)
+    stored = value.value if isinstance(value, dg.JsonMetadataValue) else None
+    said = cast("dict[str, object]", stored).get(name) if isinstance(stored, dict) else None
+    return said if isinstance(said, str) else None
+
+
 def manifest_id(record: dg.EventLogRecord) -> str | None:
     """The manifest a materialisation names; None for one reported by hand in the UI."""
     return text_metadata(record, MANIFEST_ID)

@@ -29,6 +29,7 @@ LAG = "collected after the hour's end (min)"
 NEWEST_END = "newest query ended at"
 COLLECTED_AT = "collected_at"
 OMISSIONS = "omissions"
+READ_BESIDE = "read beside"
 PUSH_PREFIX = "monte_carlo/"
 PUSH_STATUS = "monte_carlo/status"
 INVOCATION_IDS = "monte_carlo/invocation_ids"
@@ -88,7 +89,7 @@ def of_manifest(
     if written.why:
         metadata["kept because"] = dg.MetadataValue.text(written.why)
     if header.inputs:
-        metadata["read beside"] = dg.MetadataValue.json(dict(header.inputs))
+        metadata[READ_BESIDE] = dg.MetadataValue.json(dict(header.inputs))
     if settled is not None:
         metadata |= {k: v for k, v in settled.metadata.items() if k.startswith(PUSH_PREFIX)}
     return {

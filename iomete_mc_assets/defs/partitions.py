@@ -1,7 +1,7 @@
 """Hours as Dagster partitions. Everything else about an hour lives in ``iomete_mc_assets.windows``."""
 
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -37,17 +37,23 @@ def windows_of(partition_keys: Iterable[str]) -> list[HourWindow]:
 
 
 def range_request(
-    windows: list[HourWindow], *, run_key: str, tags: dict[str, str]
+    windows: list[HourWindow],
+    *,
+    run_key: str,
+    tags: dict[str, str],
+    only: Sequence[dg.AssetKey] | None = None,
 ) -> dg.RunRequest:
-    """One run over neighbouring hours (oldest first, at least one).
+    """One run over neighbouring hours (oldest first, at least one); of ``only`` these assets of the job.
 
     ``RunRequest`` has no range argument in Dagster 1.13; the two tags are what its own backfill
     daemon sets. Should a public argument come, this is the one place to change.
     """
     if len(windows) == 1:
-        return dg.RunRequest(run_key=run_key, partition_key=windows[0].key, tags=tags)
+        return dg.RunRequest(
+            run_key=run_key, partition_key=windows[0].key, tags=tags, asset_selection=only
+        )
     range_tags = {RANGE_START: windows[0].key, RANGE_END: windows[-1].key}
-    return dg.RunRequest(run_key=run_key, tags={**tags, **range_tags})
+    return dg.RunRequest(run_key=run_key, tags={**tags, **range_tags}, asset_selection=only)
 
 
 def windows_of_run(tags: dict[str, str]) -> list[HourWindow]:

@@ -4,13 +4,23 @@ import heapq
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from iomete_mc_assets.collectors.lineage import hours
+from iomete_mc_assets.defs import lineage_graph
 from iomete_mc_assets.errors import ManifestError, ManifestPruned
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, Omission, QueryRecord, Record, TableEntry, TableId
+from iomete_mc_assets.records import (
+    LineageEdge,
+    Observation,
+    Omission,
+    QueryRecord,
+    Record,
+    TableEntry,
+    TableId,
+)
 from iomete_mc_assets.windows import HourWindow
 
 PREVIEW_ROWS = 10
@@ -22,11 +32,16 @@ PRUNED = "its records were pruned"
 MOST_CHANGED = "most changed tables"
 STALEST = "stalest tables"
 
+NEW_EDGES = "new edges"
+UNRESOLVED = "unresolved statements"
+GRAPH = "tables that fed others"
+
 Rows = Mapping[TableId, int]
+Edges = frozenset[tuple[object, ...]]
 
 
 class Previews:
-    """What manifests of one store show; the hours of a range are each read once.
+    """What manifests of one store show. The observations last shown are kept, for others who need them.
 
     Attributes:
         store: where they lie.
@@ -35,13 +50,21 @@ class Previews:
     def __init__(self, store: ManifestStore) -> None:
         """Nothing read yet."""
         self.store = store
-        self._read: dict[str, Rows] = {}
+        self._last: tuple[str, Sequence[Observation]] = ("", ())
+        self._edges: dict[str, Edges] = {}
+
+    def records(self, header: Header) -> Iterable[Record]:
+        """Those of a manifest, from memory where they were shown last."""
+        manifest_id, seen = self._last
+        return seen if header.manifest_id == manifest_id else self.store.records(header)
 
     def of(self, header: Header) -> dict[str, str]:
-        """Markdown by name: the first rows, and of observations the most changed and the stalest tables."""
+        """Markdown by name: the first rows, and of some flows what else people look for."""
         try:
             if header.flow == "observations" and header.records:
                 return self._of_observations(header)
+            if header.flow == "lineage" and header.known:
+                return self._of_lineage(header)
             return {"preview": _first(header, self.store.records(header))}
         except ManifestPruned:
             return {"preview": PRUNED}
@@ -50,13 +73,42 @@ class Previews:
         seen = [one for one in self.store.records(header) if isinstance(one, Observation)]
         shown = {"preview": _first(header, seen)}
         before = self._rows_before(header)
-        self._read = {header.manifest_id: _rows(seen)}
+        self._last = (header.manifest_id, seen)
         hour = header.window.previous.key
         shown[MOST_CHANGED] = (
             before if isinstance(before, str) else _changed(header, seen, before, hour)
         )
         shown[STALEST] = _stalest(header, seen)
         return shown
+
+    def _of_lineage(self, header: Header) -> dict[str, str]:
+        seen = [one for one in self.store.records(header) if isinstance(one, LineageEdge)]
+        shown = {"preview": _first(header, seen)}
+        earlier, since = self._edges_before(header)
+        self._edges = {header.manifest_id: frozenset(map(_edge_key, seen))}
+        new = [one for one in seen if earlier is not None and _edge_key(one) not in earlier]
+        shown[NEW_EDGES] = since if earlier is None else _new_edges(new, since)
+        if unresolved := _unresolved(header):
+            shown[UNRESOLVED] = unresolved
+        if tables := [one for one in seen if one.kind == "table"]:
+            shown[GRAPH] = _graph(tables, new)
+        return shown
+
+    def _edges_before(self, header: Header) -> tuple[Edges | None, str]:
+        """Those of the newest earlier known hour, and which that is; None, and why, where there are none."""
+        try:
+            earlier = self.store.newest_before("lineage", header.window)
+            if earlier is None:
+                return None, "of no earlier hour is lineage known"
+            known = self._edges.get(earlier.manifest_id)
+            if known is None:
+                records = self.store.records(earlier)
+                known = frozenset(_edge_key(one) for one in records if isinstance(one, LineageEdge))
+        except ManifestPruned:
+            return None, "the records of the hour before were pruned"
+        except (ManifestError, OSError) as error:
+            return None, f"the hour before cannot be read: {error}"
+        return known, earlier.window.key
 
     def _rows_before(self, header: Header) -> Rows | str:
         """Rows by table in the hour before; why there is nothing to compare with, in words."""
@@ -65,9 +117,7 @@ class Previews:
             earlier = self.store.current("observations", window)
             if earlier is None or not earlier.known:
                 return f"nothing is known of the hour before, {window.key}"
-            if earlier.manifest_id in self._read:
-                return self._read[earlier.manifest_id]
-            return _rows(one for one in self.store.records(earlier) if isinstance(one, Observation))
+            return _rows(one for one in self.records(earlier) if isinstance(one, Observation))
         except ManifestPruned:
             return f"the records of the hour before, {window.key}, were pruned"
         except (ManifestError, OSError) as error:
@@ -118,6 +168,61 @@ def _stalest(header: Header, seen: Iterable[Observation]) -> str:
 def _age(at: datetime, window: HourWindow) -> str:
     hours = (window.end - at).total_seconds() / 3600
     return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"  # noqa: PLR2004 - two days
+
+
+def _edge_key(edge: LineageEdge) -> tuple[object, ...]:
+    return edge.source, edge.target, edge.kind, edge.source_column, edge.target_column
+
+
+def _new_edges(new: list[LineageEdge], since: str) -> str:
+    """Table edges first: a new column edge mostly comes with one."""
+    if not new:
+        return f"no edge is new since {since}"
+    tables = sum(one.kind == "table" for one in new)
+    first = sorted(new, key=lambda one: one.kind != "table")[:PREVIEW_ROWS]
+    rows = [
+        (_end(one.source, one.source_column), _end(one.target, one.target_column), *_how(one))
+        for one in first
+    ]
+    table = markdown(("source", "target", "kind", "found in"), rows)
+    told = f"{tables} of tables and {len(new) - tables} of columns since {since}"
+    return f"{told}\n\n{with_rest(table, len(new), len(rows))}"
+
+
+def _how(edge: LineageEdge) -> tuple[str, str]:
+    return edge.kind, edge.found_in
+
+
+def _unresolved(header: Header) -> str:
+    """What gave no edge or not all of them, the most frequent reason first, each with queries to look up."""
+    reasons = [
+        (count, name)
+        for name, count in header.counts.items()
+        if name.startswith(("skipped: ", "unresolved: "))
+    ]
+    if not reasons:
+        return ""
+    said = header.collector_state.get(hours.EXAMPLES)
+    examples = said if isinstance(said, dict) else {}
+    rows = [
+        (count, name, ", ".join(map(str, of)) if isinstance(of := examples.get(name), list) else "")
+        for count, name in sorted(reasons, key=lambda reason: (-reason[0], reason[1]))
+    ]
+    return markdown(("statements", "reason", "for example"), rows)
+
+
+def _graph(tables: list[LineageEdge], new: list[LineageEdge]) -> str:
+    """New edges first, then those seen most."""
+    fresh = {(one.source, one.target) for one in new if one.kind == "table"}
+    ranked = sorted(
+        tables, key=lambda one: ((one.source, one.target) not in fresh, -one.times_seen)
+    )
+    arrows = [(one.source, one.target) for one in ranked]
+    part = lineage_graph.shown_part(arrows)
+    told = "left feeds right; new edges are green"
+    if len(part) < len(arrows):
+        told += f"; {len(part)} of {len(arrows)} table edges, new ones and those seen most first"
+    return f"{lineage_graph.picture(part, new=fresh)}\n\n{told}"
 
 
 def omissions_by_reason(header: Header) -> str:
@@ -181,6 +286,19 @@ def _cells(header: Header, record: Record) -> Mapping[str, object]:
                 "query": record.text,
                 "query id": record.query_id,
             }
+        case LineageEdge():
+            return {
+                "source": _end(record.source, record.source_column),
+                "target": _end(record.target, record.target_column),
+                "kind": record.kind,
+                "found in": record.found_in,
+                "times seen": record.times_seen,
+                "last seen (UTC)": record.last_seen,
+            }
+
+
+def _end(table: TableId, column: str | None) -> str:
+    return table.shown if column is None else f"{table.shown}.{column}"
 
 
 def with_rest(table: str, total: int, shown: int) -> str:

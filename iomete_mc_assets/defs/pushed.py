@@ -38,6 +38,8 @@ DESCRIPTIONS: dict[Flow, str] = {
     "the newest hour is sent; every other hour is `superseded` and shows by which.",
     "query_logs": "The query log at Monte Carlo.\n\n*Did every query arrive, and in which request?* Every ended query goes exactly once, in any order of "
     "hours; each hour shows its invocation ids.",
+    "lineage": "Lineage at Monte Carlo.\n\n*Which edges does Monte Carlo draw, and which wait?* A table edge goes "
+    "once, a column edge each week while it is seen; both wait until Monte Carlo knows both tables.",
 }
 PUSHED_EVERY_HOUR = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)

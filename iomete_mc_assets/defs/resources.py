@@ -24,10 +24,12 @@ from iomete_mc_assets.collectors.query_exports import QueryExports
 from iomete_mc_assets.collectors.query_judging import QueryLogRules
 from iomete_mc_assets.collectors.query_log_source import ColumnMapping, QueryLogConfig
 from iomete_mc_assets.collectors.query_log_table import QueryTable
-from iomete_mc_assets.collectors.query_sources import QuerySource
+from iomete_mc_assets.collectors.query_sources import QueryFiles, QuerySource
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Draft, Source
 from iomete_mc_assets.manifests.store import ManifestStore
+from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
+from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.warehouse import address
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
@@ -144,18 +146,27 @@ class LakehouseResource(Configured):
             SettingsError: more than one is configured, or one cannot be used.
             LakehouseError: no session.
         """
-        seen = self.environment()
-        source, table = settings.query_log_source(seen), self.query_log_config()
-        if source is None:
-            yield None
-        elif table is not None:
+        files, table = self.query_files(earlier=earlier), self.query_log_config()
+        if table is not None:
             with self.open(scans=True) as warehouse:
                 yield QueryTable(warehouse, table)
-        elif source[0] == settings.IOMETE_QUERY_LOG_EVENTS:
-            catalogs = settings.IOMETE_CATALOGS.read(seen)
-            yield EventLogs(LogFolder(source[1]), earlier=earlier, catalogs=catalogs)
         else:
-            yield QueryExports(LogFolder(source[1]), self._column_mapping())
+            yield files
+
+    def query_files(self, *, earlier: Earlier) -> QueryFiles | None:
+        """The configured query log where it is a folder; None where it is a table, or there is none.
+
+        Raises:
+            SettingsError: as ``query_source``.
+        """
+        seen = self.environment()
+        source = settings.query_log_source(seen)
+        if source is None or source[0] == settings.IOMETE_QUERY_LOG_TABLE:
+            return None
+        if source[0] == settings.IOMETE_QUERY_LOG_EVENTS:
+            catalogs = settings.IOMETE_CATALOGS.read(seen)
+            return EventLogs(LogFolder(source[1]), earlier=earlier, catalogs=catalogs)
+        return QueryExports(LogFolder(source[1]), self._column_mapping())
 
     def query_log_config(self) -> QueryLogConfig | None:
         """The query-history table and how it is read; None without one."""
@@ -218,7 +229,7 @@ class HourlyDrafts:
 
 
 class MonteCarloResource(Configured):
-    """Monte Carlo's push side."""
+    """Monte Carlo: its push side, and its API where a key for that is set."""
 
     key_id: str = Field(default="", description=_described(settings.MCD_INGEST_ID))
     key_secret: str = Field(
@@ -230,6 +241,19 @@ class MonteCarloResource(Configured):
     def app_url(self) -> str:
         """Where links in the UI lead."""
         return settings.MCD_APP_URL.read(self.environment())
+
+    @property
+    def has_api_key(self) -> bool:
+        """Whether Monte Carlo can be asked; what else is missing for that is an error of ``api``."""
+        return bool(self.environment().get(settings.MCD_ID.name))
+
+    def api(self, *, max_calls: int) -> ControlPlane:
+        """Who asks Monte Carlo, at most so often; SettingsError names what cannot be used."""
+        return ControlPlane(ApiConfig.read(self.environment(), max_calls=max_calls))
+
+    def config(self) -> PushConfig:
+        """Where pushes go and how tables are called there; SettingsError names what cannot be used."""
+        return PushConfig.read(self.environment(MCD_RESOURCE_UUID=self.resource_uuid))
 
     def pusher(self, store: ManifestStore, *, otherwise: Mapping[str, str] | None = None) -> Pusher:
         """Who pushes to the configured warehouse from this store.

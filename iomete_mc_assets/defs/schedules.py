@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from iomete_mc_assets import settings
+from iomete_mc_assets.collectors.lineage.hours import QUERIES
 from iomete_mc_assets.defs.keys import (
     COLLECT_METADATA,
     COLLECT_QUERIES,
@@ -30,10 +31,12 @@ from iomete_mc_assets.defs.keys import (
 from iomete_mc_assets.defs.materializations import (
     collected_at,
     hours_at_work,
+    json_text,
+    manifest_id,
     newest_by_hour,
     text_metadata,
 )
-from iomete_mc_assets.defs.metadata import STATE
+from iomete_mc_assets.defs.metadata import READ_BESIDE, STATE
 from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, range_request
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.windows import HOUR, HourWindow, contiguous
@@ -129,36 +132,41 @@ def _gaps(
         execution_timezone="UTC",
         default_status=status,
         description=f"Every hour at minute {GAPS_MINUTE}: collects {_keys(flows)} for hours of the last {look_back_hours} that were "
-        "never collected, or whose source had not settled when they were; and of a query log those that are so "
-        "young that late queries may still arrive, unless the hourly run has just asked for them.",
+        "never collected, or whose source had not settled when they were; of a query log those that are so "
+        "young that late queries may still arrive, unless the hourly run has just asked for them; and of lineage "
+        "those whose queries are no longer those that it was made of.",
     )
     def fill_gaps(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         at = context.scheduled_execution_time
         windows = newest_windows(at, hours=look_back_hours, start=start)
-        lost = sorted(
-            {
-                window
-                for flow in flows
-                for window in gaps(context.instance, flow, windows, settling, at=at)
-            }
-        )
-        if not lost:
-            return dg.SkipReason(f"no gap in the last {look_back_hours} hours")
-        runs = reversed(list(contiguous(lost, at_most=MAX_HOURS_PER_RUN)))
-        return [
-            range_request(
-                run,
-                run_key=f"gap:{job}:{run[0].key}:{run[-1].key}:{at:%Y%m%d%H}",
-                tags={
-                    PRIORITY_TAG: GAP_PRIORITY,
-                    FLOW_TAG: collecting_tag(flows[0]),
-                    WHY_TAG: "gap",
-                },
-            )
-            for run in runs
-        ]
+        lost = {
+            flow: gaps(context.instance, flow, windows, settling, at=at)
+            for flow in flows
+            if flow != "lineage"
+        }
+        whole = sorted({window for missing in lost.values() for window in missing})
+        requests = _gap_requests(job, whole, tag=collecting_tag(flows[0]), at=at)
+        if "lineage" in flows:
+            alone = [w for w in lineage_gaps(context.instance, windows) if w not in whole]
+            requests += _gap_requests(job, alone, tag="lineage", at=at, only="lineage")
+        return requests or dg.SkipReason(f"no gap in the last {look_back_hours} hours")
 
     return fill_gaps
+
+
+def _gap_requests(
+    job: str, lost: Sequence[HourWindow], *, tag: str, at: datetime, only: Flow | None = None
+) -> list[dg.RunRequest]:
+    """Ranges of hours, the newest first."""
+    return [
+        range_request(
+            run,
+            run_key=f"gap:{only or job}:{run[0].key}:{run[-1].key}:{at:%Y%m%d%H}",
+            tags={PRIORITY_TAG: GAP_PRIORITY, FLOW_TAG: tag, WHY_TAG: "gap"},
+            only=None if only is None else [collected_key(only)],
+        )
+        for run in reversed(list(contiguous(lost, at_most=MAX_HOURS_PER_RUN)))
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +218,26 @@ def gaps(
         return early or forgotten or text_metadata(record, STATE) == "partial"
 
     return [window for window in windows if window not in busy and is_gap(window)]
+
+
+def lineage_gaps(instance: dg.DagsterInstance, windows: Sequence[HourWindow]) -> list[HourWindow]:
+    """Hours whose query logs are known to Dagster, and whose lineage is missing or made of other ones.
+
+    An hour without query logs is a gap of theirs, and its lineage is collected with them.
+    """
+    queries = newest_by_hour(instance, collected_key("query_logs"), hours=windows)
+    lineage = newest_by_hour(instance, collected_key("lineage"), hours=windows)
+    busy = hours_at_work(instance, collected_key("lineage"), job=COLLECT_QUERIES)
+    return [
+        window
+        for window, record in sorted(queries.items())
+        if window not in busy and manifest_id(record) != _queries_of(lineage.get(window))
+    ]
+
+
+def _queries_of(lineage: dg.EventLogRecord | None) -> str | None:
+    """The query logs that an hour's lineage was made of; None where there is no lineage, or none were there."""
+    return None if lineage is None else json_text(lineage, READ_BESIDE, QUERIES)
 
 
 def _watch(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:

@@ -1,13 +1,14 @@
 """What collectors need from earlier manifests, read from the store. The collectors themselves read nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog, silent_scopes
+from iomete_mc_assets.collectors.lineage.hours import QueriesInput, StoredLineage
 from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header, JsonValue
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, Omission, TableEntry
+from iomete_mc_assets.records import LineageEdge, Observation, Omission, QueryRecord, TableEntry
 from iomete_mc_assets.windows import HourWindow
 
 
@@ -59,6 +60,39 @@ class StoredInputs:
         """What the newest known query logs of an earlier hour left for those after them."""
         header = self._store.newest_before("query_logs", window)
         return None if header is None else header.collector_state
+
+    def queries_of(self, window: HourWindow, manifest_id: str | None) -> QueriesInput | None:
+        """The query logs of the hour itself by the id that speaks for it; None where there are none."""
+        if manifest_id is None:
+            return None
+        header = self._store.header("query_logs", window, manifest_id)
+        state, reason = header.state, header.reason
+        if header.known and self._store.pruned(header):
+            state, reason = "unknown", "their records were pruned"
+        known = header.records and state != "unknown"
+        return QueriesInput(
+            manifest_id=manifest_id,
+            state=state,
+            reason=reason,
+            queries=lambda: self._queries(header) if known else (),
+        )
+
+    def _queries(self, header: Header) -> Iterator[QueryRecord]:
+        for record in self._store.records(header):
+            if isinstance(record, QueryRecord):
+                yield record
+
+    def lineage_of(self, window: HourWindow) -> StoredLineage | None:
+        """What the hour itself said when it was collected before."""
+        header = self._store.current("lineage", window)
+        if header is None or not header.known or self._store.pruned(header):
+            return None
+        return StoredLineage(header=header, edges=lambda: self._edges(header))
+
+    def _edges(self, header: Header) -> Iterator[LineageEdge]:
+        for record in self._store.records(header):
+            if isinstance(record, LineageEdge):
+                yield record
 
     def _read_catalog(self, window: HourWindow, manifest_id: str) -> CatalogInput:
         header = self._store.header("catalog_snapshot", window, manifest_id)

@@ -9,23 +9,25 @@ Which tables, and what is known of them, lives in ``manifests.table_index``.
 import logging
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
 from iomete_mc_assets import settings
 from iomete_mc_assets.errors import IometeMcError
+from iomete_mc_assets.manifests.history import RecordsOf
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.storage import Storage
-from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.manifests.table_index import (
+    Feed,
     IndexedTable,
     TableChoice,
     TableIndex,
     read_index,
     write_index,
 )
-from iomete_mc_assets.records import Column, Observation, TableEntry, TableId
+from iomete_mc_assets.records import Column, LineageEdge, Observation, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
 
 LOAD_S = 2.0
@@ -55,7 +57,14 @@ def table_specs(environment: Mapping[str, str]) -> list[dg.AssetSpec]:
     index = _within(LOAD_S, settings.IOMETE_MC_MANIFESTS.read(environment))
     if index is None or index.listed is None:
         return []
-    specs = {table_key(one.table): _spec(one, index.listed) for one in index.tables}
+    feeds: defaultdict[TableId, list[Feed]] = defaultdict(list)
+    for feed in index.feeds:
+        feeds[feed.target].append(feed)
+    upstream = _without_circles(index.feeds)
+    specs = {
+        (key := table_key(one.table)): _spec(one, index.listed, upstream[key], feeds[one.table])
+        for one in index.tables
+    }
     if len(index.tables) < index.total:
         logger.info("%s of %s tables are shown as assets", len(index.tables), index.total)
     return list(specs.values())
@@ -82,7 +91,24 @@ def _within(budget_s: float, root: str) -> TableIndex | None:
     return None
 
 
-def _spec(one: IndexedTable, listed: HourWindow) -> dg.AssetSpec:
+def _without_circles(feeds: Iterable[Feed]) -> defaultdict[dg.AssetKey, set[dg.AssetKey]]:
+    """What feeds each table; Dagster loads no graph with a circle, so the feed that closes one is left out."""
+    upstream: defaultdict[dg.AssetKey, set[dg.AssetKey]] = defaultdict(set)
+    for feed in feeds:
+        source, target = table_key(feed.source), table_key(feed.target)
+        above, found = [source], {source}
+        while above:
+            new = upstream[above.pop()] - found
+            found |= new
+            above += new
+        if target not in found:
+            upstream[target].add(source)
+    return upstream
+
+
+def _spec(
+    one: IndexedTable, listed: HourWindow, upstream: Iterable[dg.AssetKey], feeds: Sequence[Feed]
+) -> dg.AssetSpec:
     told = one.comment or ("A view" if one.kind == "view" else "A table")
     metadata: dict[str, object] = {
         "dagster/table_name": one.table.shown,
@@ -91,15 +117,27 @@ def _spec(one: IndexedTable, listed: HourWindow) -> dg.AssetSpec:
         ),
         "listed in the hour": listed.key,
     }
+    if lineage := _column_lineage(feeds):
+        metadata["dagster/column_lineage"] = lineage
     if one.owner:
         metadata["owner at the lakehouse"] = one.owner
     return dg.AssetSpec(
         key=table_key(one.table),
+        deps=sorted(upstream),
         description=told,
         group_name=re.sub(r"\W", "_", "_".join((one.table.catalog, *one.table.namespace))),
         kinds={one.format, one.kind} if one.format == "iceberg" else {one.kind},
         metadata=metadata,
     )
+
+
+def _column_lineage(feeds: Sequence[Feed]) -> dg.TableColumnLineage | None:
+    deps: defaultdict[str, list[dg.TableColumnDep]] = defaultdict(list)
+    for feed in feeds:
+        for one in feed.columns:
+            source = dg.TableColumnDep(asset_key=table_key(feed.source), column_name=one.source)
+            deps[one.target].append(source)
+    return dg.TableColumnLineage(deps_by_column=dict(deps)) if deps else None
 
 
 def _column(column: Column) -> dg.TableColumn:
@@ -112,41 +150,48 @@ def _column(column: Column) -> dg.TableColumn:
 
 
 def observed_tables(
-    store: ManifestStore, headers: Iterable[Header], chosen: TableChoice
+    storage: Storage, headers: Iterable[Header], chosen: TableChoice, records: RecordsOf
 ) -> Iterator[dg.AssetObservation]:
     """Take newly written manifests into the index, and say what changed of which table.
 
     Args:
-        store: where they lie.
+        storage: where they lie.
         headers: of one flow, in any order; only the newest known one counts, and none that is older
-            than what the index has.
+            than what the index has. Of lineage each counts: an hour tells what was seen in it alone.
         chosen: which tables.
+        records: of a manifest.
 
     Raises:
         IometeMcError, OSError: the index or the manifest cannot be read or written.
     """
-    header = max((one for one in headers if one.known), key=lambda one: one.window, default=None)
-    if header is None:
+    known = sorted((one for one in headers if one.known), key=lambda one: one.window)
+    if not known:
         return
-    before = read_index(store.storage) or TableIndex()
+    header = known[-1]
+    before = index = read_index(storage) or TableIndex()
+    if header.flow == "lineage":
+        for one in known:
+            edges = (edge for edge in records(one) if isinstance(edge, LineageEdge))
+            index = index.with_lineage(edges)
+        _write(storage, before, index)
     if header.flow == "catalog_snapshot" and not _older(header, before.listed):
-        entries = (one for one in store.records(header) if isinstance(one, TableEntry))
-        _write(store, before, before.with_catalog(header.window, entries, chosen))
+        entries = (one for one in records(header) if isinstance(one, TableEntry))
+        _write(storage, before, before.with_catalog(header.window, entries, chosen))
     if header.flow == "observations" and not _older(header, before.observed):
-        seen = (one for one in store.records(header) if isinstance(one, Observation))
+        seen = (one for one in records(header) if isinstance(one, Observation))
         index, changed = before.with_observations(header.window, seen)
         for one in changed:
             yield _observation(one, header.window)
-        _write(store, before, index)
+        _write(storage, before, index)
 
 
 def _older(header: Header, known: HourWindow | None) -> bool:
     return known is not None and header.window < known
 
 
-def _write(store: ManifestStore, before: TableIndex, index: TableIndex) -> None:
+def _write(storage: Storage, before: TableIndex, index: TableIndex) -> None:
     if index != before:
-        write_index(store.storage, index)
+        write_index(storage, index)
 
 
 def _observation(one: IndexedTable, window: HourWindow) -> dg.AssetObservation:

@@ -18,7 +18,7 @@ import orjson
 
 from iomete_mc_assets.errors import ManifestDamaged, UnknownSchemaVersion
 from iomete_mc_assets.manifests.model import SCHEMA_VERSION, Flow, Header, JsonValue
-from iomete_mc_assets.records import Observation, QueryRecord, Record, TableEntry
+from iomete_mc_assets.records import LineageEdge, Observation, QueryRecord, Record, TableEntry
 from iomete_mc_assets.windows import HourWindow
 
 T = TypeVar("T")
@@ -33,10 +33,14 @@ RECORD_TYPES: Mapping[Flow, type[Record]] = {
     "catalog_snapshot": TableEntry,
     "observations": Observation,
     "query_logs": QueryRecord,
+    "lineage": LineageEdge,
 }
 """What the lines of a flow's parts are. A line names no type: the flow decides."""
-LEFT_OUT_EMPTY: Mapping[type[object], str] = {QueryRecord: "extra"}
-"""A field whose key stands in a line only when it holds something: lines from before it are the same bytes."""
+LEFT_OUT_EMPTY: Mapping[type[object], Mapping[str, object]] = {
+    QueryRecord: {"extra": {}, "plan": None}
+}
+"""Fields whose key stands in a line only when they hold something, and what they hold without it: lines from
+before them are the same bytes."""
 
 
 def encode_record(flow: Flow, record: Record) -> bytes:
@@ -227,13 +231,16 @@ def _dataclass_encoder(kind: type[object], *, level: int | None = None) -> _Enco
     left_out = LEFT_OUT_EMPTY.get(kind)
     if left_out is None:
         return encode
-    others = [(name, step) for name, step in steps if name != left_out]
-    shorter = _joined("{}", level=level)(f'"{name}"{colon}%s' for name, _ in others)
+    joined = _joined("{}", level=level)
+    others = [(name, step) for name, step in steps if name not in left_out]
+    shorter = joined(f'"{name}"{colon}%s' for name, _ in others)
 
     def encode_mostly_without(record: object) -> str:
-        if getattr(record, left_out):
-            return encode(record)
-        return shorter % tuple([step(getattr(record, name)) for name, step in others])
+        empty = {name for name in left_out if not getattr(record, name)}
+        if len(empty) == len(left_out):
+            return shorter % tuple([step(getattr(record, name)) for name, step in others])
+        held = [(name, step) for name, step in steps if name not in empty]
+        return joined(f'"{name}"{colon}{step(getattr(record, name))}' for name, step in held)
 
     return encode_mostly_without
 
@@ -337,7 +344,7 @@ def _dataclass_decoder(kind: type[T]) -> Callable[[Any], T]:
     def decode(raw: object) -> T:
         values = cast("dict[str, Any]", values_of(raw))  # just parsed, so it may be filled in place
         if left_out is not None:
-            values.setdefault(left_out, {})
+            values = {**left_out, **values}
         if values.keys() != hints.keys():
             raise ValueError(_wrong_keys(kind, expected=set(hints), found=set(values)))
         for name, kinds in plain:
@@ -439,6 +446,6 @@ HEADER = JsonFile(
     Header,
     version_field="schema_version",
     version=SCHEMA_VERSION,
-    older={1: {"changes": None}, 2: {}},
+    older={1: {"changes": None}, 2: {}, 3: {}},
 )
 """``manifest.json``."""

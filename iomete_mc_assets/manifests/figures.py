@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from iomete_mc_assets.records import Observation, QueryRecord, Record
+from iomete_mc_assets.records import LineageEdge, Observation, QueryRecord, Record
 from iomete_mc_assets.windows import HourWindow
 
 ROWS, BYTES = "rows in all", "bytes in all"
@@ -15,6 +15,7 @@ ROWS_UNKNOWN = "row count unknown"
 CHANGED = "tables changed in the hour"
 FAILED = "failed"
 QUERY_SECONDS = "query seconds"
+TABLE_EDGES, COLUMN_EDGES = "table edges", "column edges"
 QUIET_SECONDS = "newest end before the hour's end (s)"
 
 
@@ -35,12 +36,16 @@ class Figures:
             self._counts.update(dict.fromkeys((ROWS, BYTES, ROWS_UNKNOWN, CHANGED), 0))
         elif flow == "query_logs":
             self._counts[FAILED] = 0
+        elif flow == "lineage":
+            self._counts.update(dict.fromkeys((TABLE_EDGES, COLUMN_EDGES), 0))
         for record in records:
             match record:
                 case Observation():
                     self._observed(record)
                 case QueryRecord():
                     self._queried(record)
+                case LineageEdge():
+                    self._counts[TABLE_EDGES if record.kind == "table" else COLUMN_EDGES] += 1
                 case _:
                     pass
             yield record

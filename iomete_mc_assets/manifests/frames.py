@@ -14,7 +14,7 @@ import pandas as pd
 from iomete_mc_assets.manifests.codec import RECORD_TYPES
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Column, Record, SurveyedState, TableId
+from iomete_mc_assets.records import Column, PlannedEdges, Record, SurveyedState, TableId
 
 _DTYPES: dict[object, str] = {
     int: "Int64",
@@ -39,7 +39,8 @@ def load(store: ManifestStore, header: Header) -> pd.DataFrame:
 
     The columns depend on the flow alone, so an empty manifest gives an empty frame with the same
     ones: the record's fields by name; for its table ``table`` (dotted), ``catalog``, ``namespace``
-    (dotted) and ``name``; ``columns`` as a list of dicts; the survey's state as ``state_uuid`` and so on. Everything is in memory at once.
+    (dotted) and ``name``, for an edge's ``source``, ``source_catalog`` and so on; ``columns`` as a list of dicts, a
+    query's ``plan`` as a dict; the survey's state as ``state_uuid`` and so on. Everything is in memory at once.
 
     Raises:
         ManifestDamaged: as ``ManifestStore.records``.
@@ -72,6 +73,8 @@ def _of_field(name: str, annotation: object) -> list[_FrameColumn]:
             )
             for inner in fields(SurveyedState)
         ]
+    if PlannedEdges in get_args(annotation):
+        return [_FrameColumn(name=name, dtype="object", value_of=_plan_dict)]
     if name == "columns":
         return [_FrameColumn(name=name, dtype="object", value_of=_column_dicts)]
     return [_FrameColumn(name=name, dtype=_dtype(annotation), value_of=_value(name))]
@@ -81,11 +84,12 @@ def _of_table(name: str) -> list[_FrameColumn]:
     def of(part: Callable[[TableId], str]) -> _ValueOf:
         return lambda record: part(getattr(record, name))
 
+    before = "" if name == "table" else f"{name}_"
     parts: dict[str, Callable[[TableId], str]] = {
         name: lambda table: table.shown,
-        "catalog": lambda table: table.catalog,
-        "namespace": lambda table: ".".join(table.namespace),
-        "name": lambda table: table.table,
+        f"{before}catalog": lambda table: table.catalog,
+        f"{before}namespace": lambda table: ".".join(table.namespace),
+        f"{before}name": lambda table: table.table,
     }
     return [
         _FrameColumn(name=column, dtype="string", value_of=of(part))
@@ -104,6 +108,11 @@ def _inner(outer: str, name: str) -> _ValueOf:
 def _column_dicts(record: Record) -> object:
     columns = cast("tuple[Column, ...]", _value("columns")(record))
     return [asdict(column) for column in columns]
+
+
+def _plan_dict(record: Record) -> object:
+    plan = cast("PlannedEdges | None", _value("plan")(record))
+    return None if plan is None else asdict(plan)
 
 
 def _dtype(annotation: object) -> str:

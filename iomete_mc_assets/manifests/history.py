@@ -3,17 +3,17 @@
 A view made from manifests as hours come, never an input of a collector or a push: losing it, checks learn anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from iomete_mc_assets.manifests.codec import JsonFile
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.storage import Storage
-from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, TableId
+from iomete_mc_assets.records import Observation, Record, TableId
 from iomete_mc_assets.windows import HourWindow
 
+RecordsOf = Callable[[Header], Iterable[Record]]
 KEPT_HOURS = timedelta(days=15)
 KEPT_DAYS = 14
 MAX_TABLES = 2_000
@@ -170,7 +170,7 @@ def read_history(storage: Storage, flow: Flow) -> History:
     return _FILE.decode(data, where=f"{storage.root}/{_path(flow)}")
 
 
-def remember(store: ManifestStore, flow: Flow, headers: Iterable[Header]) -> None:
+def remember(storage: Storage, flow: Flow, headers: Iterable[Header], records: RecordsOf) -> None:
     """Take newly written manifests in; of two writers at once the later one stays, and an hour is missing.
 
     Tables learn from hours that are newer than the newest they have, so a backfill teaches them nothing.
@@ -178,17 +178,17 @@ def remember(store: ManifestStore, flow: Flow, headers: Iterable[Header]) -> Non
     Raises:
         IometeMcError, OSError: the history or a manifest cannot be read or written.
     """
-    before = history = read_history(store.storage, flow)
+    before = history = read_history(storage, flow)
     for header in sorted(headers, key=lambda one: one.window):
         if not _at_rest(header):
             continue
         history = history.with_hour(header.window, header.records)
         newer = history.through is None or header.window > history.through
         if flow == "observations" and newer:
-            seen = (one for one in store.records(header) if isinstance(one, Observation))
+            seen = (one for one in records(header) if isinstance(one, Observation))
             history = history.with_observations(header.window, seen)
     if history != before:
-        store.storage.write(_path(flow), _FILE.encode(history))
+        storage.write(_path(flow), _FILE.encode(history))
 
 
 def _at_rest(header: Header) -> bool:

@@ -15,8 +15,9 @@ Flow = Literal["catalog_snapshot", "observations", "query_logs", "lineage"]
 State = Literal["complete", "partial", "unknown"]
 """``unknown``: nobody can know this hour any more; such a manifest has no records."""
 
-SCHEMA_VERSION = 3
-"""Version 1 had no ``changes``; up to 2, catalog entries had ``properties`` and columns no ``field_comments``."""
+SCHEMA_VERSION = 4
+"""Version 1 had no ``changes``; up to 2, catalog entries had ``properties`` and columns no ``field_comments``; up
+to 3, queries had no ``plan``."""
 MAX_RECORDS_PER_PART = 10_000
 OMISSION_SAMPLE = 50
 """Omissions listed in a header; all are counted."""

@@ -14,12 +14,14 @@ from typing import Literal, TypeVar
 
 from iomete_mc_assets.manifests.codec import JsonFile
 from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.records import LineageEdge
 from iomete_mc_assets.windows import HourWindow
 
 T = TypeVar("T")
 
 SENT_VERSION = 1
 SETTLED_VERSION = 2
+CARRIED_VERSION = 1
 LEFT_OUT_SAMPLE = 50
 """Records left out that a plan lists; all are counted."""
 
@@ -39,11 +41,15 @@ Status = Literal[
     "duplicate",
     "not_chosen",
     "pruned",
+    "indirect",
 ]
 """What became of one record. ``carried``: state of an earlier hour, never sent. ``nothing_known``: an
 observation without volume and freshness. ``name_taken``: another table has its name at Monte Carlo.
-``duplicate``: a second record of one key. ``not_chosen``: a push by hand was of another table. ``pruned``: of an hour of query logs whose records were
-removed, so nobody can say what of it was accepted."""
+``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
+removed, so nobody can say what of it was accepted. ``pending``: an edge between tables of which one has
+no accepted catalog entry yet, or a very new one; a later hour sends it. ``indirect``: a column that only
+decides another's value, which is not lineage at Monte Carlo. ``not_chosen``: a push by
+hand was of another table."""
 
 Force = Literal["refused", "in_doubt", "all"]
 """What a person has sent again although it had an end: ``all`` is everything of the hour."""
@@ -75,11 +81,11 @@ class Ordinals:
 
     @classmethod
     def joined(cls, pieces: "Iterable[Ordinals]") -> "Ordinals":
-        """All of several that do not overlap; neighbours become one stretch."""
+        """All of several; neighbours become one stretch."""
         runs: list[tuple[int, int]] = []
         for first, last in sorted(run for piece in pieces for run in piece.runs):
-            if runs and first == runs[-1][1] + 1:
-                runs[-1] = (runs[-1][0], last)
+            if runs and first <= runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], max(last, runs[-1][1]))
             else:
                 runs.append((first, last))
         return cls(runs=tuple(runs))
@@ -103,17 +109,35 @@ class Ordinals:
     def without(self, others: Sequence["Ordinals"]) -> "Ordinals":
         """What is left when others are taken away."""
         if self in others:  # as nearly always: a batch and its receipt
-            return Ordinals(runs=())
-        gone = {ordinal for other in others for ordinal in other}
-        if not gone:
-            return self
-        return Ordinals.of(ordinal for ordinal in self if ordinal not in gone)
+            return NO_ORDINALS
+        gone = Ordinals.joined(others).runs
+        return Ordinals(runs=tuple(_left(self.runs, gone))) if gone else self
 
     def halves(self) -> "tuple[Ordinals, Ordinals]":
         """Two pieces of equal length, the first one longer by one if need be."""
         each = list(self)
         middle = (len(each) + 1) // 2
         return Ordinals.of(each[:middle]), Ordinals.of(each[middle:])
+
+
+NO_ORDINALS = Ordinals(runs=())
+
+
+def _left(
+    runs: Iterable[tuple[int, int]], gone: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """What of the stretches lies in none of those that are gone; both ascend."""
+    place = 0
+    for first, last in runs:
+        while place < len(gone) and gone[place][1] < first:
+            place += 1
+        start, at = first, place
+        while at < len(gone) and gone[at][0] <= last:
+            if start < gone[at][0]:
+                yield start, gone[at][0] - 1
+            start, at = gone[at][1] + 1, at + 1
+        if start <= last:
+            yield start, last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +302,17 @@ class Settled:
     forcing: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Edges that only earlier hours have seen, and that a manifest of lineage brings to Monte Carlo besides its own.
+
+    Their ordinals follow those of the manifest's records, in every generation.
+    """
+
+    schema_version: int
+    edges: tuple[LineageEdge, ...]
+
+
 def _file(kind: type[T]) -> JsonFile[T]:
     return JsonFile(kind, version_field="schema_version", version=SENT_VERSION)
 
@@ -289,6 +324,7 @@ _DOUBTS = _file(Doubts)
 _SETTLED = JsonFile(
     Settled, version_field="schema_version", version=SETTLED_VERSION, older={1: {"forcing": None}}
 )
+_CARRIED = JsonFile(Carried, version_field="schema_version", version=CARRIED_VERSION)
 _GENERATION = re.compile(r"g(\d{4})(?:-([A-Za-z0-9_.-]{1,128}))?")
 _RECEIPT_NAME = re.compile(r"\d{9}-\d{9}\.json")
 _RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -324,6 +360,14 @@ class SentFolder:
         if settled is not None:
             self.settle(replace(settled, schema_version=SETTLED_VERSION, forcing=number))
 
+    def carried(self) -> Carried | None:
+        """What a plan of lineage brings along; None where there is nothing, or no plan yet."""
+        return _read(self._storage, f"{self.folder}/carried.json", _CARRIED)
+
+    def write_carried(self, carried: Carried) -> None:
+        """Write it, before the first plan."""
+        self._storage.write(f"{self.folder}/carried.json", _CARRIED.encode(carried))
+
     def generations(self) -> list["Generation"]:
         """Those that exist, ascending; the first one counts only once something lies in it."""
         names = self._storage.names(self.folder)
@@ -332,7 +376,8 @@ class SentFolder:
             for name in names
             if (match := _GENERATION.fullmatch(name))
         ]
-        if any(name.endswith(".json") for name in names if name != "settled.json"):
+        beside = ("settled.json", "carried.json")
+        if any(name.endswith(".json") for name in names if name not in beside):
             found.append(self.generation(1))
         return sorted(found, key=lambda generation: generation.number)
 

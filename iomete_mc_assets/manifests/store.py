@@ -615,14 +615,21 @@ def _say_the_same(one: Header, other: Header) -> bool:
     )
 
 
+def _queries_read(header: Header) -> str | None:
+    """The query logs that lineage was made of: an hour whose lineage names others than the newest is a gap."""
+    return header.inputs.get("query_logs")
+
+
 def _why_kept(current: Header, new: Header) -> str | None:
     """Why ``current`` goes on speaking for the hour; None where ``new`` takes over."""
-    if _say_the_same(current, new):
+    if _say_the_same(current, new) and _queries_read(current) == _queries_read(new):
         return f"collected again, it says the same as manifest {current.manifest_id}"
     if not current.known:
         return None
     if not new.known:
         return f"nothing can be known any more ({new.reason}); manifest {current.manifest_id} stays"
+    if _queries_read(current) != _queries_read(new):
+        return None
     if (current.state, new.state) == ("complete", "partial") and new.records <= current.records:
         return f"this reading is partial ({new.reason}); manifest {current.manifest_id} is complete"
     return None

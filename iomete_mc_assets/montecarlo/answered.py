@@ -269,3 +269,68 @@ def has_query(api: Api, query_id: str, *, started_at: datetime) -> bool:
     """Whether Monte Carlo finds a query by id and time."""
     found = ask(api, documents.QUERY, id=query_id, ts=started_at.isoformat())
     return any(one.text_or_none("queryId") == query_id for one in found.nodes("getQueryById"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detectors:
+    """What Monte Carlo says of a table's detectors: ``ACTIVE``, ``TRAINING``, ``INACTIVE``, and why; None where it says nothing."""
+
+    freshness: str | None
+    freshness_reason: str | None
+    volume: str | None
+    volume_reason: str | None
+
+
+def detectors(api: Api, mcon: str) -> Detectors | None:
+    """A table's; None where Monte Carlo has no table or no thresholds."""
+    table = ask(api, documents.DETECTORS, m=mcon).node_or_none("getTable")
+    found = table.node_or_none("thresholds") if table else None
+    if found is None:
+        return None
+    freshness, size = found.node_or_none("freshness"), found.node_or_none("size")
+    return Detectors(
+        freshness=freshness.text_or_none("status") if freshness else None,
+        freshness_reason=freshness.text_or_none("reason") if freshness else None,
+        volume=size.text_or_none("sdStatus") if size else None,
+        volume_reason=size.text_or_none("sdReason") if size else None,
+    )
+
+
+UPSTREAM_LIMIT = 500
+"""Tables that Monte Carlo tells at most, unless it is asked for more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """The tables that feed one directly.
+
+    Attributes:
+        whole: False where there may be more.
+    """
+
+    mcons: frozenset[str]
+    whole: bool
+
+
+def upstream(api: Api, mcon: str) -> Upstream:
+    """A table's; none where Monte Carlo knows no lineage of it."""
+    found = ask(api, documents.LINEAGE, m=mcon).node_or_none("getTableLineage")
+    nodes = found.nodes("connectedNodes") if found else []
+    return Upstream(
+        mcons=frozenset(one.text("mcon") for one in nodes), whole=len(nodes) < UPSTREAM_LIMIT
+    )
+
+
+def derived_columns(api: Api, mcon: str, column: str) -> set[tuple[str, str]]:
+    """What is made of a column: tables and their columns; a call for each page."""
+    derived: set[tuple[str, str]] = set()
+    after: dict[str, str] = {}
+    while True:
+        answer = ask(api, documents.COLUMN_LINEAGE, m=mcon, c=column, **after)
+        page = answer.node_or_none("getDerivedTablesPartialLineage")
+        for table in page.nodes("destinations") if page else []:
+            columns = table.nodes("columns")
+            derived |= {(table.text("mcon"), one.text("columnName")) for one in columns}
+        if page is None or page.flag("isLastPage"):
+            return derived
+        after = {"cur": page.text("cursor")}

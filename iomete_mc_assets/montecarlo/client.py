@@ -102,6 +102,8 @@ def _session(*, key_id: str, key_secret: str, endpoint: str, scope: str | None) 
 def post_through(service: IngestionService, flow: Flow, body: bytes) -> Answer:
     """Hand a body to the flow's method of pycarlo's service; see ``TunedClient.make_request``."""
     send = service.send_query_logs_raw if flow == "query_logs" else service.send_metadata_raw
+    if flow == "lineage":
+        send = service.send_lineage_raw
     returned = cast("dict[str, Answer]", send(cast("dict[str, object]", body)))
     return returned["answer"]
 

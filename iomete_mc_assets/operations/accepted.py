@@ -13,10 +13,15 @@ from iomete_mc_assets.records import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One accepted request."""
+    """One accepted request.
+
+    Attributes:
+        sent: where its receipt lies.
+    """
 
     header: Header
     receipt: Receipt
+    sent: SentFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +51,17 @@ def batches(
             return
         for manifest_id in store.manifest_ids(flow, window):
             folder = f"{store.folder(flow, window, manifest_id)}/sent/{destination}"
-            for generation in SentFolder(store.storage, folder).generations():
+            sent = SentFolder(store.storage, folder)
+            for generation in sent.generations():
                 for receipt in generation.receipts():
                     header = store.header(flow, window, manifest_id)
-                    yield Batch(header=header, receipt=receipt)
+                    yield Batch(header=header, receipt=receipt, sent=sent)
 
 
 def records(store: ManifestStore, batch: Batch) -> Iterator[tuple[Accepted, Record]]:
-    """What a request brought, in order."""
-    wanted = iter(batch.receipt.ordinals)
-    first = next(wanted, None)
-    if first is None:
-        return
+    """What a request brought, in order; of lineage also edges that its manifest only carried along."""
     header, receipt = batch.header, batch.receipt
-    for ordinal, (line, where) in enumerate(store.lines(header, first=first), start=first):
+    for ordinal, record in _numbered(store, batch):
         if ordinal in receipt.ordinals:
             yield (
                 Accepted(
@@ -68,10 +70,24 @@ def records(store: ManifestStore, batch: Batch) -> Iterator[tuple[Accepted, Reco
                     invocation_id=receipt.invocation_id,
                     accepted_at=receipt.accepted_at,
                 ),
-                codec.decode_record(header.flow, line, where=where, version=header.schema_version),
+                record,
             )
         if ordinal >= receipt.ordinals.runs[-1][1]:
             return
+
+
+def _numbered(store: ManifestStore, batch: Batch) -> Iterator[tuple[int, Record]]:
+    """Records from the first that the request holds, by ordinal."""
+    header, first = batch.header, next(iter(batch.receipt.ordinals), None)
+    if first is None:
+        return
+    if first < header.records:
+        for ordinal, (line, where) in enumerate(store.lines(header, first=first), start=first):
+            version = header.schema_version
+            yield ordinal, codec.decode_record(header.flow, line, where=where, version=version)
+    carried = batch.sent.carried()
+    if carried is not None:
+        yield from enumerate(carried.edges, start=header.records)
 
 
 def record(store: ManifestStore, accepted: Accepted) -> Record:

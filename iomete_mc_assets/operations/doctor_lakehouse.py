@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from iomete_mc_assets.collectors import query_log_source
 from iomete_mc_assets.collectors.query_log_source import QueryLogConfig
+from iomete_mc_assets.collectors.query_sources import QueryFiles
 from iomete_mc_assets.errors import IometeMcError, StatementFailed, StatementTimedOut
 from iomete_mc_assets.operations.doctor import Check, Verdict
 from iomete_mc_assets.records import TableId
-from iomete_mc_assets.settings import IOMETE_QUERY_LOG_TABLE
+from iomete_mc_assets.settings import QUERY_LOG_SOURCES
 from iomete_mc_assets.warehouse import statements
 from iomete_mc_assets.warehouse.connection import Lakehouse, LakehouseConfig
 from iomete_mc_assets.warehouse.rows import Warehouse
@@ -21,16 +22,21 @@ _REFUSED = (StatementFailed, StatementTimedOut)
 
 
 def lakehouse_checks(
-    config: LakehouseConfig, *, catalogs: Sequence[str], query_log: QueryLogConfig | None
+    config: LakehouseConfig,
+    *,
+    catalogs: Sequence[str],
+    query_log: QueryLogConfig | QueryFiles | None,
 ) -> Iterator[Check]:
     """Connect once, without waiting for a server that is just starting, and ask.
 
     Args:
         config: where and who.
         catalogs: those surveyed.
-        query_log: where the query history is; None without a source.
+        query_log: where the query history is, a table or a folder; None without a source.
     """
     yield from _in_the_clear(config)
+    if not isinstance(query_log, QueryLogConfig):
+        yield _query_files(query_log)
     try:
         connected = Lakehouse.connect(replace(config, startup_window_s=0))
     except IometeMcError as error:
@@ -41,7 +47,7 @@ def lakehouse_checks(
             yield from _answers(warehouse, config)
             for catalog in catalogs:
                 yield from _catalog(warehouse, catalog)
-            yield _query_log(warehouse, query_log)
+            yield from _query_table(warehouse, query_log)
         except IometeMcError as error:
             yield _check("session", "red", str(error))
 
@@ -177,13 +183,36 @@ def _snapshots(warehouse: Warehouse, table: TableId) -> int:
     return int(str(row["snapshots"]))
 
 
-def _query_log(warehouse: Warehouse, config: QueryLogConfig | None) -> Check:
-    if config is None:
+def _query_files(files: QueryFiles | None) -> Check:
+    """A folder, which is listed and not read; no session is needed for that."""
+    if files is None:
+        names = ", ".join(setting.name for setting in QUERY_LOG_SOURCES)
         text = (
-            f"No source: partitions of iomete/query_logs will say so. Set {IOMETE_QUERY_LOG_TABLE.name} to "
-            "collect queries."
+            "No source: partitions of iomete/query_logs will say so, and lineage is that of views only. Set one "
+            f"of {names} to collect queries."
         )
         return _check("query log", "amber", text)
+    try:
+        present = files.present()
+    except IometeMcError as error:
+        return _check("query log", "red", str(error))
+    if not present.count:
+        text = f"{files.shown} can be listed and holds nothing to read. Look whether it is the right folder."
+        return _check("query log", "amber", text)
+    written = (
+        f", the youngest written {present.youngest:%Y-%m-%d %H:%M} UTC" if present.youngest else ""
+    )
+    return _check("query log", "green", f"{files.shown} holds {present.count} to read{written}")
+
+
+def _query_table(
+    warehouse: Warehouse, query_log: QueryLogConfig | QueryFiles | None
+) -> Iterator[Check]:
+    if isinstance(query_log, QueryLogConfig):
+        yield _query_log(warehouse, query_log)
+
+
+def _query_log(warehouse: Warehouse, config: QueryLogConfig) -> Check:
     try:
         source = query_log_source.source_of(
             config, warehouse.ask(query_log_source.describe(config))

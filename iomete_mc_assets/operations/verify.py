@@ -1,4 +1,4 @@
-"""Receipts against what Monte Carlo shows: every table, and of a sample fields, volume, freshness and queries. Changes nothing.
+"""Receipts against what Monte Carlo shows: every table, and of a sample fields, volume, freshness, lineage and queries. Changes nothing.
 
 What was accepted lives in ``accepted``. A difference younger than Monte Carlo needs is ``not yet``, and no fault.
 """
@@ -17,6 +17,7 @@ from iomete_mc_assets.montecarlo.answered import PushEvent, ShownTable
 from iomete_mc_assets.montecarlo.control_plane import Api
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.operations.accepted import Accepted, batches, record, records
+from iomete_mc_assets.operations.verify_lineage import Edges, compared, edges_of
 from iomete_mc_assets.push.candidates import table_of
 from iomete_mc_assets.push.config import Destination
 from iomete_mc_assets.records import Observation, QueryRecord, TableEntry
@@ -28,7 +29,9 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 """Between our clock, which stamps receipts, and Monte Carlo's."""
 
 Verdict = Literal["seen", "not yet", "missing", "different"]
-Subject = Literal["push events", "table", "fields", "volume", "freshness", "query"]
+Subject = Literal[
+    "push events", "table", "fields", "volume", "freshness", "query", "lineage", "column lineage"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,29 @@ class Finding:
     about: str
     verdict: Verdict
     difference: str | None = None
+
+
+_FLOWS: Mapping[Subject, Flow] = {
+    "table": "catalog_snapshot",
+    "fields": "catalog_snapshot",
+    "volume": "observations",
+    "freshness": "observations",
+    "query": "query_logs",
+    "lineage": "lineage",
+    "column lineage": "lineage",
+}
+_FLOWS_OF_EVENTS: Mapping[str, Flow] = {
+    "METADATA": "catalog_snapshot",
+    "QUERY_LOGS": "query_logs",
+    "LINEAGE": "lineage",
+}
+
+
+def flow_of(finding: Finding) -> Flow:
+    """The flow whose pushes it speaks of; of metadata, which two flows push, the catalog's."""
+    if finding.subject == "push events":
+        return _FLOWS_OF_EVENTS[finding.about]
+    return _FLOWS[finding.subject]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +96,13 @@ class Receipts:
         tables: by key, in order; those that the newest catalog still has.
         queries: a sample, from the newest hours.
         newest: the newest accepted request by kind of push event.
+        edges: of lineage.
     """
 
     tables: Mapping[str, Expected]
     queries: Sequence[Accepted]
     newest: Mapping[str, tuple[datetime, str]]
+    edges: Edges
 
 
 def receipts_of(
@@ -95,6 +123,7 @@ def receipts_of(
         for flow in ("catalog_snapshot", "observations")
     )
     present = _present(store, naming)
+    lineage = list(batches(store, "lineage", destination.id, since=since))
     newest: dict[str, tuple[datetime, str]] = {}
     for found in (*catalogued.values(), *observed.values()):
         for one in found:
@@ -104,7 +133,10 @@ def receipts_of(
         _note_newest(newest, "QUERY_LOGS", batch.receipt.accepted_at, batch.receipt.invocation_id)
         if len(queries) < sample:
             queries.append(next(one for one, _ in records(store, batch)))
+    for batch in lineage:
+        _note_newest(newest, "LINEAGE", batch.receipt.accepted_at, batch.receipt.invocation_id)
     return Receipts(
+        edges=edges_of(store, lineage, naming),
         tables={
             key: _expected(key, catalogued[key], observed.get(key, []))
             for key in sorted(catalogued.keys() & present)
@@ -172,7 +204,7 @@ class Verifier:
         yield from self._push_events(receipts)
         seen: list[tuple[Expected, ShownTable]] = []
         shown: dict[str, list[ShownTable]] = {}
-        if receipts.tables:
+        if receipts.tables or receipts.edges.tables:
             for table in answered.tables(self._api, self._warehouse):
                 shown.setdefault(table.key, []).append(table)
         known = _Invocations(self._api, self._warehouse)
@@ -184,8 +216,27 @@ class Verifier:
                 seen.append((expected, found[0]))
         for expected, table in _spread(seen, sample):
             yield from self._details(expected, table)
+        yield from self._lineage(receipts.edges, shown, sample=sample)
         for query in receipts.queries:
             yield self._query(query)
+
+    def _lineage(
+        self, edges: Edges, shown: Mapping[str, Sequence[ShownTable]], *, sample: int
+    ) -> Iterator[Finding]:
+        mcons = {key: found[0].mcon for key, found in shown.items()}
+        for one in compared(self._api, edges, mcons, sample=sample):
+            if one.at is None:
+                yield Finding(subject=one.subject, about=one.about, verdict="seen")
+                continue
+            told = "not fed" if one.subject == "column lineage" else "not upstream"
+            yield self._wrong(
+                one.subject,
+                one.about,
+                at=one.at,
+                within=METADATA_WITHIN,
+                verdict="different" if one.shown else "missing",
+                difference=f"accepted {_shown(one.at)}, {told}: {', '.join(one.lacking)}",
+            )
 
     def _push_events(self, receipts: Receipts) -> Iterator[Finding]:
         warehouse = next(

@@ -8,6 +8,7 @@ from datetime import datetime
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.receipts import (
+    NO_ORDINALS,
     SETTLED_VERSION,
     Generation,
     Ordinals,
@@ -58,7 +59,7 @@ class Account:
     refusals: tuple[Refusal, ...]
     pending: tuple[Pending, ...]
     doubtful_at: Mapping[int, datetime]
-    overtaken: frozenset[int] = frozenset()
+    overtaken: Ordinals = NO_ORDINALS
 
     @classmethod
     def of(cls, generation: Generation, plan: Plan) -> "Account":
@@ -115,14 +116,18 @@ class Account:
         """Records that were accepted, in little room however many."""
         return Ordinals.joined(receipt.ordinals for receipt in self.receipts)
 
-    def refused(self, *, finished: bool) -> frozenset[int]:
+    @property
+    def doubtful(self) -> Ordinals:
+        """Records that went out without an answer, and have no other end."""
+        return Ordinals.of(sorted(self.doubtful_at))
+
+    def refused(self, *, finished: bool) -> Ordinals:
         """Records that were refused; ``finished`` as in ``sent``."""
-        singles = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
-        refused = {ordinal for ordinals in singles for ordinal in ordinals}
+        refused = [refusal.ordinals for refusal in self.refusals if len(refusal.ordinals) == 1]
         if finished:
             left = [piece.ordinals for piece in self.pending if piece.part and not piece.sends]
-            refused |= {o for ordinals in left for o in ordinals} - self.overtaken
-        return frozenset(refused)
+            refused.append(Ordinals.joined(left).without([self.overtaken]))
+        return Ordinals.joined(refused)
 
     @property
     def attempts(self) -> int:
@@ -157,24 +162,16 @@ def accounts_of(sent: SentFolder) -> list[Account]:
     ]
 
 
-def _planned(accounts: Iterable[Account]) -> frozenset[int]:
+def _planned(accounts: Iterable[Account]) -> Ordinals:
     """Records in the batches of several generations."""
     batches = (batch for account in accounts for batch in account.plan.batches)
-    return frozenset(ordinal for batch in batches for ordinal in batch.ordinals)
+    return Ordinals.joined(batch.ordinals for batch in batches)
 
 
 def _accepted_before_last(accounts: list[Account]) -> int:
     """Records accepted in earlier generations that the last one does not send again."""
-    if len(accounts) == 1:
-        return 0
-    accepted = {
-        ordinal
-        for account in accounts[:-1]
-        for receipt in account.receipts
-        for ordinal in receipt.ordinals
-    }
-    accepted.difference_update(o for batch in accounts[-1].plan.batches for o in batch.ordinals)
-    return len(accepted)
+    accepted = Ordinals.joined(account.accepted for account in accounts[:-1])
+    return len(accepted.without([_planned(accounts[-1:])]))
 
 
 def settled_of(

@@ -9,7 +9,12 @@ from iomete_mc_assets.push.candidates import Candidate
 
 
 def batches(
-    events: Iterable[Candidate], *, max_events: int, max_bytes: int, envelope_bytes: int
+    events: Iterable[Candidate],
+    *,
+    max_events: int,
+    max_bytes: int,
+    envelope_bytes: int,
+    column_bytes: int = 0,
 ) -> Iterator[PlannedBatch]:
     """Cut events, ascending by ordinal, into requests within both limits.
 
@@ -21,17 +26,19 @@ def batches(
         max_events: in a request, at least 1.
         max_bytes: of a request's body.
         envelope_bytes: of a request without events.
+        column_bytes: more where an event of the request has columns.
     """
     batch: list[Candidate] = []
-    size = envelope_bytes
+    size, has_columns = envelope_bytes, False
     for event in events:
-        grown = size + event.size + (len(SEPARATOR) if batch else 0)
+        wider = column_bytes if event.has_columns else 0
+        grown = size + event.size + (len(SEPARATOR) if batch else 0) + (not has_columns and wider)
         if batch and (len(batch) == max_events or grown > max_bytes):
             yield _planned(batch, size)
-            batch = []
-            grown = envelope_bytes + event.size
+            batch, has_columns = [], False
+            grown = envelope_bytes + event.size + wider
         batch.append(event)
-        size = grown
+        size, has_columns = grown, has_columns or event.has_columns
     if batch:
         yield _planned(batch, size)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from iomete_mc_assets.manifests.model import JsonValue
-from iomete_mc_assets.manifests.receipts import Status
+from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Ordinals, Status
 from iomete_mc_assets.montecarlo.events.event import Event, Note
 from iomete_mc_assets.push.ledger import State
 from iomete_mc_assets.records import Record, TableId
@@ -24,6 +24,7 @@ class Candidate(NamedTuple):
         status: why it is left out; None when it goes.
         reason: of a status that does not explain itself; else empty.
         size, digest: of its event; 0 and empty when it is left out before one was built.
+        has_columns: of a lineage event with columns, which gives its request another type.
         body: of its event, kept where sending it soon saves reading its record again; None else.
     """
 
@@ -35,6 +36,7 @@ class Candidate(NamedTuple):
     digest: str = ""
     notes: tuple[Note, ...] = ()
     body: bytes | None = None
+    has_columns: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,13 @@ class Sent:
 
     accepted: Mapping[int, datetime]
     altered: frozenset[int]
-    refused: frozenset[int]
+    refused: Ordinals
     doubtful: Mapping[int, datetime]
+
+    @classmethod
+    def nothing(cls) -> "Sent":
+        """Before anything went."""
+        return cls(accepted={}, altered=frozenset(), refused=NO_ORDINALS, doubtful={})
 
     def holds(self, ordinal: int) -> bool:
         """Whether the record went out."""
@@ -96,6 +103,11 @@ def entry_of(state: State, key: str) -> dict[str, JsonValue]:
     """One key's entry; empty without."""
     entry = state.get(key)
     return entry if isinstance(entry, dict) else {}
+
+
+def instant_of(value: JsonValue) -> datetime | None:
+    """An instant in an entry; None without one."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 
 def named(table: TableId) -> list[JsonValue]:

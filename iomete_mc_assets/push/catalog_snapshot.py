@@ -25,8 +25,9 @@ from iomete_mc_assets.records import Record, TableEntry
 class CatalogRules:
     """One manifest's catalog entries.
 
-    An entry of the state: ``table`` (which one has the name), ``digest`` (accepted last; None while
-    that is in doubt), ``accepted_at``, ``refused`` (a digest, or None).
+    An entry of the state: ``table`` (which one has the name), ``type`` (as sent), ``digest`` (accepted last;
+    None while that is in doubt), ``accepted_at``, ``since`` (accepted as this table of this type without
+    a break; entries of earlier versions have neither it nor ``type``), ``refused`` (a digest, or None).
 
     Attributes:
         at: when it was planned.
@@ -93,10 +94,17 @@ class CatalogRules:
         """The key's new entry; empty for one that was never accepted."""
         digest = catalog_snapshot.event(entry, self.naming).digest
         if ordinal in sent.accepted:
-            return {
+            accepted_at = sent.accepted[ordinal].isoformat()
+            known: dict[str, JsonValue] = {
                 "table": named(entry.table),
+                "type": catalog_snapshot.type_of(entry),
+            }
+            same = all(before.get(name) == value for name, value in known.items())
+            return {
+                **known,
                 "digest": None if ordinal in sent.altered else digest,
-                "accepted_at": sent.accepted[ordinal].isoformat(),
+                "accepted_at": accepted_at,
+                "since": (before.get("since") if same else None) or accepted_at,
                 "refused": None,
             }
         if ordinal in sent.refused:

@@ -55,11 +55,13 @@ class PushConfig:
     """One destination and how to push to it.
 
     Attributes:
-        max_assets, max_queries: events in a request, by flow.
+        max_assets, max_queries, max_edges: events in a request, by flow.
         max_body_bytes: of a request's JSON, as sent. Source: Monte Carlo's cap of 1 MB compressed.
         hour_budget_s, run_budget_s: seconds for an hour's push and for a run's.
         send_superseded: send older hours of catalog and observations too.
         observation_max_age_hours: since an hour's end; older observations are not sent as now.
+        edge_max_age_days: since a column edge was seen last; older ones are not sent any more.
+        edge_delay_minutes: how long both tables' catalog entries have been accepted before an edge goes.
     """
 
     destination: Destination
@@ -68,11 +70,14 @@ class PushConfig:
     log_type: settings.LogType = "databricks-metastore-sql-warehouse"
     max_assets: int = 50
     max_queries: int = 100
+    max_edges: int = 100
     max_body_bytes: int = 1_000_000
     hour_budget_s: float = 300
     run_budget_s: float = 1500
     send_superseded: bool = False
     observation_max_age_hours: int = 3
+    edge_max_age_days: int = 30
+    edge_delay_minutes: int = 15
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "PushConfig":
@@ -89,6 +94,7 @@ class PushConfig:
             log_type=settings.MCD_LOG_TYPE.read(environment),
             max_assets=settings.IOMETE_MC_MAX_ASSETS.read(environment),
             max_queries=settings.IOMETE_MC_MAX_QUERIES.read(environment),
+            max_edges=settings.IOMETE_MC_MAX_EDGES.read(environment),
             max_body_bytes=settings.IOMETE_MC_MAX_BODY_BYTES.read(environment),
             hour_budget_s=settings.IOMETE_MC_HOUR_BUDGET_S.read(environment),
             run_budget_s=settings.IOMETE_MC_RUN_BUDGET_S.read(environment),
@@ -96,11 +102,14 @@ class PushConfig:
             observation_max_age_hours=settings.IOMETE_MC_OBSERVATION_MAX_AGE_HOURS.read(
                 environment
             ),
+            edge_max_age_days=settings.IOMETE_MC_EDGE_MAX_AGE_DAYS.read(environment),
+            edge_delay_minutes=settings.IOMETE_MC_EDGE_DELAY_MINUTES.read(environment),
         )
 
     def max_events(self, flow: Flow) -> int:
         """Events in a request of a flow."""
-        return self.max_queries if flow == "query_logs" else self.max_assets
+        limits: dict[Flow, int] = {"query_logs": self.max_queries, "lineage": self.max_edges}
+        return limits.get(flow, self.max_assets)
 
     def envelope(self, flow: Flow, *, resource_type: str, log_type: str) -> Envelope:
         """The envelope of a flow's requests, with the types a plan was made with."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from iomete_mc_assets.manifests.receipts import Force
+from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Force, Ordinals
 from iomete_mc_assets.push.accounts import Account
 from iomete_mc_assets.push.candidates import Candidate
 
@@ -25,11 +25,11 @@ class Past:
         forced: had an end, and goes again.
     """
 
-    done: frozenset[int]
-    accepted: frozenset[int]
-    refused: frozenset[int]
-    doubtful: frozenset[int]
-    forced: frozenset[int]
+    done: Ordinals
+    accepted: Ordinals
+    refused: Ordinals
+    doubtful: Ordinals
+    forced: Ordinals
 
     def judged(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
         """Candidates as the rules see them, less what keeps its earlier end."""
@@ -60,31 +60,26 @@ def past_of(
         force: of this push; None for an ordinary one, which judges all but the accepted anew.
         root_run_id: generations forced by it are this push's own.
     """
-    accepted: set[int] = set()
-    own: set[int] = set()
-    refused: set[int] = set()
-    doubtful: set[int] = set()
+    accepted = own = refused = doubtful = forced = NO_ORDINALS
     for account in accounts:
-        sent = account.sent(altered=(), finished=settled)
-        accepted.update(sent.accepted)
+        ends = [account.accepted, account.refused(finished=settled), account.doubtful]
+        accepted = Ordinals.joined([accepted, ends[0]])
         if force is not None and account.forced_by == root_run_id:
-            own.update(sent.accepted)
+            own = Ordinals.joined([own, ends[0]])
             continue
-        for ends, now in ((refused, sent.refused), (doubtful, sent.doubtful)):
-            ends.difference_update(sent.accepted, sent.refused, sent.doubtful)
-            ends.update(now)
+        refused = Ordinals.joined([refused.without(ends), ends[1]])
+        doubtful = Ordinals.joined([doubtful.without(ends), ends[2]])
     if not settled:
-        doubtful.clear()
-    forced: set[int] = set()
+        doubtful = NO_ORDINALS
     if force == "all":
-        forced = (accepted | refused | doubtful) - own
+        forced = Ordinals.joined([accepted, refused, doubtful]).without([own])
     elif force is not None:
         forced = refused if force == "refused" else doubtful
     stays = force is not None
     return Past(
-        done=frozenset(own if force == "all" else accepted - forced),
-        accepted=frozenset(accepted),
-        refused=frozenset(refused - forced if stays else ()),
-        doubtful=frozenset(doubtful - forced if stays else ()),
-        forced=frozenset(forced),
+        done=own if force == "all" else accepted.without([forced]),
+        accepted=accepted,
+        refused=refused.without([forced]) if stays else NO_ORDINALS,
+        doubtful=doubtful.without([forced]) if stays else NO_ORDINALS,
+        forced=forced,
     )

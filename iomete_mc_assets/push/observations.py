@@ -8,7 +8,7 @@ from iomete_mc_assets.manifests.model import JsonValue
 from iomete_mc_assets.montecarlo.events import observations
 from iomete_mc_assets.montecarlo.events.event import Event
 from iomete_mc_assets.montecarlo.naming import Naming
-from iomete_mc_assets.push.candidates import Candidate, Numbered, Sent, entry_of, named
+from iomete_mc_assets.push.candidates import Candidate, Numbered, Sent, entry_of, instant_of, named
 from iomete_mc_assets.push.ledger import State
 from iomete_mc_assets.records import Observation, Record
 from iomete_mc_assets.windows import HourWindow
@@ -41,7 +41,7 @@ class ObservationRules:
         """As ``StateRules.event``."""
         observation = _observation(record)
         known = entry_of(self.state, self.naming.of(observation.table).key)
-        before = _instant(known.get("last_update_time"))
+        before = instant_of(known.get("last_update_time"))
         return observations.event(observation, self.naming, not_before=before, not_after=self.at)
 
     def candidate(self, ordinal: int, record: Record) -> Candidate:
@@ -58,7 +58,7 @@ class ObservationRules:
             reason = "no accepted catalog entry yet; the next hour brings it"
             return Candidate(ordinal=ordinal, about=about, status="no_catalog_entry", reason=reason)
         known = entry_of(self.state, event.key)
-        hour, sent_at = known.get("hour"), _instant(known.get("sent_at"))
+        hour, sent_at = known.get("hour"), instant_of(known.get("sent_at"))
         again = hour == self.window.key and ordinal in self.forced
         if isinstance(hour, str) and hour >= self.window.key and not again:
             return Candidate(ordinal=ordinal, about=about, status="accepted_before")
@@ -110,7 +110,7 @@ class ObservationRules:
         }
 
     def _forgotten(self, entry: dict[str, JsonValue]) -> bool:
-        sent_at = _instant(entry.get("sent_at"))
+        sent_at = instant_of(entry.get("sent_at"))
         return sent_at is None or self.at - sent_at > FORGET_AFTER
 
 
@@ -119,7 +119,3 @@ def _observation(record: Record) -> Observation:
         msg = f"observations hold observations, not {type(record).__name__}"
         raise TypeError(msg)
     return record
-
-
-def _instant(value: JsonValue) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else None

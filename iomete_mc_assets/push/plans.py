@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import LEFT_OUT_SAMPLE, SENT_VERSION, LeftOut, Plan
+from iomete_mc_assets.manifests.receipts import (
+    LEFT_OUT_SAMPLE,
+    SENT_VERSION,
+    LeftOut,
+    Ordinals,
+    Plan,
+)
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.push.batches import batches
 from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
@@ -88,6 +94,7 @@ def planned(
             max_events=config.max_events(flow),
             max_bytes=config.max_body_bytes,
             envelope_bytes=envelope.size,
+            column_bytes=envelope.column_bytes,
         )
     )
     plan = Plan(
@@ -113,7 +120,7 @@ def state_candidates(
     rules: StateRules,
     naming: Naming,
     *,
-    done: frozenset[int],
+    done: Ordinals,
     only: str | None = None,
 ) -> tuple[list[Candidate], dict[str, TableId]]:
     """All records of a state flow but those done before, names given to one table each.

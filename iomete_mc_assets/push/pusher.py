@@ -1,6 +1,6 @@
 """Pushing manifests: what is settled stays so, the newest hour goes first, every hour has one outcome.
 
-Flows differ in ``state_push`` and ``query_push``; which manifest speaks for an hour is told by the caller.
+Flows differ in ``newest_push``, ``lineage_push`` and ``query_push``; which manifest speaks for an hour is told by the caller.
 """
 
 import random
@@ -16,10 +16,11 @@ from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Owner
+from iomete_mc_assets.push.lineage_push import LineagePush
+from iomete_mc_assets.push.newest_push import NewestPush
 from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.policy import RunPolicy
 from iomete_mc_assets.push.query_push import QueryPush
-from iomete_mc_assets.push.state_push import StatePush
 from iomete_mc_assets.windows import HourWindow
 
 
@@ -126,7 +127,7 @@ class Pusher:
             if flow == "query_logs":
                 yield window, QueryPush(desk).preview(window, hours[window])
             else:
-                states = StatePush(desk, flow)
+                states = _state_push(desk, flow)
                 yield window, states.preview(window, hours[window], named=named(flow))
 
     def _desk(self, owner: Owner, *, force: Force | None = None, only: str | None = None) -> Desk:
@@ -162,7 +163,7 @@ class Pusher:
         try:
             if flow == "query_logs":
                 return QueryPush(desk).push(window, manifest_id)
-            return StatePush(desk, flow).push(window, manifest_id, named=named(flow))
+            return _state_push(desk, flow).push(window, manifest_id, named=named(flow))
         except IometeMcError as error:
             return error
         except OSError as error:
@@ -170,3 +171,7 @@ class Pusher:
                 f"The manifest store {self._store.root} cannot be read or written ({error}). What was "
                 "accepted keeps its receipts; the hour is asked for again."
             )
+
+
+def _state_push(desk: Desk, flow: Flow) -> NewestPush | LineagePush:
+    return LineagePush(desk) if flow == "lineage" else NewestPush(desk, flow)

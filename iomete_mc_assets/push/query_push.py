@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import Generation, Ordinals, Plan, SentFolder
+from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Generation, Plan, SentFolder
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
@@ -190,13 +190,11 @@ class QueryPush:
         force = self._desk.force
         earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
         settled = self._sent(header).ended() is not None
-        accepted = Ordinals(runs=()) if earlier and force == "all" else account.accepted
+        accepted = NO_ORDINALS if earlier and force == "all" else account.accepted
         refused = (
-            frozenset[int]()
-            if earlier and force != "in_doubt"
-            else account.refused(finished=settled)
+            NO_ORDINALS if earlier and force != "in_doubt" else account.refused(finished=settled)
         )
-        if not accepted.runs and not refused:
+        if not accepted and not refused:
             return
         plan = account.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)

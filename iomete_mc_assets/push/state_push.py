@@ -1,33 +1,34 @@
-"""Pushing an hour of a state flow: only the newest, with the log as state and lock. Rules 9 to 12 and 20 to 22."""
+"""Pushing an hour of a state flow, with the log as state and lock. Rules 20 to 22; which hours go is each flow's own."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
+from typing import Generic, TypeVar
 
 from iomete_mc_assets.errors import ManifestMissing, PushError
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import Generation, Plan, SentFolder, Superseding
+from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Generation, Ordinals, Plan, SentFolder
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
-from iomete_mc_assets.push.candidates import Candidate, Sent, StateRules
-from iomete_mc_assets.push.catalog_snapshot import CatalogRules
+from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
-from iomete_mc_assets.push.observations import ObservationRules
 from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
-from iomete_mc_assets.push.plans import planned, state_candidates
+from iomete_mc_assets.push.plans import planned
 from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
 from iomete_mc_assets.records import Record
 from iomete_mc_assets.windows import HourWindow
 
+Rules = TypeVar("Rules", bound=StateRules)
+
 logger = logging.getLogger(__name__)
 
 
-class StatePush:
-    """One run's pushes of a flow whose newest hour alone goes out."""
+class StatePush(Generic[Rules]):
+    """One run's pushes of a state flow; what flows do differently, their own classes say."""
 
     def __init__(self, desk: Desk, flow: Flow) -> None:
         self._desk = desk
@@ -61,7 +62,7 @@ class StatePush:
             outcome = self._told_by_files(header, sent)
             if outcome is not None and not to_force:
                 return outcome
-        unsent = self._superseded(header, named) or self._too_old(header)
+        unsent = self._why_unsent(header, named)
         if settled is not None and unsent is not None:
             return HourOutcome.of(settled, reused=True)
         if head is not None and head.is_for(window, manifest_id):
@@ -80,7 +81,7 @@ class StatePush:
         """What a push of the manifest would send now; writes nothing and takes no ledger."""
         sent = self._desk.sent(self._flow, window, manifest_id)
         header = self._desk.store.header(self._flow, window, manifest_id)
-        unsent = self._superseded(header, named) or self._too_old(header)
+        unsent = self._why_unsent(header, named)
         to_force = self._desk.is_to_force(sent)
         ended = sent.ended() is not None and not to_force
         if unsent is not None or not header.known or ended:
@@ -99,45 +100,42 @@ class StatePush:
             plan, _ = self._plan(header, sent, self._log.state(head), generation)
         return self._desk.preview(header, [(generation, plan)])
 
-    # Why a manifest does not go
+    # Where flows differ
 
-    def _superseded(self, header: Header, named: Named) -> Unsent | None:
-        """The newest known hour takes the place of all others (rule 9); None for itself."""
-        if self._desk.config.send_superseded:
-            return None
-        newest = self._newest_known(header, named)
-        if (newest.window, newest.manifest_id) == (header.window, header.manifest_id):
-            return None
-        settled = self._desk.sent(self._flow, newest.window, newest.manifest_id).settled()
-        return Unsent(
-            status="superseded",
-            reason=f"hour {newest.window.key} is newer, and only the newest is sent",
-            superseded_by=Superseding(
-                window=newest.window,
-                manifest_id=newest.manifest_id,
-                invocation_ids=settled.invocation_ids if settled else (),
-            ),
-        )
+    def _why_unsent(self, header: Header, named: Named) -> Unsent | None:
+        """Why a manifest does not go at all; None where it does."""
+        raise NotImplementedError
 
-    def _newest_known(self, header: Header, named: Named) -> Header:
-        later = [window for window in named if window >= header.window]
-        for window in sorted(later, reverse=True):
-            manifest_id = named.get(window)
-            if manifest_id is None:
-                continue
-            newest = self._desk.store.header(self._flow, window, manifest_id)
-            if newest.known:
-                return newest
-        return header
+    def _replaced_by(self, header: Header, other: Header) -> Unsent | None:
+        """Why the rest of a manifest's open plan does not go after another's; None where it goes later."""
+        raise NotImplementedError
 
-    def _too_old(self, header: Header) -> Unsent | None:
-        hours = self._desk.config.observation_max_age_hours
-        if self._flow != "observations" or self._desk.now() - header.window.end <= timedelta(
-            hours=hours
-        ):
-            return None
-        reason = f"the hour ended more than {hours} h ago, and Monte Carlo would take it for now"
-        return Unsent(status="too_old", reason=reason)
+    def _records(self, header: Header, sent: SentFolder) -> Numbered:
+        """All that a manifest's plan may send."""
+        del sent
+        return self._desk.records(header)
+
+    def _judged(
+        self, header: Header, sent: SentFolder, rules: Rules, done: Ordinals
+    ) -> tuple[Iterable[Candidate], Callable[[], bool]]:
+        """All records but those done before, and whether the state stays as it is if nothing is sent."""
+        raise NotImplementedError
+
+    def _write_plan(self, sent: SentFolder, generation: Generation, plan: Plan) -> None:
+        self._desk.write_plan(sent, generation, plan)
+
+    def _rules_at(
+        self,
+        header: Header,
+        state: State,
+        at: datetime,
+        *,
+        max_body_bytes: int,
+        resource_type: str,
+        forced: Ordinals = NO_ORDINALS,
+    ) -> Rules:
+        """The flow's rules for a manifest, with the settings that a plan is made with."""
+        raise NotImplementedError
 
     # One open plan at a time
 
@@ -159,12 +157,8 @@ class StatePush:
         unsent = None
         if sent.ended() is not None:
             logger.info("The open plan was settled before anything of it was sent anew.")
-        elif other.window <= header.window and not self._desk.config.send_superseded:
-            place = Superseding(
-                window=header.window, manifest_id=header.manifest_id, invocation_ids=()
-            )
-            reason = f"hour {header.window.key} took its place while it was being sent"
-            unsent = Unsent(status="superseded", reason=reason, superseded_by=place)
+        else:
+            unsent = self._replaced_by(other, header)
         closed = self._closed(
             other, sent, head, word=unsent.status if unsent else "interrupted", finished=False
         )
@@ -191,12 +185,12 @@ class StatePush:
         number = generations[-1].number + 1 if generations else 1
         generation = self._desk.next_generation(sent, number)
         state = self._log.state(head)
-        plan, state_stays = self._plan(header, sent, state, generation)
-        if not plan.batches and state_stays:
+        plan, nothing_to_do = self._plan(header, sent, state, generation)
+        if nothing_to_do:
             generation.write_plan(plan)
             return self._desk.settle(sent, header)
         head = self._desk.opened(self._log, head, header, generation=generation.number)
-        self._desk.write_plan(sent, generation, plan)
+        self._write_plan(sent, generation, plan)
         return self._send(header, sent, head, generation, plan)
 
     def _resume(
@@ -224,7 +218,7 @@ class StatePush:
             number = max(newest.number + (plan is not None), head.entry.generation)
             generation = self._desk.next_generation(sent, number)
             plan, _ = self._plan(header, sent, self._log.state(head), generation)
-            self._desk.write_plan(sent, generation, plan)
+            self._write_plan(sent, generation, plan)
         return self._send(header, sent, head, generation, plan)
 
     def _send(
@@ -234,7 +228,7 @@ class StatePush:
         while True:
             rules = self._rules(header, plan, state)
             try:
-                bodies = BodiesReadAgain(self._desk.records(header), partial(_body, rules))
+                bodies = BodiesReadAgain(self._records(header, sent), partial(_body, rules))
                 self._desk.deliver(header, generation, plan, bodies, max_sends=self._max_sends)
             except PlanOutdated:
                 generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
@@ -253,7 +247,7 @@ class StatePush:
     def _plan(
         self, header: Header, sent: SentFolder, state: State, generation: Generation
     ) -> tuple[Plan, bool]:
-        """The plan, not yet written, and whether the state stays as it is if nothing is sent."""
+        """The plan, not yet written, and whether it sends nothing and leaves the state as it is."""
         at = self._desk.now()
         config = self._desk.config
         past = self._desk.past(sent)
@@ -265,14 +259,7 @@ class StatePush:
             resource_type=config.resource_type,
             forced=past.forced,
         )
-        candidates, holders = state_candidates(
-            self._desk.records(header),
-            rules,
-            config.naming,
-            done=past.done,
-            only=self._desk.only,
-        )
-        self._refuse_unknown_table(candidates)
+        candidates, stays = self._judged(header, sent, rules, past.done)
         made = planned(
             past.judged(candidates),
             header=header,
@@ -281,16 +268,7 @@ class StatePush:
             run_id=self._desk.owner.run_id,
             at=at,
         )
-        return made.plan, rules.kept(state, holders) == state
-
-    def _refuse_unknown_table(self, candidates: Sequence[Candidate]) -> None:
-        if self._desk.only is None or any(one.status != "not_chosen" for one in candidates):
-            return
-        msg = (
-            f"The hour's manifest has no table {self._desk.only}, so nothing was sent. Say it as "
-            "database.table, as the collected partition shows it."
-        )
-        raise PushError(msg)
+        return made.plan, not made.plan.batches and stays()
 
     def _refuse_to_narrow(self) -> None:
         """An open plan is gone on with as it is, whatever it was made of."""
@@ -310,23 +288,23 @@ class StatePush:
         state = self._log.state(head)
         for account in accounts_of(sent):
             if account.plan.generation >= head.entry.generation:
-                altered = self._altered(header, account, state)
+                altered = self._altered(header, sent, account, state)
                 folded = account.sent(altered=altered, finished=finished)
-                state = self._folded(header, account.plan, state, folded)
+                rules = self._rules(header, account.plan, state)
+                state = rules.folded(self._records(header, sent), folded)
         entry = replace(head.entry, kind="closed", word=word, state_from=None, accepted=dict(state))
         return self._log.append(head, entry)
 
-    def _folded(self, header: Header, plan: Plan, state: State, sent: Sent) -> State:
-        return self._rules(header, plan, state).folded(self._desk.records(header), sent)
-
-    def _altered(self, header: Header, account: Account, state: State) -> Iterator[int]:
+    def _altered(
+        self, header: Header, sent: SentFolder, account: Account, state: State
+    ) -> Iterator[int]:
         """Accepted ordinals whose events would be others now, by comparing digests of receipts."""
         accepted = {ordinal for receipt in account.receipts for ordinal in receipt.ordinals}
         if not accepted:
             return
         rules = self._rules(header, account.plan, state)
         digests: dict[int, str] = {}
-        for ordinal, record in self._desk.records(header):
+        for ordinal, record in self._records(header, sent):
             if ordinal in accepted:
                 event = rules.event(record)
                 digests[ordinal] = event.digest if event else ""
@@ -334,44 +312,13 @@ class StatePush:
             if digest_of(digests[ordinal] for ordinal in receipt.ordinals) != receipt.digest:
                 yield from receipt.ordinals
 
-    def _rules(self, header: Header, plan: Plan, state: State) -> StateRules:
+    def _rules(self, header: Header, plan: Plan, state: State) -> Rules:
         return self._rules_at(
             header,
             state,
             plan.planned_at,
             max_body_bytes=plan.max_body_bytes,
             resource_type=plan.resource_type,
-        )
-
-    def _rules_at(
-        self,
-        header: Header,
-        state: State,
-        at: datetime,
-        *,
-        max_body_bytes: int,
-        resource_type: str,
-        forced: frozenset[int] = frozenset(),
-    ) -> StateRules:
-        config = self._desk.config
-        if self._flow == "observations":
-            catalog = self._desk.log("catalog_snapshot")
-            return ObservationRules(
-                state=state,
-                catalog=catalog.state(catalog.head()),
-                naming=config.naming,
-                window=header.window,
-                at=at,
-                forced=forced,
-            )
-        envelope = config.envelope(self._flow, resource_type=resource_type, log_type="")
-        return CatalogRules(
-            state=state,
-            naming=config.naming,
-            at=at,
-            max_event_bytes=max_body_bytes - envelope.size,
-            complete=header.state == "complete",
-            force=self._desk.force,
         )
 
 

@@ -83,6 +83,7 @@ class Gateway:
         *,
         port: int | None = None,
         keys: Sequence[Key] = (),
+        others: Sequence[str] = (),
         raw_cap_bytes: int | None = None,
         tls: Certificate | None = None,
         now: Callable[[], datetime] = clock.now,
@@ -94,6 +95,7 @@ class Gateway:
             port: None takes the one used before with this folder if it is free, else a free one,
                 because a destination's ledger hangs on the address.
             keys: besides the random ingestion key and API key that are always there.
+            others: names of warehouses that the random ingestion key may push to as well.
             raw_cap_bytes: 413 for bodies above it; None for no such cap.
             tls: None serves plain HTTP.
             now: the clock that stamps what arrives.
@@ -114,7 +116,8 @@ class Gateway:
             self._store = Store.passing() if state is None else Store.in_folder(state)
             undo.callback(self._store.close)
             self._listener = undo.enter_context(self._listening(port, earlier, tls))
-            self.connection = replace(earlier or Connection.fresh(), url=self._listener.url)
+            known = (earlier or Connection.fresh()).with_others(others)
+            self.connection = replace(known, url=self._listener.url)
             self.control = Control((*self.connection.keys, *keys), state)
             self._ingest = Ingest(self.control, raw_cap_bytes=raw_cap_bytes)
             self._ready.set()
@@ -442,6 +445,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gateway", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="folder that keeps everything")
     parser.add_argument("--port", type=int, help="default: the one used before, else a free one")
+    parser.add_argument("--others", nargs="*", default=[], help="names of further warehouses")
     parser.add_argument("--certificate", type=Path, help="PEM file; with it the gateway speaks TLS")
     parser.add_argument("--certificate-key", type=Path, help="PEM file")
     options = parser.parse_args(arguments)
@@ -459,7 +463,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else None
     )
     try:
-        with Gateway(options.state, port=options.port, tls=tls) as gateway:
+        with Gateway(options.state, port=options.port, others=options.others, tls=tls) as gateway:
             sys.stderr.write(f"sandbox gateway at {gateway.url}, state in {options.state}\n")
             stopped.wait()
     except SandboxError as error:

@@ -4,7 +4,8 @@ import json
 import os
 import secrets
 import uuid
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,8 @@ class Connection:
 
     Attributes:
         url: without a path; the ingest endpoint, and with ``/graphql`` the GraphQL endpoint.
-        key_id, key_secret: an ingestion key for ``resource_uuid``.
+        key_id, key_secret: an ingestion key for ``resource_uuid`` and ``others``.
+        others: warehouses by name, for what other collectors tell.
         api_id, api_token: a key for GraphQL.
     """
 
@@ -48,6 +50,7 @@ class Connection:
     resource_uuid: str
     api_id: str
     api_token: str = field(repr=False)
+    others: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def fresh(cls) -> "Connection":
@@ -61,6 +64,11 @@ class Connection:
             api_token=secrets.token_urlsafe(42),
         )
 
+    def with_others(self, names: Iterable[str]) -> "Connection":
+        """With a warehouse for each name, those that are there already as they are."""
+        made = {name: str(uuid.uuid4()) for name in names if name not in self.others}
+        return replace(self, others={**self.others, **made})
+
     @property
     def keys(self) -> tuple[Key, Key]:
         """The ingestion key and the API key."""
@@ -69,7 +77,7 @@ class Connection:
                 id=self.key_id,
                 secret=self.key_secret,
                 scope="Ingestion",
-                warehouse_uuids=(self.resource_uuid,),
+                warehouse_uuids=(self.resource_uuid, *self.others.values()),
             ),
             Key(id=self.api_id, secret=self.api_token, scope="API"),
         )

@@ -1,6 +1,6 @@
 """The GraphQL half of the local Monte Carlo: documents checked against Monte Carlo's own schema, some operations answered.
 
-What the operations answer lives in ``gateway_setup`` and ``gateway_tables``, HTTP and keys elsewhere.
+What the operations answer lives in ``gateway_setup``, ``gateway_tables`` and ``gateway_lineage``, HTTP and keys elsewhere.
 """
 
 import functools
@@ -23,13 +23,17 @@ from graphql import (
 )
 
 from iomete_mc_assets.errors import SandboxError
-from iomete_mc_assets.sandbox import gateway_setup, gateway_tables
+from iomete_mc_assets.sandbox import gateway_lineage, gateway_setup, gateway_tables
 from iomete_mc_assets.sandbox.gateway_faults import Answer
 from iomete_mc_assets.sandbox.gateway_world import Resolver, World
 
 GRAPHQL_PATH = "/graphql"
 
-OPERATIONS: Mapping[str, Resolver] = {**gateway_setup.OPERATIONS, **gateway_tables.OPERATIONS}
+OPERATIONS: Mapping[str, Resolver] = {
+    **gateway_setup.OPERATIONS,
+    **gateway_tables.OPERATIONS,
+    **gateway_lineage.OPERATIONS,
+}
 """Every query and mutation that the sandbox answers, by its name in the schema."""
 
 logger = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from iomete_mc_assets.errors import SandboxError
@@ -18,12 +19,13 @@ READY_WITHIN_S = 30.0
 POLL_S = 0.1
 
 
-def start(state: Path, *, port: int | None = None) -> Connection:
+def start(state: Path, *, port: int | None = None, others: Sequence[str] = ()) -> Connection:
     """The running gateway of a state folder, started if it is not there.
 
     Args:
         state: keeps keys and everything accepted; created when absent.
         port: None takes the one it had before, else a free one.
+        others: as in ``Gateway``; one that runs without them is started anew.
 
     Raises:
         SandboxError: it ended or did not answer in time; the message holds the end of its log.
@@ -31,10 +33,14 @@ def start(state: Path, *, port: int | None = None) -> Connection:
     state = state.absolute()
     state.mkdir(parents=True, exist_ok=True)
     if (found := status(state)) is not None:
-        return found
+        if found.others.keys() >= set(others):
+            return found
+        stop(state)
     command = [sys.executable, "-m", "iomete_mc_assets.sandbox.gateway", "--state", str(state)]
     if port is not None:
         command += ["--port", str(port)]
+    if others:
+        command += ["--others", *others]
     before = _written_ns(state)
     child = process.spawn(NAME, command, state=state)
     until = time.monotonic() + READY_WITHIN_S

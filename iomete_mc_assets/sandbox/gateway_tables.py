@@ -54,20 +54,21 @@ def _folded(value: object) -> object:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _mcon(table: PushedTable) -> str:
+def mcon_of(table: PushedTable) -> str:
+    """Its name at Monte Carlo, stable over restarts."""
     account = uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox-account:{table.resource_uuid}")
     kind = table.type.lower()
     return f"MCON++{account}++{table.resource_uuid}++{kind}++{table.full_table_id}"
 
 
-def _deleted(world: World, table: PushedTable) -> bool:
+def is_deleted(world: World, table: PushedTable) -> bool:
     """Whether it was deleted, and not pushed since."""
-    deleted_at = world.control.deleted_at(_mcon(table))
+    deleted_at = world.control.deleted_at(mcon_of(table))
     return deleted_at is not None and deleted_at >= table.last_request
 
 
 def _table(world: World, table: PushedTable) -> Mapping[str, object]:
-    mcon = _mcon(table)
+    mcon = mcon_of(table)
     received = table.last_received.isoformat()
     return {
         "dwId": table.resource_uuid,
@@ -85,7 +86,7 @@ def _table(world: World, table: PushedTable) -> Mapping[str, object]:
         "discoveredTime": table.first_received.isoformat(),
         "lastObserved": received,
         "lastUpdatedOn": table.last_update_time,
-        "isDeleted": _deleted(world, table),
+        "isDeleted": is_deleted(world, table),
         "ingestType": "push",
         "ingestInvocationId": table.invocation_id,
     }
@@ -98,9 +99,9 @@ def _page(
     if first is not None and first < 0:
         msg = f"first must not be negative, and is {first}"
         raise GraphQLError(msg)
-    start = 0 if not after else _position(after) + 1
+    start = 0 if not after else position_of(after) + 1
     end = len(nodes) if first is None else min(start + first, len(nodes))
-    edges = [{"node": nodes[index], "cursor": _cursor(index)} for index in range(start, end)]
+    edges = [{"node": nodes[index], "cursor": cursor_of(index)} for index in range(start, end)]
     return {
         "edges": edges,
         "pageInfo": {
@@ -115,11 +116,13 @@ def _page(
 _CURSOR_PREFIX = "arrayconnection:"
 
 
-def _cursor(position: int) -> str:
+def cursor_of(position: int) -> str:
+    """The opaque text that stands for a position."""
     return base64.b64encode(f"{_CURSOR_PREFIX}{position}".encode()).decode()
 
 
-def _position(cursor: str) -> int:
+def position_of(cursor: str) -> int:
+    """What ``cursor_of`` made a text of; GraphQLError for any other."""
     try:
         text = base64.b64decode(cursor, validate=True).decode()
         return int(text.removeprefix(_CURSOR_PREFIX))
@@ -132,7 +135,7 @@ def _get_table(world: World, arguments: Arguments) -> object:
     """One table, deleted ones too; null for what was never pushed."""
     refuse_other_arguments("getTable", arguments, ("mcon",))
     for table in world.tables():
-        if _mcon(table) == arguments.get("mcon"):
+        if mcon_of(table) == arguments.get("mcon"):
             return {
                 **_table(world, table),
                 "versions": _page([_version(table)], first=None, after=None),
@@ -217,7 +220,7 @@ def _get_metrics(world: World, arguments: Arguments) -> object:
             "measurementTimestamp": event.received_at.isoformat(),
         }
         for table in world.tables()
-        if _mcon(table) == wanted["mcon"]
+        if mcon_of(table) == wanted["mcon"]
         for event, asset in _assets(world, table)
         if METRICS[name] in asset.get("volume", {})
         if (start is None or start <= event.received_at) and event.received_at <= end
@@ -264,7 +267,7 @@ def _delete_tables(world: World, arguments: Arguments) -> object:
     if len(mcons) > MAX_DELETED:
         msg = f"at most {MAX_DELETED} MCONs in a request, not {len(mcons)}"
         raise GraphQLError(msg)
-    known = {_mcon(table) for table in world.tables() if not _deleted(world, table)}
+    known = {mcon_of(table) for table in world.tables() if not is_deleted(world, table)}
     if unknown := sorted(set(mcons) - known):
         msg = f"no push-ingested table {unknown[0]}, and {len(unknown) - 1} more; none was deleted"
         raise GraphQLError(msg)

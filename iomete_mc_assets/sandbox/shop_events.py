@@ -1,8 +1,8 @@
 """The shop's workload as Spark event logs: what this server really logged of each statement, copied into the workload's hours.
 
-Statements that change nothing are run once for that, through the server. Loads read a landing zone that is no part of
-the shop: what stands for them is an INSERT of the seed itself, without its plan. Which statements there are, and when,
-is told in ``workload``.
+Statements that change nothing are run once for that, through the server. What stands for all others is an INSERT of the
+seed itself, with the plan that Spark explains of them; most loads have none, as what they read is no part of the shop.
+Which statements there are, and when, is told in ``workload``.
 """
 
 import json
@@ -28,6 +28,8 @@ FLUSHED_WITHIN_S = 30.0
 """Spark logs from a queue, some milliseconds after a statement's end."""
 RUNNABLE = ("SELECT", "WITH", "SHOW", "SET", "USE", "DESCRIBE")
 """How statements begin that change nothing beyond their session."""
+WRITES = ("INSERT", "MERGE")
+"""How those begin whose plans tell lineage."""
 
 _THRIFT = "org.apache.spark.sql.hive.thriftserver.ui.SparkListenerThriftServer"
 _AFTER = timedelta(milliseconds=1)
@@ -64,6 +66,8 @@ def write(running: RunningLakehouse, log: SeedLog) -> Path:
         texts = sorted({one.text for one in log.statements if _runnable(one)})
         _log.info("running %d statements for the event log", len(texts))
         logged = _run(running, texts)
+        writes = sorted({one.text for one in log.statements if one.text.upper().startswith(WRITES)})
+        logged |= _explained(running, writes, like=logged[""])
         lines = sorted(_copied(log, logged), key=lambda line: line[0])
         folder.mkdir(parents=True, exist_ok=True)
         whole = folder / f".{name}"
@@ -78,7 +82,7 @@ def _runnable(one: Statement) -> bool:
     return one.status in ("COMPLETED", "FAILED") and one.text.upper().startswith(RUNNABLE)
 
 
-def _run(running: RunningLakehouse, texts: Sequence[str]) -> Mapping[str, Logged]:
+def _run(running: RunningLakehouse, texts: Sequence[str]) -> dict[str, Logged]:
     """What the server logged of each text, and of one INSERT under the empty text."""
     with Lakehouse.connect(running.config) as session:
         for text in texts:
@@ -102,6 +106,20 @@ def _run(running: RunningLakehouse, texts: Sequence[str]) -> Mapping[str, Logged
         kind: event for kind, event in inserts[0].events.items() if kind != "OperationParsed"
     }
     return {**{text: found[text] for text in texts}, "": Logged(start_to_end)}
+
+
+def _explained(
+    running: RunningLakehouse, texts: Sequence[str], *, like: Logged
+) -> dict[str, Logged]:
+    """The events of another statement with the plan of each text that Spark can resolve."""
+    found: dict[str, Logged] = {}
+    with Lakehouse.connect(running.config) as session:
+        for text in texts:
+            plan = "\n".join(str(row["plan"]) for row in session.ask(f"EXPLAIN EXTENDED {text}"))
+            if "== Physical Plan ==" in plan and "AnalysisException" not in plan:
+                parsed = {"Event": f"{_THRIFT}OperationParsed", "executionPlan": plan}
+                found[text] = Logged({**like.events, "OperationParsed": parsed})
+    return found
 
 
 def logged_by(events: Path) -> Iterator[Logged]:

@@ -17,6 +17,7 @@ PHASES = {
     "small shop with 24 hours of history seeded": "seed",
     "6 hours of 3 flows collected": "collect",
     "sensors evaluated, their runs pushed": "push",
+    "12 files of 6 other collectors imported": "import",
     "gateway compared with manifests, Spark and the seed's log": "prove",
 }
 """What the demo calls its steps, in its order."""

@@ -28,15 +28,8 @@ def bench(
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     bench = Bench(gateway, store_root)
-    for name, text in {
-        "DAGSTER_HOME": str(home),
-        "IOMETE_MC_MANIFESTS": bench.store.root,
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
-        "COLUMNS": "250",
-    }.items():
+    changed = {**bench.environment, "DAGSTER_HOME": str(home), "COLUMNS": "250"}
+    for name, text in changed.items():
         monkeypatch.setenv(name, text)
     return bench
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -15,45 +15,59 @@ from iomete_mc_assets.cli.demo_manifests import manifests_of
 from iomete_mc_assets.cli.demo_proof import Proof
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.records import Record
-from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.sandbox.gateway_records import Endpoint
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, Clock, entries, observed, queries
+from iomete_mc_assets_tests.push_bench import (
+    HOUR,
+    Bench,
+    column_edge,
+    edges,
+    entries,
+    observed,
+    queries,
+    table_edge,
+    table_entry,
+)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Pushes and gateway under one clock."""
-    clock = Clock()
-    with Gateway(now=clock.now) as gateway:
-        made = Bench(gateway, str(tmp_path))
-        made.clock = clock
+    with Bench.under_one_clock(str(tmp_path)) as made:
         yield made
 
 
 def proof(bench: Bench, root: Path, flow: Flow, *windows: HourWindow) -> EventProof:
-    events = bench.gateway.events("querylogs" if flow == "query_logs" else "metadata")
+    endpoints: dict[Flow, Endpoint] = {"query_logs": "querylogs", "lineage": "lineage"}
+    events = bench.gateway.events(endpoints.get(flow, "metadata"))
     mine = [e for e in events if e.measures == (flow == "observations")]
-    return compare(manifests_of(root, flow), windows or (HOUR,), mine)
+    kinds = {f"spark_catalog.sales.{name}": "table" for name in ("t000", "t001", "t002", "sink")}
+    return compare(manifests_of(root, flow), windows or (HOUR,), mine, kinds=kinds)
 
 
 def journey(bench: Bench, window: HourWindow = HOUR) -> None:
-    """One hour of all three flows, settled."""
-    bench.collect("catalog_snapshot", entries(3), window=window)
+    """One hour of all flows, settled."""
+    bench.configure(edge_delay_minutes=0)
+    bench.collect("catalog_snapshot", [*entries(3), table_entry("sink")], window=window)
     bench.collect("observations", observed(3), window=window)
     bench.collect("query_logs", queries(12, window=window), window=window)
+    decides = replace(column_edge("t000", "id", "sink", "id"), kind="indirect")
+    edges_of = [*edges(3), decides, table_edge("t000", "unknown")]
+    bench.collect("lineage", edges_of, window=window)
     for flow in FLOWS:
         bench.push(flow)
 
 
-FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+FLOWS: tuple[Flow, ...] = get_args(Flow)
 
 
 def test_every_event_of_every_flow_agrees_with_its_record(bench: Bench, tmp_path: Path) -> None:
     journey(bench)
     assert [proof(bench, tmp_path, flow) for flow in FLOWS] == [
-        EventProof(compared=3, unsent={}, differences=()),
+        EventProof(compared=4, unsent={}, differences=()),
         EventProof(compared=3, unsent={}, differences=()),
         EventProof(compared=12, unsent={}, differences=()),
+        EventProof(compared=3, unsent={"indirect": 1, "pending": 1}, differences=()),
     ]
 
 
@@ -73,7 +87,7 @@ def test_a_push_that_crossed_the_hour_leaves_the_next_hour_without_points_and_th
         bench.push(flow)
     told = {flow: proof(bench, tmp_path, flow, HOUR, HOUR.next) for flow in FLOWS[:2]}
     assert told == {
-        "catalog_snapshot": EventProof(compared=3, unsent={"accepted_before": 3}, differences=()),
+        "catalog_snapshot": EventProof(compared=4, unsent={"accepted_before": 3}, differences=()),
         "observations": EventProof(compared=3, unsent={"clock_hour_taken": 3}, differences=()),
     }
 
@@ -132,6 +146,7 @@ def test_a_record_that_says_something_else_than_its_event_is_a_difference(
         "catalog_snapshot": ("comment", "another"),
         "observations": ("row_count", 999),
         "query_logs": ("text", "SELECT 'another'"),
+        "lineage": ("target", {"catalog": "spark_catalog", "namespace": ["x"], "table": "another"}),
     }
     for flow, (key, value) in changes.items():
         (part,) = (tmp_path / flow / HOUR.folder).rglob("*.gz")
@@ -139,7 +154,7 @@ def test_a_record_that_says_something_else_than_its_event_is_a_difference(
         changed = json.dumps({**json.loads(first), key: value}).encode()
         part.write_bytes(gzip.compress(b"\n".join((changed, *others))))
         (difference,) = proof(bench, tmp_path, flow).differences
-        assert str(value) in difference
+        assert "another" in difference or str(value) in difference
 
 
 def test_an_event_without_a_receipt_and_a_receipt_without_an_event_are_differences(
@@ -197,3 +212,22 @@ def fresh(observation: Any, changed_at: object) -> Any:
 
 def change(file: Path, **values: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def test_edges_that_an_hour_carries_and_reasons_that_are_not_true_are_compared_too(
+    bench: Bench, tmp_path: Path
+) -> None:
+    journey(bench)
+    bench.clock.advance(hours=1)
+    bench.know("t000", "t001", "t002", "sink", "unknown", window=HOUR.next)
+    bench.collect("lineage", edges(2), window=HOUR.next)
+    bench.push("lineage", HOUR.next)
+    known = {f"spark_catalog.sales.{name}": "table" for name in ("t000", "t001", "t002", "sink")}
+    manifests, events = manifests_of(tmp_path, "lineage"), bench.gateway.events("lineage")
+    told = compare(manifests, (HOUR,), events, kinds=known)
+    assert (told.compared, told.unsent["accepted_before"]) == (4, 2)
+    (of_unknown_type,) = told.differences
+    assert f"{HOUR.next.key} m006 record 2" in of_unknown_type
+    everything = {**known, "spark_catalog.sales.unknown": "table"}
+    (not_pending,) = compare(manifests, (HOUR,), events, kinds=everything).differences
+    assert "was not sent as pending, which is not so" in not_pending

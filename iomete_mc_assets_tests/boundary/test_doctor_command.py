@@ -18,7 +18,7 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.warehouse.statements import literal
 from iomete_mc_assets_tests.lakehouse_proxy import Call, Instead, LakehouseProxy
 from iomete_mc_assets_tests.object_store import ObjectStore
-from iomete_mc_assets_tests.push_bench import Bench, entries
+from iomete_mc_assets_tests.push_bench import Bench, entries, leading_to
 from iomete_mc_assets_tests.secrets_search import secrets_in
 
 NOBODY = "http://127.0.0.1:9/cliservice"
@@ -74,15 +74,12 @@ def without_lakehouse(gateway: Gateway, tmp_path: Path, vary: Vary) -> None:
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     for name, text in {
+        **leading_to(gateway),
         "DAGSTER_HOME": str(home),
         "IOMETE_URL": NOBODY,
         "IOMETE_USER": "doctor",
         "IOMETE_TOKEN": "fake-token/of the doctor",
         "IOMETE_MC_MANIFESTS": str(tmp_path / "manifests"),
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
         "IOMETE_MC_REQUEST_TIMEOUT_S": "1",
         "COLUMNS": "200",
     }.items():
@@ -211,6 +208,27 @@ def test_a_lakehouse_that_is_down_is_red_and_everything_else_is_checked_all_the_
         "monte carlo",
         "dagster",
     }
+
+
+@pytest.mark.parametrize(
+    ("setting", "file"),
+    [("IOMETE_QUERY_LOG_EVENTS", "app-1.zstd"), ("IOMETE_QUERY_LOG_EXPORTS", "q.jsonl.gz")],
+)
+def test_a_folder_of_query_logs_is_listed_without_the_lakehouse(
+    without_lakehouse: None, vary: Vary, tmp_path: Path, setting: str, file: str
+) -> None:
+    assert "IOMETE_QUERY_LOG_EVENTS" in found().texts["lakehouse: query log"]
+    folder = tmp_path / "logs"
+    vary(setting, str(folder))
+    assert found().verdicts["lakehouse: query log"] == "red"
+    folder.mkdir()
+    empty = found()
+    assert "lakehouse: query log" in empty.amber
+    assert str(folder) in empty.texts["lakehouse: query log"]
+    (folder / file).touch()
+    told = found()
+    assert told.verdicts["lakehouse: query log"] == "green"
+    assert "holds 1 to read, the youngest written 20" in told.texts["lakehouse: query log"]
 
 
 def test_a_token_that_goes_in_the_clear_is_amber(without_lakehouse: None, vary: Vary) -> None:

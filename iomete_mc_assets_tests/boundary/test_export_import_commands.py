@@ -14,23 +14,12 @@ from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.records import Column, Observation, Record, TableEntry, TableId
 from iomete_mc_assets.sandbox import gateway_faults as faults
+from iomete_mc_assets.sandbox import other_collectors as samples
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets.sandbox.gateway_connection import Key
+from iomete_mc_assets.sandbox.other_collectors import Document
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests import toolkit_samples as samples
+from iomete_mc_assets_tests import toolkit_samples
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, queries, table
-from iomete_mc_assets_tests.toolkit_samples import Document
-
-WAREHOUSES = {
-    kind: f"00000000-0000-4000-8000-{number:012d}"
-    for number, kind in enumerate(samples.METADATA_KINDS)
-}
-KEY = Key(
-    id="importer",
-    secret="fake-secret-of-the-importer",
-    scope="Ingestion",
-    warehouse_uuids=tuple(WAREHOUSES.values()),
-)
 
 
 @pytest.fixture
@@ -40,7 +29,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    with Gateway(keys=[KEY]) as running:
+    with Gateway(keys=[toolkit_samples.KEY]) as running:
         yield running
 
 
@@ -48,9 +37,9 @@ def gateway() -> Iterator[Gateway]:
 def installation(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in {
         "IOMETE_MC_MANIFESTS": str(tmp_path / "manifests"),
-        "IOMETE_MC_IMPORT_SOURCES": ",".join(f"{k}={uuid}" for k, uuid in WAREHOUSES.items()),
-        "MCD_INGEST_ID": KEY.id,
-        "MCD_INGEST_TOKEN": KEY.secret,
+        "IOMETE_MC_IMPORT_SOURCES": toolkit_samples.SOURCES,
+        "MCD_INGEST_ID": toolkit_samples.KEY.id,
+        "MCD_INGEST_TOKEN": toolkit_samples.KEY.secret,
         "MCD_INGEST_ENDPOINT": gateway.url,
     }.items():
         monkeypatch.setenv(name, text)
@@ -91,7 +80,7 @@ def z(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-@pytest.mark.parametrize("kind", samples.METADATA_KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_each_kind_arrives_event_for_event_in_the_warehouse_and_with_the_type_of_its_source(
     gateway: Gateway, tmp_path: Path, now: datetime, kind: str
 ) -> None:
@@ -107,7 +96,7 @@ def test_each_kind_arrives_event_for_event_in_the_warehouse_and_with_the_type_of
     fields = [
         {key: text for key, text in field.items() if text is not None} for field in samples.FIELDS
     ]
-    assert assets_at(gateway, WAREHOUSES[kind]) == {
+    assert assets_at(gateway, toolkit_samples.WAREHOUSES[kind]) == {
         "orders": {
             "type": "TABLE",
             "metadata": {**place, "name": "orders", "description": "the orders"},
@@ -133,7 +122,7 @@ def test_each_kind_arrives_event_for_event_in_the_warehouse_and_with_the_type_of
             expected["extra"] = samples.SENT_EXTRAS[kind]
         assert query == expected
     resources = [json.loads(body)["resource"] for body in gateway.bodies]
-    assert {one["uuid"] for one in resources} == {WAREHOUSES[kind]}
+    assert {one["uuid"] for one in resources} == {toolkit_samples.WAREHOUSES[kind]}
     assert {one.get("resource_type") for one in resources} == {None, samples.RESOURCE_TYPES[kind]}
     assert {one.get("log_type") for one in resources} == {None, samples.LOG_TYPES[kind]}
     before = len(gateway.requests)
@@ -167,7 +156,7 @@ def test_files_of_one_hour_with_other_tables_all_go_and_one_table_is_told_by_the
     told = imported("snowflake", dropped(tmp_path, "a", first))
     assert told.exit_code == 0, told.output
     assert "1 left to a newer file" in told.output
-    known = assets_at(gateway, WAREHOUSES["snowflake"])
+    known = assets_at(gateway, toolkit_samples.WAREHOUSES["snowflake"])
     assert known.keys() == {"orders", "empty", "only_in_the_older"}
     assert known["orders"]["metadata"]["description"] == "newer"
 
@@ -187,7 +176,7 @@ def test_a_bad_file_is_named_and_stays_and_the_good_ones_go(
     assert "hive/late.json, collected_at" in told.output
     assert "2 of 3 files are not done" in told.output
     assert bad.read_text() == text
-    assert assets_at(gateway, WAREHOUSES["hive"]).keys() == {"orders", "empty"}
+    assert assets_at(gateway, toolkit_samples.WAREHOUSES["hive"]).keys() == {"orders", "empty"}
 
 
 def test_without_push_nothing_is_sent_and_a_dry_run_does_not_even_write(
@@ -212,10 +201,10 @@ def test_what_could_not_be_sent_is_exit_code_1_and_goes_later(
     gateway.rule(faults.answers(401))
     told = imported("databricks", file)
     assert (told.exit_code, "HTTP 401" in told.output) == (1, True)
-    assert KEY.secret not in told.output
+    assert toolkit_samples.KEY.secret not in told.output
     gateway.clear()
     assert imported("databricks", file).exit_code == 0
-    assert "volume" in assets_at(gateway, WAREHOUSES["databricks"])["orders"]
+    assert "volume" in assets_at(gateway, toolkit_samples.WAREHOUSES["databricks"])["orders"]
 
 
 def test_a_file_that_was_interrupted_goes_on_after_another_one_and_loses_nothing(
@@ -230,7 +219,7 @@ def test_a_file_that_was_interrupted_goes_on_after_another_one_and_loses_nothing
     second = dropped(tmp_path, "second", samples.metadata("hive", collected_at=now))
     assert imported("hive", second).exit_code == 0
     assert imported("hive", broken).exit_code == 0
-    known = assets_at(gateway, WAREHOUSES["hive"])
+    known = assets_at(gateway, toolkit_samples.WAREHOUSES["hive"])
     assert known.keys() == {"orders", "empty", "only_in_the_first", "there_too"}
     assert "volume" in known["only_in_the_first"]
 
@@ -367,7 +356,7 @@ def test_what_was_exported_can_be_imported_and_says_the_same_at_monte_carlo(
     files = sorted((tmp_path / "out").glob("*.json"))
     told = imported("hive", *files)
     assert told.exit_code == 0, told.output
-    theirs = assets_at(gateway, WAREHOUSES["hive"])
+    theirs = assets_at(gateway, toolkit_samples.WAREHOUSES["hive"])
     assert theirs == ours
     assert theirs.keys() == {"full", "emptied", "view"}
     assert queries_at(gateway) == [*sent, *sent]

@@ -243,8 +243,8 @@ class CountingServer(ThreadingHTTPServer):
         return super().get_request()
 
 
-class Wordy(Accepting):
-    """Refuses every second request of a connection with more words than anybody reads, and keeps back the last."""
+class Unsteady(Accepting):
+    """Accepts the first, third, ... request of a connection, and answers the others oddly."""
 
     requests = 0
 
@@ -254,23 +254,26 @@ class Wordy(Accepting):
             super().do_POST()
             return
         self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer_oddly()
+
+    def answer_oddly(self) -> None:
+        raise NotImplementedError
+
+
+class Wordy(Unsteady):
+    """Refuses with more words than anybody reads, and keeps back the last."""
+
+    def answer_oddly(self) -> None:
         self.send_response(400)
         self.send_header("Content-Length", str(2 * ANSWER_CAP))
         self.end_headers()
         self.wfile.write(b"x" * (ANSWER_CAP + 1))
 
 
-class Babbling(Accepting):
-    """Answers every second request of a connection with what is no HTTP."""
+class Babbling(Unsteady):
+    """Answers with what is no HTTP."""
 
-    requests = 0
-
-    def do_POST(self) -> None:
-        self.requests += 1
-        if self.requests % 2:
-            super().do_POST()
-            return
-        self.rfile.read(int(self.headers["Content-Length"]))
+    def answer_oddly(self) -> None:
         self.wfile.write(b"220 mail.example ESMTP\r\n")
 
 

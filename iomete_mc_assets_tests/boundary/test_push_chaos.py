@@ -22,7 +22,15 @@ from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.push_bench import (
+    HOUR,
+    Bench,
+    edges,
+    entries,
+    observed,
+    queries,
+    table_entry,
+)
 from iomete_mc_assets_tests.push_world import FLOWS, Killed, Life, Shelf
 
 FIRST_SEED = int(os.environ.get("IOMETE_MC_TEST_CHAOS_SEED", "0"))
@@ -97,7 +105,9 @@ class Sequence:
         shelf = Shelf(self.life)
         storage = Storage(shelf, base="manifests", root="shelf://manifests")
         self.bench = Bench(gateway, "", storage=storage)
-        self.bench.configure(max_assets=EVENTS_A_BATCH, max_queries=EVENTS_A_BATCH)
+        self.bench.configure(
+            max_assets=EVENTS_A_BATCH, max_queries=EVENTS_A_BATCH, max_edges=EVENTS_A_BATCH
+        )
         self.ingest = MortalIngest(self._ingest(), self.life)
         self.bench.ingest = self.ingest
         self.flow: Flow = self.chance.choice(FLOWS)
@@ -119,12 +129,15 @@ class Sequence:
     def _collected(self) -> str:
         if self.flow == "query_logs":
             return self.bench.collect(self.flow, queries(EVENTS))
-        manifest_id = self.bench.collect("catalog_snapshot", entries(EVENTS))
+        tables = [*entries(EVENTS), *([table_entry("sink")] if self.flow == "lineage" else [])]
+        manifest_id = self.bench.collect("catalog_snapshot", tables)
         if self.flow == "catalog_snapshot":
             return manifest_id
         while isinstance(self._answer("catalog_snapshot"), IometeMcError):
             pass  # a busy machine may let a request time out
-        return self.bench.collect("observations", observed(EVENTS))
+        self.bench.clock.advance(minutes=self.bench.config.edge_delay_minutes)
+        records = edges(EVENTS) if self.flow == "lineage" else observed(EVENTS)
+        return self.bench.collect(self.flow, records)
 
     def _answer(self, flow: Flow) -> HourOutcome | IometeMcError:
         self.runs += 1

@@ -17,15 +17,8 @@ from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
 @pytest.fixture
 def bench(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(gateway, str(tmp_path / "manifests"))
-    for name, text in {
-        "IOMETE_MC_MANIFESTS": bench.store.root,
-        "IOMETE_MC_MAX_QUERIES": "10",
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
-        "COLUMNS": "250",
-    }.items():
+    changed = {**bench.environment, "IOMETE_MC_MAX_QUERIES": "10", "COLUMNS": "250"}
+    for name, text in changed.items():
         monkeypatch.setenv(name, text)
     return bench
 

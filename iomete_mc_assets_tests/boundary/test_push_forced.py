@@ -1,6 +1,7 @@
 """Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19."""
 
 from collections import Counter
+from typing import get_args
 
 import pytest
 
@@ -11,7 +12,7 @@ from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
 
-FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+FLOWS: tuple[Flow, ...] = get_args(Flow)
 each_flow = pytest.mark.parametrize("flow", FLOWS)
 
 
@@ -22,7 +23,7 @@ def bench(gateway: Gateway, store_root: str) -> Bench:
 
 def one_refused_of_three(bench: Bench, flow: Flow) -> str:
     """Three events in requests of their own, one of them refused."""
-    bench.configure(max_assets=1, max_queries=1)
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
     manifest_id = bench.collect_some(flow, 3)
     bench.gateway.rule(faults.answers(400), nth=1)
     outcome = bench.push_one(flow)
@@ -33,7 +34,7 @@ def one_refused_of_three(bench: Bench, flow: Flow) -> str:
 
 def one_in_doubt(bench: Bench, flow: Flow) -> str:
     """An event taken without an answer as often as it may go."""
-    bench.configure(max_assets=1, max_queries=1)
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
     manifest_id = bench.collect_some(flow, 1)
     bench.gateway.rule(faults.accept_then_nothing)
     bench.push(flow)

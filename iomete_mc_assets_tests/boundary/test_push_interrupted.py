@@ -31,16 +31,11 @@ def bench(gateway: Gateway, tmp_path: Path) -> Bench:
 
 @contextmanager
 def pushing(bench: Bench, flow: Flow, *words: str) -> Generator[subprocess.Popen[str]]:
-    gateway = bench.gateway
     environment = {
         **os.environ,
-        "IOMETE_MC_MANIFESTS": bench.store.root,
+        **bench.environment,
         "IOMETE_MC_MAX_QUERIES": str(EVENTS_A_BATCH),
         "IOMETE_MC_MAX_ASSETS": str(EVENTS_A_BATCH),
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
         "COLUMNS": "250",
     }
     command = [sys.executable, "-m", "iomete_mc_assets.cli.main", "push", flow, *words]

@@ -629,15 +629,7 @@ def test_an_interrupted_refusal_is_not_final_for_the_events_beside_the_poison(be
 
 def test_a_pusher_made_of_settings_alone_pushes(bench: Bench) -> None:
     bench.collect("query_logs", queries(3))
-    pusher = Pusher.configured(
-        bench.store,
-        {
-            "MCD_INGEST_ID": bench.gateway.key_id,
-            "MCD_INGEST_TOKEN": bench.gateway.key_secret,
-            "MCD_INGEST_ENDPOINT": bench.gateway.url,
-            "MCD_RESOURCE_UUID": bench.gateway.resource_uuid,
-        },
-    )
+    pusher = Pusher.configured(bench.store, bench.environment)
     owner = Owner(run_id="run-1", root_run_id="run-1", is_finished=lambda _: False)
     ((window, answer),) = pusher.push(
         "query_logs", bench.named["query_logs"], named=lambda f: bench.named[f], owner=owner

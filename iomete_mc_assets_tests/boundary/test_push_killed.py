@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -54,7 +55,7 @@ def a_bench(gateway: Gateway, root: Path) -> tuple[Bench, MortalStorage]:
     return bench, mortal
 
 
-@pytest.mark.parametrize("flow", ["catalog_snapshot", "observations", "query_logs"])
+@pytest.mark.parametrize("flow", get_args(Flow))
 @pytest.mark.parametrize("writes", range(14))
 def test_rule_16_a_push_killed_after_any_write_is_finished_by_the_next_run(
     gateway: Gateway, tmp_path: Path, flow: Flow, writes: int
@@ -125,7 +126,7 @@ def test_a_push_that_dies_again_and_again_before_sending_never_ends_in_doubt(
     assert len(bench.accepted_keys()) == EVENTS
 
 
-@pytest.mark.parametrize("flow", ["catalog_snapshot", "observations", "query_logs"])
+@pytest.mark.parametrize("flow", get_args(Flow))
 @pytest.mark.parametrize("writes", range(0, 14, 2))
 def test_ledger_19_a_forced_push_killed_after_any_write_is_finished_by_its_retry(
     gateway: Gateway, tmp_path: Path, flow: Flow, writes: int

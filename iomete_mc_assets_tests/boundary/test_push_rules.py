@@ -166,20 +166,11 @@ def test_rule_3_a_table_has_one_name_in_catalog_and_observations(
     assert one == other
 
 
-def settings_of(bench: Bench) -> dict[str, str]:
-    return {
-        "MCD_INGEST_ID": bench.gateway.key_id,
-        "MCD_INGEST_TOKEN": bench.gateway.key_secret,
-        "MCD_INGEST_ENDPOINT": bench.gateway.url,
-        "MCD_RESOURCE_UUID": bench.gateway.resource_uuid,
-    }
-
-
 @pytest.mark.parametrize("uuid", [None, "", "my warehouse", "0d1b2c3d-0000-4000-8000-00000000bee"])
 def test_rule_4_without_a_warehouse_uuid_there_is_no_request(
     bench: Bench, uuid: str | None
 ) -> None:
-    environment = settings_of(bench)
+    environment = bench.environment
     del environment["MCD_RESOURCE_UUID"]
     if uuid is not None:
         environment["MCD_RESOURCE_UUID"] = uuid
@@ -502,7 +493,7 @@ def test_rule_35_a_manifest_read_back_gives_the_bytes_of_its_records(bench: Benc
 def test_rule_38_a_missing_ingestion_key_is_named_before_any_request(
     bench: Bench, missing: str
 ) -> None:
-    environment = settings_of(bench)
+    environment = bench.environment
     del environment[missing]
     with pytest.raises(SettingsError, match=missing):
         Pusher.configured(bench.store, environment)

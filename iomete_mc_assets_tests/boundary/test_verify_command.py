@@ -23,7 +23,16 @@ from iomete_mc_assets.sandbox.gateway_connection import Key
 from iomete_mc_assets.sandbox.gateway_faults import answers
 from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, Clock, entries, queries, table
+from iomete_mc_assets_tests.push_bench import (
+    HOUR,
+    Bench,
+    column_edge,
+    entries,
+    queries,
+    table,
+    table_edge,
+    table_entry,
+)
 
 MINUTE = timedelta(minutes=1)
 CHANGED_AT = HOUR.start + 5 * MINUTE
@@ -32,10 +41,7 @@ CHANGED_AT = HOUR.start + 5 * MINUTE
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Gateway and pusher live at the same instant."""
-    clock = Clock()
-    with Gateway(now=clock.now) as gateway:
-        made = Bench(gateway, str(tmp_path))
-        made.clock = clock
+    with Bench.under_one_clock(str(tmp_path)) as made:
         yield made
 
 
@@ -382,3 +388,124 @@ def test_where_nothing_was_accepted_there_is_nothing_to_verify(command: Bench) -
     assert result.exit_code == 1
     assert "so there is nothing to verify" in result.output
     assert command.gateway.requests == ()
+
+
+def push_lineage(bench: Bench) -> None:
+    """Two tables feed ``facts``, one of them column by column; accepted at 10:35."""
+    bench.know("orders", "users", "facts")
+    edges: list[Record] = [
+        table_edge("users", "facts"),
+        column_edge("orders", "id", "facts", "order_id"),
+        column_edge("orders", "id", "facts", "first_id"),
+    ]
+    bench.collect("lineage", edges)
+    assert bench.push_one("lineage").counts == {"accepted": 3}
+
+
+def of_lineage(findings: list[Finding]) -> list[tuple[str, str, str, str]]:
+    return [
+        (one.subject, one.about, one.verdict, one.difference or "")
+        for one in findings
+        if "lineage" in one.subject or one.about == "LINEAGE"
+    ]
+
+
+FACTS, ORDERS_ID = "sales:default.facts", "sales:default.orders.id"
+
+
+def test_lineage_that_was_pushed_is_seen_for_a_call_a_table_and_a_column(bench: Bench) -> None:
+    push_lineage(bench)
+    found = verified(bench, sample=0)
+    assert of_lineage(found) == [("push events", "LINEAGE", "seen", "")]
+    before = len(bench.gateway.requests)
+    assert of_lineage(verified(bench, sample=3)) == [
+        ("push events", "LINEAGE", "seen", ""),
+        ("lineage", FACTS, "seen", ""),
+        ("column lineage", ORDERS_ID, "seen", ""),
+    ]
+    warehouses, tables, fields, edges = 1, 1, 3, 2
+    assert len(bench.gateway.requests) - before == warehouses + tables + fields + edges
+
+
+@pytest.mark.parametrize("minutes", [14, 15])
+def test_lineage_that_is_not_shown_is_not_yet_and_then_missing(bench: Bench, minutes: int) -> None:
+    push_lineage(bench)
+    nothing = '{"data": {"getTableLineage": {"connectedNodes": [], "flattenedEdges": []}}}'
+    none_fed = (
+        '{"data": {"getDerivedTablesPartialLineage": '
+        '{"destinations": [], "isLastPage": true, "cursor": null}}}'
+    )
+    bench.clock.advance(minutes=minutes)
+    bench.gateway.rule(answers(200, nothing), path=GRAPHQL_PATH, nth=4)
+    bench.gateway.rule(answers(200, none_fed), path=GRAPHQL_PATH, nth=5)
+    verdict = "missing" if minutes == 15 else "not yet"
+    assert of_lineage(verified(bench, sample=1))[1:] == [
+        (
+            "lineage",
+            FACTS,
+            verdict,
+            "accepted 2026-11-21 10:35:00, not upstream: sales:default.orders, sales:default.users",
+        ),
+        (
+            "column lineage",
+            ORDERS_ID,
+            verdict,
+            "accepted 2026-11-21 10:35:00, not fed: sales:default.facts.first_id, sales:default.facts.order_id",
+        ),
+    ]
+
+
+def test_lineage_of_which_a_part_is_shown_is_different(bench: Bench) -> None:
+    push_lineage(bench)
+    mcons = {
+        edge["node"]["fullTableId"]: edge["node"]["mcon"] for edge in tables_of(bench)["edges"]
+    }
+
+    def without_users(data: Any) -> None:
+        nodes = data["getTableLineage"]["connectedNodes"]
+        data["getTableLineage"]["connectedNodes"] = [
+            node for node in nodes if node["mcon"] != mcons["sales:default.users"]
+        ]
+
+    data: Any = dict(api_of(bench.gateway).ask(documents.LINEAGE, m=mcons[FACTS]))
+    without_users(data)
+    bench.clock.advance(minutes=15)
+    bench.gateway.rule(answers(200, json.dumps({"data": data})), path=GRAPHQL_PATH, nth=4)
+    told = of_lineage(verified(bench, sample=1))
+    assert told[1] == (
+        "lineage",
+        FACTS,
+        "different",
+        "accepted 2026-11-21 10:35:00, not upstream: sales:default.users",
+    )
+    assert told[2][2] == "seen"
+
+
+def test_an_edge_that_a_later_hour_brought_along_is_verified_as_its_own(bench: Bench) -> None:
+    bench.collect("lineage", [column_edge("orders", "id", "facts", "order_id")])
+    assert bench.push_one("lineage").counts == {"pending": 1}
+    bench.know("orders", "facts")
+    bench.clock.advance(hours=1)
+    bench.collect("lineage", [], window=HOUR.next)
+    assert bench.push_one("lineage", window=HOUR.next).invocation_ids
+    assert of_lineage(verified(bench, sample=1))[1:] == [
+        ("lineage", FACTS, "seen", ""),
+        ("column lineage", ORDERS_ID, "seen", ""),
+    ]
+
+
+def test_lineage_of_a_dropped_table_need_not_be_seen(bench: Bench) -> None:
+    push_lineage(bench)
+    bench.collect(
+        "catalog_snapshot", [table_entry("orders"), table_entry("facts")], window=HOUR.next
+    )
+    api_of(bench.gateway).ask(
+        documents.DROP_TABLES,
+        m=[
+            edge["node"]["mcon"]
+            for edge in tables_of(bench)["edges"]
+            if edge["node"]["fullTableId"] == "sales:default.users"
+        ],
+    )
+    bench.clock.advance(hours=1)
+    assert wrong(verified(bench, sample=3)) == []

@@ -26,6 +26,7 @@ from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
 from iomete_mc_assets_tests.flow.conftest import QUERY_LOG
+from iomete_mc_assets_tests.push_bench import leading_to
 
 QUERIES: Flow = "query_logs"
 QUERY_LOG_PATH = next(path for path, name in INGEST_PATHS.items() if name == "querylogs")
@@ -47,7 +48,7 @@ class Daemon:
     @property
     def store(self) -> ManifestStore:
         """The manifests that were written."""
-        return ManifestStore.open(str(self.home / "manifests"), source=None)
+        return ManifestStore.open(self.environment["IOMETE_MC_MANIFESTS"], source=None)
 
     def collected(self, flow: Flow) -> dict[HourWindow, dg.EventLogRecord]:
         """Newest materialisation of each collected hour."""
@@ -138,10 +139,7 @@ def daemon_between(sandbox: RunningLakehouse, home: Path, **options: str) -> Gen
         "IOMETE_URL": sandbox.url,
         "IOMETE_USER": sandbox.user,
         "IOMETE_TOKEN": sandbox.token,
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        **leading_to(gateway),
         "IOMETE_MC_MANIFESTS": str(home / "manifests"),
         **options,
     }

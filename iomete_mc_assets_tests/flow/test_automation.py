@@ -15,6 +15,7 @@ from iomete_mc_assets.defs.keys import (
     FLOWS,
     LAKEHOUSE_POOL,
     PRIORITY_TAG,
+    READINESS_KEY,
     collected_key,
     pushed_key,
 )
@@ -357,7 +358,8 @@ def test_definitions_have_every_asset_with_its_checks(
     repository: dg.RepositoryDefinition,
 ) -> None:
     keys = set(repository.assets_defs_by_key)
-    assert keys == {key(flow) for flow in FLOWS for key in (collected_key, pushed_key)}
+    hourly = {key(flow) for flow in FLOWS for key in (collected_key, pushed_key)}
+    assert keys == {*hourly, READINESS_KEY}
     assert {key.name for key in repository.asset_checks_defs_by_key} == {
         "newest_manifest_complete",
         "omissions_within_limit",

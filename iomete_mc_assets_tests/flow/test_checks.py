@@ -128,7 +128,7 @@ def remembered(
             verdict=lambda: Verdict(state="complete"),
         )
         headers.append(store.write(draft, manifest_id=f"m{number}").header)
-    remember(store, "observations", headers)
+    remember(store.storage, "observations", headers, store.records)
 
 
 def newest_manifest(

@@ -41,6 +41,7 @@ from iomete_mc_assets_tests import prepared_location
 from iomete_mc_assets_tests.dagster_processes import ASSET_JOB, DagsterProcesses, wait_for
 from iomete_mc_assets_tests.flow.daemon import PATIENCE_S, QUERIES, QUERY_LOG_PATH, Daemon
 from iomete_mc_assets_tests.prepared_location import QUERIES_AN_HOUR, TABLES, query_ids
+from iomete_mc_assets_tests.push_bench import leading_to
 
 PUSH = push_job_name(QUERIES)
 CATALOG: Flow = "catalog_snapshot"
@@ -64,10 +65,15 @@ class Trouble(Daemon):
 
     def collect(self, hours: Sequence[HourWindow], *, flow: Flow = QUERIES) -> None:
         """Materialise neighbouring hours of a flow in one run and wait for it."""
-        keys = [window.key for window in hours]
-        run = self.dagster.materialize(collected_key(flow), keys)
-        ended = self.dagster.wait_until_finished(run, within_s=PATIENCE_S)
-        assert ended.status == dg.DagsterRunStatus.SUCCESS
+        key = collected_key(flow)
+        run = self.dagster.materialize(key, [window.key for window in hours])
+        wait_for(
+            lambda: self.dagster.run(run).is_finished,
+            within_s=PATIENCE_S,
+            what=f"run {run} to collect {len(hours)} hours",
+            so_far=lambda: len(self.dagster.instance.get_materialized_partitions(key)),
+        )
+        assert self.dagster.run(run).status == dg.DagsterRunStatus.SUCCESS
 
     def runs_that_collect(self, flow: Flow) -> list[dg.DagsterRun]:
         """Those of backfills and of the asset's page, oldest first."""
@@ -95,6 +101,7 @@ class Trouble(Daemon):
             ),
             within_s=PATIENCE_S,
             what=f"{runs} runs that collect {flow}",
+            so_far=lambda: len(found()),
         )
         return found()
 
@@ -168,6 +175,22 @@ class Trouble(Daemon):
         self.gateway.wait_for_requests(before + taken + at_work, within_s=PATIENCE_S)
         return before
 
+    def begin_a_push(self, hours: Sequence[HourWindow]) -> dg.DagsterRun:
+        """Collect hours and begin a push of them, of which Monte Carlo takes and answers nothing."""
+        self.collect(hours)
+        known, before = len(self.push_runs()), len(self.gateway.requests)
+        self.gateway.rule(hang, path=QUERY_LOG_PATH)
+        self.dagster.start_sensor(PUSH)
+        self.gateway.wait_for_requests(before + BATCHES, within_s=PATIENCE_S)
+        return self.wait_for_run_after(known)
+
+    def let_end(self, run_id: str) -> None:
+        """Cut what hangs; a run that tries again is answered, and ends well."""
+        self.gateway.clear()
+        self.gateway.release()
+        ended = self.dagster.wait_until_finished(run_id, within_s=PATIENCE_S)
+        assert ended.status == dg.DagsterRunStatus.SUCCESS
+
     def in_flight(self, before: int, *, taken: int) -> Counter[str]:
         """The queries that were taken and not answered by ``hang_after``."""
         ids = {request.invocation_id for request in self.gateway.requests[before + taken :]}
@@ -194,10 +217,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
         "IOMETE_URL": "http://lake.example:10000/cliservice",
         "IOMETE_USER": "nobody",
         "IOMETE_TOKEN": "unused",
-        "MCD_INGEST_ENDPOINT": gateway.url,
-        "MCD_INGEST_ID": gateway.key_id,
-        "MCD_INGEST_TOKEN": gateway.key_secret,
-        "MCD_RESOURCE_UUID": gateway.resource_uuid,
+        **leading_to(gateway),
         "IOMETE_MC_MANIFESTS": str(home / "manifests"),
         "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
         "IOMETE_MC_ASK_AGAIN_S": str(AGAIN_S),
@@ -382,10 +402,7 @@ def test_an_hour_collected_again_while_two_people_push_it_is_sent_whole_and_once
     assert refused.status == dg.DagsterRunStatus.FAILURE
     assert f"Run {first} is pushing hour {hour.key}" in daemon.dagster.failure_of(refused)
     assert len(daemon.gateway.requests) == requests + BATCHES
-    daemon.gateway.clear()
-    daemon.gateway.release()
-    ended = daemon.dagster.wait_until_finished(first, within_s=PATIENCE_S)
-    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    daemon.let_end(first)
     pools.set_concurrency_slots(MONTE_CARLO_POOL, 1)
     daemon.dagster.start_sensor(PUSH)
     daemon.wait_until_asked_again([hour])
@@ -421,18 +438,9 @@ def test_after_a_power_cut_only_what_was_in_flight_goes_twice(
 @pytest.mark.nightly
 def test_a_killed_daemon_takes_no_push_along(daemon: Trouble, newest: HourWindow) -> None:
     hours = hours_before(newest, 3, ago=830)
-    daemon.collect(hours)
-    known = len(daemon.push_runs())
-    before = len(daemon.gateway.requests)
-    daemon.gateway.rule(hang, path=QUERY_LOG_PATH)
-    daemon.dagster.start_sensor(PUSH)
-    daemon.gateway.wait_for_requests(before + BATCHES, within_s=PATIENCE_S)
-    run = daemon.wait_for_run_after(known)
+    run = daemon.begin_a_push(hours)
     daemon.dagster.kill_daemon()
-    daemon.gateway.clear()
-    daemon.gateway.release()
-    ended = daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
-    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    daemon.let_end(run.run_id)
 
     daemon.dagster.start_daemon()
     more = hours_before(newest, 2, ago=834)
@@ -446,19 +454,10 @@ def test_a_killed_code_server_takes_no_push_along_and_loses_no_queued_run(
     daemon: Trouble, newest: HourWindow
 ) -> None:
     hours, more = hours_before(newest, 3, ago=840), hours_before(newest, 2, ago=850)
-    daemon.collect(hours)
-    known = len(daemon.push_runs())
-    before = len(daemon.gateway.requests)
-    daemon.gateway.rule(hang, path=QUERY_LOG_PATH)
-    daemon.dagster.start_sensor(PUSH)
-    daemon.gateway.wait_for_requests(before + BATCHES, within_s=PATIENCE_S)
-    run = daemon.wait_for_run_after(known)
+    run = daemon.begin_a_push(hours)
     queued = daemon.dagster.materialize(pushed_key(QUERIES), [window.key for window in hours])
     daemon.dagster.kill_code_server()
-    daemon.gateway.clear()
-    daemon.gateway.release()
-    ended = daemon.dagster.wait_until_finished(run.run_id, within_s=PATIENCE_S)
-    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    daemon.let_end(run.run_id)
     wait_for(
         lambda: "failed to reach the user code server" in daemon.dagster.log_of(queued),
         within_s=PATIENCE_S,
@@ -501,9 +500,15 @@ def test_a_push_whose_every_worker_is_killed_is_asked_for_again(
 def test_pushes_that_fail_for_ever_do_not_pile_up_and_hold_no_other_flow_up(
     daemon: Trouble, newest: HourWindow
 ) -> None:
-    """Once, twice, and on: a run at a time, until Monte Carlo takes query logs again."""
+    """Once, twice, and on: a run at a time, until Monte Carlo takes query logs again.
+
+    The first run is told to wait so long that the sensor looks again and again while it is at work.
+    """
     hours = hours_before(newest, 3, ago=870)
     known, before = len(daemon.push_runs()), len(daemon.gateway.requests)
+    for nth in range(1, BATCHES + 1):
+        told_to_wait = answers(503, retry_after=3 * AGAIN_S)
+        daemon.gateway.rule(told_to_wait, path=QUERY_LOG_PATH, nth=nth)
     daemon.gateway.rule(answers(503), path=QUERY_LOG_PATH)
     daemon.collect(hours)
     daemon.dagster.start_sensor(PUSH)

@@ -14,6 +14,7 @@ from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets_tests.dagster_processes import ROOT
+from iomete_mc_assets_tests.push_bench import leading_to
 
 PAGE = (ROOT / "docs" / "first-account.md").read_text()
 TO_RUN = re.compile(r"^<!-- run -->\n```\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -41,10 +42,7 @@ def test_the_commands_send_one_table_first_and_then_all(
             "MCD_ID": gateway.connection.api_id,
             "MCD_TOKEN": gateway.connection.api_token,
             "MCD_GRAPHQL_ENDPOINT": f"{gateway.url}{GRAPHQL_PATH}",
-            "MCD_INGEST_ENDPOINT": gateway.url,
-            "MCD_INGEST_ID": gateway.key_id,
-            "MCD_INGEST_TOKEN": gateway.key_secret,
-            "MCD_RESOURCE_UUID": gateway.resource_uuid,
+            **leading_to(gateway),
         },
         capture_output=True,
         text=True,

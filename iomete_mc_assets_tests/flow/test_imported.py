@@ -19,22 +19,11 @@ from iomete_mc_assets.defs.keys import IMPORT_JOB, IMPORTED_FILES, IMPORTED_KEY,
 from iomete_mc_assets.defs.resources import AlertsResource
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.sandbox import gateway_faults as faults
+from iomete_mc_assets.sandbox import other_collectors as samples
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets.sandbox.gateway_connection import Key
-from iomete_mc_assets_tests import toolkit_samples as samples
+from iomete_mc_assets_tests import toolkit_samples
 from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
 from iomete_mc_assets_tests.webhook import webhook
-
-WAREHOUSES = {
-    kind: f"00000000-0000-4000-8000-{number:012d}"
-    for number, kind in enumerate(samples.METADATA_KINDS)
-}
-KEY = Key(
-    id="importer",
-    secret="fake-secret-of-the-importer",
-    scope="Ingestion",
-    warehouse_uuids=tuple(WAREHOUSES.values()),
-)
 
 
 @dataclass
@@ -92,7 +81,11 @@ class Site:
 
     def tables_at(self, kind: str) -> dict[str, object]:
         """The description of each table at a source's warehouse."""
-        sent = [one for one in self.gateway.requests if WAREHOUSES[kind] in one.resource_uuids]
+        sent = [
+            one
+            for one in self.gateway.requests
+            if toolkit_samples.WAREHOUSES[kind] in one.resource_uuids
+        ]
         events = (
             event.content["relational_asset"]["metadata"]
             for one in sent
@@ -108,13 +101,13 @@ def now() -> datetime:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with Gateway(keys=[KEY]) as gateway, dg.DagsterInstance.ephemeral() as instance:
+    with Gateway(keys=[toolkit_samples.KEY]) as gateway, dg.DagsterInstance.ephemeral() as instance:
         environment = {
             "IOMETE_MC_MANIFESTS": str(tmp_path / "manifests"),
             "IOMETE_MC_IMPORTS": str(tmp_path / "dropped"),
-            "IOMETE_MC_IMPORT_SOURCES": ",".join(f"{k}={uuid}" for k, uuid in WAREHOUSES.items()),
-            "MCD_INGEST_ID": KEY.id,
-            "MCD_INGEST_TOKEN": KEY.secret,
+            "IOMETE_MC_IMPORT_SOURCES": toolkit_samples.SOURCES,
+            "MCD_INGEST_ID": toolkit_samples.KEY.id,
+            "MCD_INGEST_TOKEN": toolkit_samples.KEY.secret,
             "MCD_INGEST_ENDPOINT": gateway.url,
         }
         for name, text in environment.items():
@@ -132,7 +125,7 @@ def test_nothing_of_it_exists_unless_the_setting_is_there() -> None:
 def test_all_six_kinds_are_seen_taken_in_and_pushed_and_then_left_alone(
     site: Site, now: datetime
 ) -> None:
-    for kind in samples.METADATA_KINDS:
+    for kind in samples.KINDS:
         site.drop(kind, "metadata.json", samples.metadata(kind, collected_at=now))
         starts = (now - timedelta(hours=3), now - timedelta(hours=1))
         site.drop(kind, "q.json", samples.query_logs(kind, collected_at=now, starts=starts))
@@ -140,14 +133,12 @@ def test_all_six_kinds_are_seen_taken_in_and_pushed_and_then_left_alone(
     site.drop("strange", "m.json", "{}")
     done = site.work()
     assert done == {
-        f"{kind}/{name}": True
-        for kind in samples.METADATA_KINDS
-        for name in ("metadata.json", "q.json")
+        f"{kind}/{name}": True for kind in samples.KINDS for name in ("metadata.json", "q.json")
     }
     counts = site.gateway.counts()
     assert len(site.gateway.events("metadata")) == 6 * 3, counts
     ids = [event.content["query_id"] for event in site.gateway.events("querylogs")]
-    assert sorted(ids) == sorted(f"{kind}-{n}" for kind in samples.METADATA_KINDS for n in (0, 1))
+    assert sorted(ids) == sorted(f"{kind}-{n}" for kind in samples.KINDS for n in (0, 1))
     asset = site.newest(IMPORTED_KEY, "hive/metadata.json").metadata
     assert (asset["tables"].value, asset["MCD_RESOURCE_TYPE"].value) == (2, "data-lake")
     pushed = site.newest(PUSHED_IMPORTED_KEY, "hive/metadata.json").metadata

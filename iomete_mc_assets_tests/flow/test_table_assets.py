@@ -3,10 +3,12 @@
 # Dagster types what it runs in part only.
 # pyright: reportUnknownMemberType=false
 
+import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -15,9 +17,10 @@ from s3fs import S3FileSystem  # pyright: ignore[reportMissingTypeStubs] - has n
 
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.manifests.table_index import PATH, read_index
-from iomete_mc_assets.records import Column, Observation, TableEntry, TableId
+from iomete_mc_assets.records import Column, EdgeKind, LineageEdge, Observation, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.collecting import HOUR, Collecting
+from iomete_mc_assets_tests.object_store import ObjectStore
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 ORDERS = TableEntry(
@@ -128,6 +131,18 @@ def test_figures_stay_with_a_table_when_the_catalog_is_listed_again(collecting: 
     assert len(observed(collecting, ORDERS)) == 1
 
 
+def test_an_hours_observations_are_read_once_for_all_who_show_them(
+    object_store: ObjectStore, s3_root: str, instance: dg.DagsterInstance
+) -> None:
+    collecting = Collecting(s3_root, instance)
+    collecting.collect("catalog_snapshot", [ORDERS])
+    del object_store.read[:]
+    collecting.collect("observations", [SEEN])
+    read = [path for path in object_store.read if re.search(r"/observations/.*/part-", path)]
+    assert len(read) == 1
+    assert len(observed(collecting, ORDERS)) == 1
+
+
 def test_names_of_any_kind_become_keys(collecting: Collecting) -> None:
     collecting.collect("catalog_snapshot", [ODD])
     ((odd, spec),) = shown_by(collecting).items()
@@ -168,6 +183,110 @@ def test_a_damaged_index_costs_neither_the_load_nor_the_hour(
         collecting.collect("observations", [SEEN])
     assert "No tables are shown as assets" in caplog.text
     assert "tables shown in Dagster stay as they were" in caplog.text
+
+
+def fed(
+    source: TableEntry, target: TableEntry, columns: str = "", at: datetime = AT, **parts: EdgeKind
+) -> LineageEdge:
+    """An edge of two tables, or ``from>to`` of two columns."""
+    first, _, second = columns.partition(">")
+    return LineageEdge(
+        source=source.table,
+        target=target.table,
+        kind=parts.get("kind", "direct" if columns else "table"),
+        source_column=first or None,
+        target_column=second or None,
+        found_in="sql",
+        times_seen=1,
+        last_seen=at,
+    )
+
+
+def upstream(specs: dict[dg.AssetKey, dg.AssetSpec], entry: TableEntry) -> set[dg.AssetKey]:
+    return {dep.asset_key for dep in specs[key(entry)].deps}
+
+
+def columns_of(specs: dict[dg.AssetKey, dg.AssetSpec], entry: TableEntry) -> dict[str, list[str]]:
+    lineage = specs[key(entry)].metadata.get("dagster/column_lineage")
+    if lineage is None:
+        return {}
+    assert isinstance(lineage, dg.TableColumnLineage)
+    return {
+        column: [f"{one.asset_key.to_user_string()}.{one.column_name}" for one in deps]
+        for column, deps in lineage.deps_by_column.items()
+    }
+
+
+def test_lineage_of_all_hours_joins_the_tables_and_their_columns(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD])
+    gone = replace(RECENT, table=TableId("spark_catalog", ("shop",), "gone"))
+    lower = replace(ORDERS, table=TableId("spark_catalog", ("shop",), "orders"))
+    collecting.collect_range(
+        "lineage",
+        {
+            HOUR: [fed(lower, RECENT), fed(lower, RECENT, "id>id")],
+            HOUR.next: [
+                fed(ORDERS, RECENT, "Total>id"),
+                fed(ORDERS, RECENT, "Total>other", kind="indirect"),
+                fed(gone, RECENT),
+                fed(RECENT, gone, "id>id"),
+            ],
+        },
+    )
+    collecting.collect("lineage", [fed(ODD, ORDERS)], HOUR.previous)
+    shown = shown_by(collecting)
+    assert upstream(shown, RECENT) == {key(ORDERS)}
+    assert columns_of(shown, RECENT) == {
+        "id": ["spark_catalog/shop/Orders.Total", "spark_catalog/shop/Orders.id"]
+    }
+    odd_key = dg.AssetKey(["lake", "a", "b-c", "x_y z"])
+    assert upstream(shown, ORDERS) == {odd_key}
+    assert columns_of(shown, ORDERS) == {}
+    loaded = build_definitions(environment=collecting.environment).get_repository_def().asset_graph
+    assert loaded.get(key(RECENT)).parent_keys == {key(ORDERS)}
+
+
+def test_edges_stay_with_tables_that_are_listed_again_and_go_with_those_that_are_not(
+    collecting: Collecting,
+) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    collecting.collect("lineage", [fed(ORDERS, RECENT, "id>id")])
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD], HOUR.next)
+    assert upstream(shown_by(collecting), RECENT) == {key(ORDERS)}
+    collecting.collect("catalog_snapshot", [RECENT, ODD], HOUR.next.next)
+    shown = shown_by(collecting)
+    assert (upstream(shown, RECENT), columns_of(shown, RECENT)) == (set(), {})
+
+
+def test_edges_that_were_not_seen_for_a_month_are_shown_no_more(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    old, edge = AT - timedelta(days=31), timedelta(days=30)
+    collecting.collect("lineage", [fed(ORDERS, RECENT, "Total>id", old)], HOUR.previous)
+    assert columns_of(shown_by(collecting), RECENT) != {}
+    collecting.collect("lineage", [fed(ORDERS, RECENT, "id>id", AT - edge)])
+    collecting.collect("lineage", [fed(ORDERS, RECENT, at=AT)], HOUR.next)
+    assert columns_of(shown_by(collecting), RECENT) == {"id": ["spark_catalog/shop/Orders.id"]}
+
+
+def test_tables_that_feed_each_other_are_no_circle_in_the_graph(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD])
+    circle = [fed(ORDERS, RECENT), fed(RECENT, ODD, "id>id"), fed(ODD, ORDERS, "id>id")]
+    collecting.collect("lineage", circle)
+    shown = shown_by(collecting)
+    assert sum(len([*one.deps]) for one in shown.values()) == 2
+    assert columns_of(shown, ORDERS) == {"id": ["lake/a/b-c/x_y z.id"]}
+    assert build_definitions(environment=collecting.environment).get_repository_def()
+
+
+def test_an_index_of_the_version_before_lineage_is_read(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    former = json.loads(collecting.storage.read(PATH))
+    del former["feeds"]
+    collecting.storage.write(PATH, json.dumps({**former, "format": 1}).encode())
+    assert set(shown_by(collecting)) == {key(ORDERS), key(RECENT)}
+    collecting.collect("lineage", [fed(ORDERS, RECENT)])
+    assert json.loads(collecting.storage.read(PATH))["format"] == 2
+    assert upstream(shown_by(collecting), RECENT) == {key(ORDERS)}
 
 
 @pytest.fixture

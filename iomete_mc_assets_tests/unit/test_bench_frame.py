@@ -134,6 +134,7 @@ DEMO = """Hours 2026-11-21-04:00 to 2026-11-21-09:00 UTC; everything lies below 
 ✓ small shop with 24 hours of history seeded (40.1 s)
 ✓ 6 hours of 3 flows collected (30.0 s)
 ✓ sensors evaluated, their runs pushed (12.3 s)
+✓ 12 files of 6 other collectors imported (6.5 s)
 ✓ gateway compared with manifests, Spark and the seed's log (5.0 s)
 ✓ queries, against the manifests: 40 compared, 0 differ
 """
@@ -146,6 +147,7 @@ def test_the_demos_phases_are_read_from_its_lines() -> None:
         "seed": 40.1,
         "collect": 30.0,
         "push": 12.3,
+        "import": 6.5,
         "prove": 5.0,
     }
 

@@ -61,7 +61,8 @@ def complaint(words: list[str]) -> str | None:
 @pytest.fixture(scope="module")
 def repository() -> dg.RepositoryDefinition:
     """All definitions, also those that a setting switches on."""
-    return build_definitions(environment={"IOMETE_MC_IMPORTS": "dropped"}).get_repository_def()
+    switched_on = {"IOMETE_MC_IMPORTS": "dropped", "MCD_ID": "key"}
+    return build_definitions(environment=switched_on).get_repository_def()
 
 
 def shown_by_dagster(repository: dg.RepositoryDefinition) -> set[str]:

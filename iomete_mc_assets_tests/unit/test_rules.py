@@ -1,6 +1,6 @@
-"""The tables of rules in docs/monte-carlo.md: every rule has a row, every test named there exists, every break can be made.
+"""The tables in docs/monte-carlo.md: every rule has a row, every test named there exists, every break can be made.
 
-Each night every break is made in a copy of the code, and has to turn its test red.
+Each night every break of a rule is made in a copy of the code, and has to turn its test red.
 """
 
 import ast
@@ -24,13 +24,19 @@ HEADINGS = {
     "ledger": "## The 26 rules of the ledger",
 }
 RULES = {"rule": range(1, 43), "ledger": range(1, 27)}
+UNDER_DAGSTER = "## Under a real Dagster"
+MOSTLY_IN = "flow/test_daemon_trouble.py"
 TO_COME = "comes with "
 """How the test of a rule is described whose subject does not exist yet."""
 
 ROW = re.compile(r"^\| (\d+) \| (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
+STORY = re.compile(
+    r"^\| (?P<story>[^|]+) \| `(?:(?P<file>[a-z_/]+\.py)::)?(?P<test>test_\w+)` \| (?:always|nightly) \| (?P<broken>.*) \|$",
+    re.MULTILINE,
+)
 TEST = re.compile(r"`([a-z_/]+\.py)::(test_[a-z0-9_]+)`")
 BREAK = re.compile(
-    r"`(?P<module>[a-z_/]+\.py)`: (?:in `(?P<scope>[\w.]+)`, )?"
+    r"`(?P<module>[a-z_/]+\.(?:py|yaml))`: (?:in `(?P<scope>[\w.]+)`, )?"
     r"`(?P<before>[^`]+)` (?:→ `(?P<after>[^`]*)`|taken out)"
 )
 
@@ -40,7 +46,7 @@ class Break:
     """A change of one line of the code.
 
     Attributes:
-        module: of the package.
+        module: of the package; ``dagster.yaml`` lies beside it.
         scope: the function or class in which ``before`` stands once; None for the whole module.
         after: what stands there instead; None where ``before`` is taken out.
     """
@@ -74,14 +80,19 @@ class Row:
     @property
     def breaks(self) -> list[Break]:
         """All of those that were each seen to turn the test red."""
-        said = self.broken.split("; `")
-        found = [BREAK.fullmatch(part if n == 0 else f"`{part}") for n, part in enumerate(said)]
-        assert all(found), self
-        return [
-            Break(match["module"], match["scope"], match["before"], match["after"])
-            for match in found
-            if match is not None
-        ]
+        return breaks_of(self.broken)
+
+
+def breaks_of(cell: str) -> list[Break]:
+    """The breaks of a table's last column."""
+    said = cell.split("; `")
+    found = [BREAK.fullmatch(part if n == 0 else f"`{part}") for n, part in enumerate(said)]
+    assert all(found), cell
+    return [
+        Break(match["module"], match["scope"], match["before"], match["after"])
+        for match in found
+        if match is not None
+    ]
 
 
 def span_of(scope: str, text: str) -> tuple[int, int]:
@@ -99,14 +110,17 @@ def span_of(scope: str, text: str) -> tuple[int, int]:
     return starts[found.lineno - 1], starts[found.end_lineno or 0]
 
 
+def section_of(heading: str) -> str:
+    _, _, behind = PAGE.read_text().partition(f"{heading}\n")
+    return behind.partition("\n## ")[0]
+
+
 def rows() -> list[Row]:
-    text = PAGE.read_text()
-    found: list[Row] = []
-    for table, heading in HEADINGS.items():
-        _, _, behind = text.partition(f"{heading}\n")
-        section = behind.partition("\n## ")[0]
-        found += [Row(table, int(row[1]), row[3], row[4]) for row in ROW.finditer(section)]
-    return found
+    return [
+        Row(table, int(row[1]), row[3], row[4])
+        for table, heading in HEADINGS.items()
+        for row in ROW.finditer(section_of(heading))
+    ]
 
 
 def with_tests() -> list[Row]:
@@ -134,11 +148,28 @@ def test_every_test_named_exists_and_says_its_own_number() -> None:
 def test_every_break_can_still_be_made() -> None:
     for row in with_tests():
         for one in row.breaks:
-            text = (PACKAGE / one.module).read_text()
-            broken = one.of(text)
-            assert broken != text, row
-            ast.parse(broken)
+            assert_can_be_made(one)
     assert not any(row.broken for row in rows() if row.test.startswith(TO_COME))
+
+
+def assert_can_be_made(one: Break) -> None:
+    file = PACKAGE / one.module
+    text = (file if file.suffix == ".py" else ROOT / one.module).read_text()
+    broken = one.of(text)
+    assert broken != text, one
+    if file.suffix == ".py":
+        ast.parse(broken)
+
+
+def test_every_story_under_dagster_has_a_test_and_what_breaks_it_can_still_be_done() -> None:
+    section = section_of(UNDER_DAGSTER)
+    stories = list(STORY.finditer(section))
+    assert len(stories) == section.count("\n| ") - 1  # all rows but the head
+    for story in stories:
+        file = TESTS / (story["file"] or MOSTLY_IN)
+        assert f"def {story['test']}(" in file.read_text(), story
+        for one in breaks_of(story["broken"]) if story["broken"] else ():
+            assert_can_be_made(one)
 
 
 @pytest.mark.nightly

@@ -32,6 +32,8 @@ MAX_TEXTS = 10_000
 MAX_SHAPE_KEPT = 4_096
 MAX_SESSIONS = 20_000
 """Sessions with temporary views or settings of their own, remembered at a time."""
+MAX_EXAMPLES = 3
+"""Of each reason, for people to look up."""
 
 _WORD = re.compile(r"\w+")
 
@@ -46,11 +48,12 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class _Shape:
-    """What a shape says in one context, and how often it was seen since it was last counted."""
+    """What a shape says in one context, by which query, and how often it was seen since it was last counted."""
 
     reading: Reading | Skip
     times: int
     last: datetime
+    first: str
 
 
 class LineageCollector:
@@ -70,40 +73,46 @@ class LineageCollector:
         self._columns: dict[TableKey, tuple[str, ...] | None] = {}
         self._by_word: dict[str, set[TableKey]] = {}
         self._counts: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
 
     # queries
 
-    def add(self, query: QueryRecord, plan: PlanReading | None = None) -> None:
+    def add(self, query: QueryRecord) -> None:
         """One query; those of a session come in the order in which they began.
 
-        ``plan``: what Spark itself resolved for it. Then the text is read for the session, and for the
-        columns where the plan does not tell them.
+        Where it has a plan, the text is read for the session, and for the columns that the plan does not tell.
         """
         self._counts["queries"] += 1
         if query.status in {"failed", "cancelled"}:
             self._counts["not succeeded"] += 1
             return
+        plan = None if query.plan is None else PlanReading.of(query.plan)
+        reading = self._read_text(query, plan)
+        if plan is not None:
+            self._add_plan(plan, reading, query.ended_at)
+
+    def _read_text(self, query: QueryRecord, plan: PlanReading | None) -> Reading | Skip | None:
+        """What the text says; None where it need not be read, as when it was withheld."""
         noise = guards.noise_of(query.text)
         if noise is not None:
-            self._counts[noise] += 1
-            return
+            self._counts[noise] += plan is None
+            return None
+        counts = plan is None or not plan.columns_known
         if (skip := guards.too_large(query.text)) is not None:
-            self._count_reasons(skip, 1)
-            return
+            self._count_reasons(skip, int(counts), query.query_id)
+            return skip
         session = self._session_of(query)
         shape, digest = self._shape_of(query.text)
         if session.quoted_names and '"' in query.text:
             digest = shapes.digest(query.text)
         if (skip := guards.too_deep(shape)) is not None:
-            self._count_reasons(skip, 1)
-            return
+            self._count_reasons(skip, int(counts), query.query_id)
+            return skip
         around = self._relevant(session, shape)
-        counts = plan is None or not plan.columns_known
         reading = self._read(query, digest, around, counts=counts)
-        if plan is not None:
-            self._add_plan(plan, reading, query.ended_at)
         if isinstance(reading, Reading):
             self._keep_session(query, session, around, reading)
+        return reading
 
     def _session_of(self, query: QueryRecord) -> Session:
         session = self._sessions.get(query.session_id or "") or Session(Place(self._catalog))
@@ -158,7 +167,7 @@ class LineageCollector:
             return seen.reading
         request = Request(text=query.text, session=session, tables_only=tables_only)
         reading = self._reader.read(request)
-        self._shapes[key] = _Shape(reading, int(counts), query.ended_at)
+        self._shapes[key] = _Shape(reading, int(counts), query.ended_at, query.query_id)
         if len(self._shapes) > MAX_SHAPES:
             self._count(self._shapes.popitem(last=False)[1])
         if isinstance(reading, Reading):
@@ -198,7 +207,7 @@ class LineageCollector:
             return
         skip = guards.too_large(text) or guards.too_deep(shapes.shape_of(text))
         if skip is not None:
-            self._count_reasons(skip, 1)
+            self._count_reasons(skip, 1, entry.table.shown)
             return
         session = Session(Place(entry.table.catalog.casefold()))
         tables_only = len(text) > guards.MAX_TEXT_FOR_COLUMNS
@@ -209,11 +218,11 @@ class LineageCollector:
         self._counts["tables only" if tables_only else "parsed"] += isinstance(reading, Reading)
         if isinstance(reading, Reading):
             self._edges.add(reading.edges, found_in="view text", times=1, last=seen_at)
-        self._count_reasons(reading, 1)
+        self._count_reasons(reading, 1, entry.table.shown)
 
     # plans
 
-    def _add_plan(self, plan: PlanReading, reading: Reading | Skip, at: datetime) -> None:
+    def _add_plan(self, plan: PlanReading, reading: Reading | Skip | None, at: datetime) -> None:
         """An edge that the text shows, too, is not counted twice."""
         self._counts["plans"] += 1
         shown = frozenset[tuple[TableKey, TableKey]]()
@@ -231,17 +240,22 @@ class LineageCollector:
             return
         if isinstance(seen.reading, Reading):
             self._edges.add(seen.reading.edges, found_in="sql", times=seen.times, last=seen.last)
-        self._count_reasons(seen.reading, seen.times)
+        self._count_reasons(seen.reading, seen.times, seen.first)
 
-    def _count_reasons(self, reading: Reading | Skip, times: int) -> None:
+    def _count_reasons(self, reading: Reading | Skip, times: int, example: str) -> None:
         """A reason counts once for each query that it held for."""
-        if not isinstance(reading, Reading):
-            self._counts[f"skipped: {reading}"] += times
+        if not times:
             return
-        for skip in reading.skipped:
-            self._counts[f"skipped: {skip}"] += times
-        for doubt in reading.doubts:
-            self._counts[f"unresolved: {doubt}"] += times
+        if isinstance(reading, Reading):
+            reasons = [f"skipped: {skip}" for skip in reading.skipped]
+            reasons += [f"unresolved: {doubt}" for doubt in reading.doubts]
+        else:
+            reasons = [f"skipped: {reading}"]
+        for reason in reasons:
+            self._counts[reason] += times
+            examples = self._examples.setdefault(reason, [])
+            if example not in examples and len(examples) < MAX_EXAMPLES:
+                examples.append(example)
 
     def records(self) -> Iterator[LineageEdge]:
         """All edges of the hour; nothing may be added after this."""
@@ -249,9 +263,14 @@ class LineageCollector:
             self._count(self._shapes.popitem(last=False)[1])
         yield from self._edges.records(self._spelling)
 
+    def examples(self) -> Mapping[str, list[str]]:
+        """The first queries, by id, and views of each reason for which something gave no edge; after the records."""
+        return dict(sorted(self._examples.items()))
+
     def counts(self) -> Mapping[str, int]:
         """Figures by name, once all records are out."""
-        return dict(sorted(self._counts.items())) | {"edges": len(self._edges)}
+        counted = {name: count for name, count in sorted(self._counts.items()) if count}
+        return {"queries": 0, **counted, "edges": len(self._edges)}
 
 
 def _last_word(name: str) -> str:

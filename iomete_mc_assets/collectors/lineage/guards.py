@@ -4,7 +4,6 @@ import re
 from typing import Literal
 
 from iomete_mc_assets.collectors.lineage.model import Skip
-from iomete_mc_assets.collectors.lineage.statements import READS_ONLY, WITHOUT_LINEAGE
 
 MAX_TEXT = 256 * 1024
 """Characters. Beyond it a text is not parsed."""
@@ -14,6 +13,18 @@ MAX_BRACKETS = 200
 """Nested ``(``, ``[`` or CASE; sqlglot's C build ends the whole process at some thousands."""
 MAX_TYPES = 50
 """Nested ``array<`` and their like: 500 take four seconds, 3,000 more than a minute."""
+
+READS_ONLY = frozenset({"SELECT", "VALUES", "TABLE", "(", "MAP", "REDUCE"})
+"""First words of statements that write nothing."""
+WITHOUT_LINEAGE = frozenset(
+    {
+        *("SHOW", "DESCRIBE", "DESC", "EXPLAIN", "RESET", "REFRESH", "ANALYZE", "CALL", "MSCK"),
+        *("GRANT", "REVOKE", "ADD", "LIST", "UNCACHE", "CLEAR", "TRUNCATE", "COMMENT", "BEGIN"),
+        *("COMMIT", "ROLLBACK", "OPTIMIZE", "VACUUM", "LISTING", "LOAD", "REPAIR", "LOCK"),
+        *("UNLOCK", "START", "END", "DFS", "EXPORT", "IMPORT", "DECLARE"),
+    }
+)
+"""First words of statements that say nothing of lineage and leave the session as it is."""
 
 Noise = Literal["reads only", "without lineage"]
 

@@ -18,6 +18,10 @@ from iomete_mc_assets.collectors.lineage.model import (
     TableKey,
 )
 from iomete_mc_assets.collectors.lineage.names import METADATA_TABLES, REFERENCE, parts_of
+from iomete_mc_assets.records import PlannedEdges
+
+MAX_PLAN = 256 * 1024
+"""Characters of the analyzed plan. A longer one is left to the text: this runs where nothing can kill it."""
 
 _SECTION = re.compile(r"^== (Parsed|Analyzed|Optimized) Logical Plan ==$", re.MULTILINE)
 _INDENT = re.compile(r"(?:[: ]  |[:+]- )*")
@@ -72,6 +76,39 @@ class PlanReading:
     edges: Edges
     columns_known: bool
 
+    @classmethod
+    def of(cls, plan: PlannedEdges) -> "PlanReading":
+        """As it stood in a query's record."""
+        direct, indirect = (
+            frozenset((_origin(source), _origin(target)) for source, target in pairs)
+            for pairs in (plan.direct, plan.indirect)
+        )
+        return cls(Edges(frozenset(plan.tables), direct, indirect), plan.columns_known)
+
+    def record(self) -> PlannedEdges | None:
+        """For the query's record; None where there is no edge to keep."""
+        edges = self.edges
+        if not edges.tables:
+            return None
+        direct, indirect = (
+            tuple(
+                sorted(
+                    ((*source[0], source[1]), (*target[0], target[1])) for source, target in pairs
+                )
+            )
+            for pairs in (edges.direct, edges.indirect)
+        )
+        return PlannedEdges(
+            tables=tuple(sorted(edges.tables)),
+            direct=direct,
+            indirect=indirect,
+            columns_known=self.columns_known,
+        )
+
+
+def _origin(parts: tuple[str, ...]) -> Origin:
+    return parts[:-1], parts[-1]
+
 
 @dataclass(slots=True)
 class _Node:
@@ -103,7 +140,8 @@ def read_plan(plan: str, statement: str, *, catalog: str = SESSION_CATALOG) -> P
         return None
     risky = any(_RISKY.search(one[0][1:-1]) for one in _QUOTED.finditer(statement))
     sections = _sections(plan)
-    root = _tree(sections.get("Analyzed", ""))
+    analyzed = sections.get("Analyzed", "")
+    root = _tree(analyzed) if len(analyzed) <= MAX_PLAN else None
     if root is None:
         return None
     readings: list[PlanReading] = []
@@ -376,7 +414,7 @@ class _Walk:
         spans = [*_spans(expression), *_conditions(expression)]
         direct, indirect = set[Origin](), set[Origin]()
         for found in _ID.finditer(expression):
-            word = expression[: found.start()].rpartition(" ")[2]
+            word = expression[expression.rfind(" ", 0, found.start()) + 1 : found.start()]
             if word.rpartition("(")[2] in {"list", "exists"}:
                 continue
             behind = self.behind.get(found[1])

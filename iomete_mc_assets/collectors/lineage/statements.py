@@ -8,23 +8,13 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 
 from iomete_mc_assets.collectors.lineage import changes, sessions, syntax, writes
+from iomete_mc_assets.collectors.lineage.guards import READS_ONLY, WITHOUT_LINEAGE
 from iomete_mc_assets.collectors.lineage.model import Reading, Session, TableKey
 from iomete_mc_assets.collectors.lineage.state import State
 from iomete_mc_assets.collectors.lineage.syntax import NotUnderstood, Tokens
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 from iomete_mc_assets.collectors.lineage.trees import Node
 
-READS_ONLY = frozenset({"SELECT", "VALUES", "TABLE", "(", "MAP", "REDUCE"})
-"""First words of statements that write nothing."""
-WITHOUT_LINEAGE = frozenset(
-    {
-        *("SHOW", "DESCRIBE", "DESC", "EXPLAIN", "RESET", "REFRESH", "ANALYZE", "CALL", "MSCK"),
-        *("GRANT", "REVOKE", "ADD", "LIST", "UNCACHE", "CLEAR", "TRUNCATE", "COMMENT", "BEGIN"),
-        *("COMMIT", "ROLLBACK", "OPTIMIZE", "VACUUM", "LISTING", "LOAD", "REPAIR", "LOCK"),
-        *("UNLOCK", "START", "END", "DFS", "EXPORT", "IMPORT", "DECLARE"),
-    }
-)
-"""First words of statements that say nothing of lineage and leave the session as it is."""
 _RELATION = frozenset({"TABLE", "VIEW"})
 _QUERY = frozenset({"AS", "SELECT", "WITH"})
 

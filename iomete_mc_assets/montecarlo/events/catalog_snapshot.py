@@ -3,6 +3,8 @@
 A field has one description there, so comments inside a nested column follow its own, a line each (decision 0020).
 """
 
+from typing import Literal
+
 from iomete_mc_assets.montecarlo.events.event import Event, Json, clean, encoded, iso
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.records import Column, TableEntry
@@ -23,12 +25,17 @@ def event(entry: TableEntry, naming: Naming) -> Event:
     if entry.state is not None and entry.state.created_at is not None:
         metadata["created_on"] = iso(entry.state.created_at)
     asset: dict[str, Json] = {
-        "type": "VIEW" if entry.kind == "view" else "TABLE",
+        "type": type_of(entry),
         "metadata": metadata,
     }
     if entry.columns:
         asset["fields"] = [_field(column) for column in entry.columns]
     return Event.of(name.key, encoded({"relational_asset": asset}))
+
+
+def type_of(entry: TableEntry) -> Literal["TABLE", "VIEW"]:
+    """The two types that Monte Carlo knows."""
+    return "VIEW" if entry.kind == "view" else "TABLE"
 
 
 def description(column: Column) -> str | None:

@@ -15,9 +15,12 @@ from typing import Literal, NamedTuple
 
 from iomete_mc_assets.manifests.model import Flow
 
-Note = Literal["truncated", "freshness_left_out"]
-"""What an event does not say in full: query text cut to fit; an impossible ``last_update_time`` left out."""
+Note = Literal["truncated", "freshness_left_out", "from_earlier_hours"]
+"""What is to be said of an event: query text cut to fit; an impossible ``last_update_time`` left out; an edge
+that only earlier hours have seen."""
 
+_FIELDS = b', "fields": ['
+"""Stands in a lineage event with columns and in no other: inside a JSON string a quote follows a backslash."""
 SEPARATOR = b", "
 """Between events, as ``json.dumps`` writes it in pycarlo."""
 
@@ -49,32 +52,48 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What stands around the events of a request."""
+    """What stands around the events of a request.
+
+    Attributes:
+        column_prefix: of a lineage request in which any event has columns; else the same as ``prefix``.
+    """
 
     prefix: bytes
     suffix: bytes
+    column_prefix: bytes
 
     @classmethod
     def of(cls, flow: Flow, *, resource_uuid: str, resource_type: str, log_type: str) -> "Envelope":
         """The envelope of a flow's requests: ``log_type`` for query logs, ``resource_type`` else."""
-        kind = "QUERY_LOG" if flow == "query_logs" else "METADATA"
         resource: dict[str, Json] = {"uuid": resource_uuid}
         if flow == "query_logs":
             resource["log_type"] = log_type
         else:
             resource["resource_type"] = resource_type
-        empty = encoded({"event_type": kind, "resource": resource, "events": []})
-        return cls(prefix=empty[: -len(b"]}")], suffix=b"]}")
+        kind = "QUERY_LOG" if flow == "query_logs" else "METADATA"
+        kinds = ("LINEAGE", "COLUMN_LINEAGE") if flow == "lineage" else (kind, kind)
+        prefix, column_prefix = (
+            encoded({"event_type": one, "resource": resource, "events": []})[: -len(b"]}")]
+            for one in kinds
+        )
+        return cls(prefix=prefix, suffix=b"]}", column_prefix=column_prefix)
 
     @property
     def size(self) -> int:
         """Bytes of a request without events."""
         return len(self.prefix) + len(self.suffix)
 
+    @property
+    def column_bytes(self) -> int:
+        """How many more where an event has columns."""
+        return len(self.column_prefix) - len(self.prefix)
+
     def around(self, bodies: Iterable[bytes]) -> bytes:
         """The request's body."""
         pieces = [*bodies] or [b""]
-        pieces[0] = self.prefix + pieces[0]  # so that a body of 1 MB is copied once
+        columns = self.column_bytes and any(_FIELDS in piece for piece in pieces)
+        prefix = self.column_prefix if columns else self.prefix
+        pieces[0] = prefix + pieces[0]  # so that a body of 1 MB is copied once
         pieces[-1] += self.suffix
         return SEPARATOR.join(pieces)
 

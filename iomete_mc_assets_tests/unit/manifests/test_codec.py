@@ -29,6 +29,7 @@ from iomete_mc_assets.records import (
     ChangeKind,
     Column,
     Observation,
+    PlannedEdges,
     QueryRecord,
     Record,
     SurveyedState,
@@ -154,7 +155,8 @@ def test_a_line_is_the_canonical_json_of_its_values(drawn: tuple[Flow, list[Reco
         line = codec.encode_record(flow, record)
         values: dict[str, Any] = json.loads(line)
         assert json.dumps(values, sort_keys=True, separators=(",", ":")).encode() == line
-        left_out = {"extra"} if getattr(record, "extra", None) == {} else set[str]()
+        empty: dict[str, object] = {"extra": {}, "plan": None}
+        left_out = {name for name, nothing in empty.items() if getattr(record, name, ()) == nothing}
         assert values.keys() == {field.name for field in fields(record)} - left_out
         assert line.isascii()
         assert b"\n" not in line
@@ -346,10 +348,10 @@ def test_a_line_of_another_flow_is_refused(query: QueryRecord) -> None:
         codec.decode_record("observations", line, where="f")
 
 
-@pytest.mark.parametrize("version", [0, 4, 99])
+@pytest.mark.parametrize("version", [0, 5, 99])
 def test_an_unknown_schema_version_is_refused_before_anything_else_is_read(version: int) -> None:
     data = json.dumps({"schema_version": version, "of": "another world"}).encode()
-    with pytest.raises(UnknownSchemaVersion, match=f"schema_version {version}, .* knows 3"):
+    with pytest.raises(UnknownSchemaVersion, match=f"schema_version {version}, .* knows 4"):
         codec.HEADER.decode(data, where="f")
 
 
@@ -360,6 +362,24 @@ def test_a_header_of_version_1_is_read_as_one_that_names_no_changes() -> None:
     assert codec.HEADER.decode(data, where="f") == replace(HEADER, schema_version=1)
     with pytest.raises(ManifestDamaged, match="without changes"):
         codec.HEADER.decode(json.dumps(values).encode(), where="f")
+
+
+def test_a_query_without_a_plan_is_the_same_bytes_as_before_there_were_plans() -> None:
+    line = codec.encode_record("query_logs", QUERY)
+    assert b"plan" not in line
+    assert codec.decode_record("query_logs", line, where="f", version=3) == QUERY
+    planned = replace(QUERY, plan=PlannedEdges(tables=((("c", "d", "a"), ("c", "d", "b")),)))
+    assert codec.encode_record("query_logs", planned) == line.replace(
+        b'"query_id"',
+        b'"plan":{"columns_known":true,"direct":[],"indirect":[],'
+        b'"tables":[[["c","d","a"],["c","d","b"]]]},"query_id"',
+    )
+
+
+def test_a_header_of_version_3_is_read() -> None:
+    values: dict[str, Any] = json.loads(codec.HEADER.encode(HEADER))
+    data = json.dumps(values | {"schema_version": 3}).encode()
+    assert codec.HEADER.decode(data, where="f") == replace(HEADER, schema_version=3)
 
 
 def as_of_version_2(line: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """A manifest as a DataFrame: what stands in it, and that its shape depends on the flow alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Source, Ver
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.records import (
     Column,
+    LineageEdge,
     Observation,
+    PlannedEdges,
     QueryRecord,
     Record,
     SurveyedState,
@@ -96,7 +99,8 @@ def test_an_empty_manifest_gives_an_empty_frame_with_the_flows_columns(
 ) -> None:
     frame = loaded(tmp_path, flow, [])
     assert len(frame) == 0
-    assert {"table", "query_id"} & set(frame.columns)
+    assert {"table", "query_id", "source_column"} & set(frame.columns)
+    assert len(set(frame.columns)) == len(frame.columns)
     dtypes = {str(dtype) for dtype in frame.dtypes}
     assert dtypes <= {"string", "Int64", "boolean", "datetime64[us, UTC]", "object"}
 
@@ -109,8 +113,36 @@ def test_any_records_keep_number_shape_and_order(drawn: tuple[Flow, list[Record]
     frame, empty = loaded(root, flow, records), loaded(f"{root}-empty", flow, [])
     assert len(frame) == len(records)
     assert frame.dtypes.equals(empty.dtypes)
-    names = [
-        record.query_id if isinstance(record, QueryRecord) else record.table.shown
-        for record in records
-    ]
-    assert frame["query_id" if flow == "query_logs" else "table"].tolist() == names
+    named: dict[str, str] = {"query_logs": "query_id", "lineage": "source"}
+    assert frame[named.get(flow, "table")].tolist() == [name_of(record) for record in records]
+
+
+def name_of(record: Record) -> str:
+    match record:
+        case QueryRecord():
+            return record.query_id
+        case LineageEdge():
+            return record.source.shown
+        case _:
+            return record.table.shown
+
+
+def test_a_query_has_its_plan_as_a_dict_and_an_edge_its_ends_side_by_side(tmp_path: Path) -> None:
+    at = datetime(2026, 11, 21, 5, 0, 0, 123456, tzinfo=UTC)
+    pair = (("c", "d", "a"), ("c", "d", "b"))
+    query = QueryRecord(
+        query_id="q", text="..", started_at=at, ended_at=at, plan=PlannedEdges(tables=(pair,))
+    )
+    [plan, none] = loaded(tmp_path, "query_logs", [query, replace(query, plan=None)])["plan"]
+    assert (plan["tables"], plan["columns_known"], none) == ((pair,), True, None)
+    edge = LineageEdge(
+        source=TABLE,
+        target=TableId("c", ("d",), "b"),
+        kind="table",
+        found_in="plan",
+        times_seen=2,
+        last_seen=at,
+    )
+    [row] = loaded(tmp_path, "lineage", [edge]).to_dict("records")
+    assert (row["source"], row["source_name"]) == ("spark_catalog.raw.in.Orders", "Orders")
+    assert (row["target"], row["target_namespace"]) == ("c.d.b", "d")

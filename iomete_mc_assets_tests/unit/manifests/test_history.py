@@ -114,8 +114,8 @@ def test_hours_that_came_to_rest_are_remembered_and_older_ones_change_no_table(
         7: Verdict(state="unknown", reason="expired"),
     }
     headers = [written(store, hours, hours, verdict) for hours, verdict in verdicts.items()]
-    remember(store, "observations", headers[:1])
-    remember(store, "observations", headers[1:])
+    remember(store.storage, "observations", headers[:1], store.records)
+    remember(store.storage, "observations", headers[1:], store.records)
     history = read_history(store.storage, "observations")
     assert [one.hour for one in history.hours] == [at(3), at(4), at(5)]
     assert the_table(history).days[0].least == 4

@@ -722,9 +722,9 @@ def test_a_cut_header_is_refused_by_name_and_never_overwritten(
 
 def test_a_header_of_a_newer_version_is_refused(damaged: tuple[ManifestStore, Header]) -> None:
     store, _ = damaged
-    data = store.storage.read(HEADER_FILE).replace(b'"schema_version": 3', b'"schema_version": 4')
+    data = store.storage.read(HEADER_FILE).replace(b'"schema_version": 4', b'"schema_version": 5')
     store.storage.write(HEADER_FILE, data)
-    with pytest.raises(UnknownSchemaVersion, match=f"{HEADER_FILE} has schema_version 4"):
+    with pytest.raises(UnknownSchemaVersion, match=f"{HEADER_FILE} has schema_version 5"):
         store.current("query_logs", HOUR)
 
 
@@ -833,4 +833,4 @@ def test_the_header_on_disk_has_exactly_the_documented_keys(store: ManifestStore
         "collector", "source", "counts", "omissions", "parts", "content_digest", "inputs",
         "collector_state", "changes",
     }  # fmt: skip
-    assert on_disk["schema_version"] == header.schema_version == 3
+    assert on_disk["schema_version"] == header.schema_version == 4

@@ -10,8 +10,8 @@ from iomete_mc_assets.collectors.query_judging import hashed_id
 from iomete_mc_assets.errors import NotImportable
 from iomete_mc_assets.manifests.toolkit_read import ReadMetadata, ReadQueries, read
 from iomete_mc_assets.records import Column, Observation, TableId
-from iomete_mc_assets_tests import toolkit_samples as samples
-from iomete_mc_assets_tests.toolkit_samples import Document
+from iomete_mc_assets.sandbox import other_collectors as samples
+from iomete_mc_assets.sandbox.other_collectors import Document
 
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 ORDERS = TableId("SALES", ("Public",), "orders")
@@ -33,7 +33,7 @@ def queries(document: Document) -> ReadQueries:
     return found
 
 
-@pytest.mark.parametrize("kind", samples.METADATA_KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_each_kind_of_metadata_says_the_same_tables_and_keeps_zero_rows(kind: str) -> None:
     found = metadata(samples.metadata(kind, collected_at=AT))
     assert (found.resource_type, found.collected_at) == (samples.RESOURCE_TYPES[kind], AT)
@@ -51,7 +51,7 @@ def test_each_kind_of_metadata_says_the_same_tables_and_keeps_zero_rows(kind: st
     assert (found.omissions, found.ignored) == ((), ())
 
 
-@pytest.mark.parametrize("kind", samples.METADATA_KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_each_kind_of_query_log_says_the_same_queries_and_its_own_figures(kind: str) -> None:
     found = queries(samples.query_logs(kind, collected_at=AT, starts=(AT, AT)))
     assert found.log_type == samples.LOG_TYPES[kind]

@@ -14,20 +14,27 @@ from pycarlo.features.ingestion.models import (
     AssetFreshness,
     AssetMetadata,
     AssetVolume,
+    ColumnLineageField,
+    ColumnLineageSourceField,
+    LineageAssetRef,
+    LineageEvent,
     QueryLogEntry,
     RelationalAsset,
+    build_lineage_payload,
     build_metadata_payload,
     build_query_log_payload,
 )
 
 from iomete_mc_assets.manifests.model import Flow
-from iomete_mc_assets.montecarlo.events import catalog_snapshot, observations, query_logs
+from iomete_mc_assets.montecarlo.events import catalog_snapshot, lineage, observations, query_logs
 from iomete_mc_assets.montecarlo.events.event import Envelope, iso
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.records import (
     Column,
+    LineageEdge,
     Observation,
     QueryRecord,
+    Record,
     SurveyedState,
     TableEntry,
     TableId,
@@ -59,7 +66,24 @@ def described(column: Column) -> str | None:
     return "\n".join(lines) or None
 
 
-def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
+def ref_of(table: TableId) -> lineage.Ref:
+    """Longer names are views'."""
+    return lineage.Ref(name=NAMING.of(table), type="VIEW" if len(table.table) > 3 else "TABLE")
+
+
+def asset_ref(table: TableId, *, with_id: bool) -> LineageAssetRef:
+    name = NAMING.of(table)
+    full_id = f"{name.database}:{name.schema}.{name.name}"
+    return LineageAssetRef(
+        type=ref_of(table).type,
+        name=name.name,
+        database=name.database,
+        schema=name.schema,
+        asset_id=full_id if with_id else None,
+    )
+
+
+def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry | LineageEvent:
     """The same facts through pycarlo's models."""
     match record:
         case TableEntry():
@@ -108,6 +132,18 @@ def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
                 returned_rows=positive(record.returned_rows),
                 extra=extra or None,
             )
+        case LineageEdge():
+            of, to = record.source_column, record.target_column
+            fields: list[ColumnLineageField] = []
+            source = asset_ref(record.source, with_id=of is not None and to is not None)
+            if of is not None and to is not None:
+                fed = ColumnLineageSourceField(asset_id=source.asset_id or "", field_name=of)
+                fields = [ColumnLineageField(name=to, source_fields=[fed])]
+            return LineageEvent(
+                destination=asset_ref(record.target, with_id=bool(fields)),
+                sources=[source],
+                fields=fields,
+            )
         case _:
             raise AssertionError(record)
 
@@ -115,7 +151,7 @@ def by_pycarlo(record: object) -> RelationalAsset | QueryLogEntry:
 @settings(max_examples=60, deadline=None)
 @given(flows_with_records())
 def test_rule_1_a_body_is_byte_for_byte_what_pycarlo_sends(
-    drawn: tuple[Flow, list[TableEntry | Observation | QueryRecord]],
+    drawn: tuple[Flow, list[Record]],
 ) -> None:
     flow, records = drawn
     pairs = [(ours(record), record) for record in records]
@@ -123,12 +159,16 @@ def test_rule_1_a_body_is_byte_for_byte_what_pycarlo_sends(
     expected = [by_pycarlo(record) for event, record in pairs if event is not None]
     if flow == "query_logs":
         payload = build_query_log_payload(UUID, "hive-s3", expected)  # pyright: ignore[reportArgumentType] - by flow
+    elif flow == "lineage":
+        if not expected:  # pycarlo refuses a request without any
+            return
+        payload = build_lineage_payload(UUID, "spark", expected)  # pyright: ignore[reportArgumentType] - by flow
     else:
         payload = build_metadata_payload(UUID, "spark", expected)  # pyright: ignore[reportArgumentType] - by flow
     assert body(flow, events) == dumped(payload)
 
 
-def ours(record: TableEntry | Observation | QueryRecord) -> bytes | None:
+def ours(record: Record) -> bytes | None:
     match record:
         case TableEntry():
             return catalog_snapshot.event(record, NAMING).body
@@ -137,6 +177,11 @@ def ours(record: TableEntry | Observation | QueryRecord) -> bytes | None:
             return event.body if event else None
         case QueryRecord():
             return query_logs.event(record, max_bytes=10**9).body
+        case LineageEdge():
+            if record.kind == "indirect":
+                return None
+            source, target = ref_of(record.source), ref_of(record.target)
+            return lineage.event(record, "", source=source, target=target).body
 
 
 def entry(**facts: object) -> TableEntry:

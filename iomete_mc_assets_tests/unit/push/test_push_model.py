@@ -2,7 +2,8 @@
 
 No older schema after a newer one, no second volume point of a table in a clock hour, no
 older observation after a newer one, nothing too old sent as now, no entry twice in a day without doubt,
-every query sent, the newest catalog entry at the receiver at the end.
+every query sent, the newest catalog entry at the receiver at the end. No edge goes before both its tables
+are known, a table edge goes once without doubt, a column edge again before day ten, and at the end all have gone.
 """
 
 import random
@@ -19,7 +20,7 @@ from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_world import FLOWS, TABLES, Luck, World
 
-FORCEABLE: tuple[Flow, ...] = ("catalog_snapshot", "query_logs")
+FORCEABLE: tuple[Flow, ...] = ("catalog_snapshot", "query_logs", "lineage")
 """Forced observations are a second volume point in their clock hour, which no other deed may make."""
 flows = st.sampled_from(FLOWS)
 chances = st.integers(0, 2**64 - 1).map(random.Random)
@@ -61,6 +62,10 @@ class PushHistory(RuleBasedStateMachine):
         asked = {window: named[window] for window in named if oldest <= window <= newest}
         self.world.push(flow, asked, Luck.of(chance), retry=chance.random() < 0.3)
         self._time_passes(chance)
+
+    @rule(days=st.sampled_from((1, 4, 8, 12)))
+    def days_pass(self, days: int) -> None:
+        self.world.pass_days(days)
 
     @rule(
         flow=st.sampled_from(FORCEABLE),

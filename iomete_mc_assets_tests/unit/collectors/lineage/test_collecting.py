@@ -1,6 +1,7 @@
 """The collector over the real parsing process: counting, sessions, shapes, and texts that kill the parser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from iomete_mc_assets.collectors.lineage.plans import PlanReading
 from iomete_mc_assets.collectors.lineage.requests import Request
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 from iomete_mc_assets.collectors.lineage.workers import ParsingProcess
+from iomete_mc_assets.collectors.query_text import WITHHELD
 from iomete_mc_assets.records import (
     Column,
     LineageEdge,
@@ -119,8 +121,11 @@ def test_what_a_plan_and_the_text_both_show_is_counted_once_and_as_the_plans(
     other = ("spark_catalog", "raw", "two")
     table = frozenset({(source, target)})
     column = frozenset({((source, "id"), (target, "id"))})
-    collector.add(text, PlanReading(Edges(table, column), columns_known=True))
-    collector.add(text, PlanReading(Edges(table | {(other, target)}), columns_known=False))
+    collector.add(
+        replace(text, plan=PlanReading(Edges(table, column), columns_known=True).record())
+    )
+    tables_only = PlanReading(Edges(table | {(other, target)}), columns_known=False)
+    collector.add(replace(text, plan=tables_only.record()))
     collector.add(text)
     seen = {short(edge): (edge.found_in, edge.times_seen) for edge in collector.records()}
     assert seen == {
@@ -134,12 +139,29 @@ def test_what_a_plan_and_the_text_both_show_is_counted_once_and_as_the_plans(
 def test_a_plan_without_columns_still_is_the_surer_evidence(process: ParsingProcess) -> None:
     collector = LineageCollector(process, Spelling([*ENTRIES, VIEW]))
     table = frozenset({(("spark_catalog", "raw", "src"), ("spark_catalog", "dw", "dst"))})
-    collector.add(
-        query("INSERT INTO dw.dst SELECT id, name FROM raw.src"),
-        PlanReading(Edges(table), columns_known=False),
-    )
+    text = query("INSERT INTO dw.dst SELECT id, name FROM raw.src")
+    plan = PlanReading(Edges(table), columns_known=False).record()
+    collector.add(replace(text, plan=plan))
     found = {edge.kind: (edge.found_in, edge.times_seen) for edge in collector.records()}
     assert found == {"table": ("plan", 1), "direct": ("sql", 1)}
+
+
+@pytest.mark.parametrize(
+    "text", [WITHHELD, "INSERT INTO dw.dst VALUES (" + "(" * 300, "x" * 300_000]
+)
+def test_a_plan_speaks_for_a_text_that_is_withheld_or_given_up(
+    process: ParsingProcess, text: str
+) -> None:
+    source, target = ("spark_catalog", "raw", "src"), ("spark_catalog", "dw", "dst")
+    plan = PlanReading(
+        Edges(frozenset({(source, target)}), frozenset({((source, "id"), (target, "id"))})),
+        columns_known=True,
+    ).record()
+    edges, collector = collected(process, replace(query(text), plan=plan))
+    assert [(edge.kind, edge.found_in, edge.times_seen) for edge in edges] == [
+        ("direct", "plan", 1), ("table", "plan", 1),
+    ]  # fmt: skip
+    assert collector.counts() == {"edges": 2, "plans": 1, "queries": 1}
 
 
 def test_a_shape_means_something_else_where_the_session_is_another(process: ParsingProcess) -> None:

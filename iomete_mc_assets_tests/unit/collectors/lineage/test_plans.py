@@ -50,6 +50,10 @@ def test_a_plan_says_what_its_sql_says(name: str) -> None:
     assert plan.columns_known == (name not in TABLES_ONLY)
     if plan.columns_known:
         assert plan.edges == sql.edges
+    record = plan.record()
+    assert (None if record is None else PlanReading.of(record)) == (
+        plan if plan.edges.tables else None
+    )
 
 
 @pytest.mark.parametrize("name", sorted(LEFT_TO_SQL))
