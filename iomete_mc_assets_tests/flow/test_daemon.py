@@ -123,11 +123,15 @@ def test_a_backfilled_day_is_pushed_whole_and_once(daemon: Daemon, day: list[Hou
     keys = [window.key for window in day]
     daemon.dagster.start_sensor(push_job_name("catalog_snapshot"))
     daemon.dagster.start_sensor(push_job_name(QUERIES))
-    for flow in FLOWS:
+    for flow in ("catalog_snapshot", QUERIES, "observations"):
         daemon.dagster.backfill(collected_key(flow), keys)
-    daemon.wait_until_pushed(["catalog_snapshot"], day, within_s=PATIENCE_S)
-    # only now, so that Monte Carlo knows the tables when it hears of their volumes
-    daemon.dagster.start_sensor(push_job_name("observations"))
+    daemon.wait_until_pushed(["catalog_snapshot", QUERIES], day, within_s=PATIENCE_S)
+    # only now, as lineage is of the hours' queries
+    daemon.dagster.backfill(collected_key("lineage"), keys)
+    # and so that Monte Carlo knows the tables when it hears of their volumes and edges
+    for flow in ("observations", "lineage"):
+        daemon.wait_until_collected(flow, day)
+        daemon.dagster.start_sensor(push_job_name(flow))
     daemon.wait_until_pushed(FLOWS, day, within_s=PATIENCE_S)
 
     for flow in FLOWS:

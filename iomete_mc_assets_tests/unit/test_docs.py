@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import click
 import dagster as dg
@@ -61,7 +62,11 @@ def complaint(words: list[str]) -> str | None:
 @pytest.fixture(scope="module")
 def repository() -> dg.RepositoryDefinition:
     """All definitions, also those that a setting switches on."""
-    switched_on = {"IOMETE_MC_IMPORTS": "dropped", "MCD_ID": "key"}
+    switched_on = {
+        "IOMETE_MC_IMPORTS": "dropped",
+        "MCD_ID": "key",
+        "MCD_ETL_CONTAINER_UUID": str(UUID(int=1)),
+    }
     return build_definitions(environment=switched_on).get_repository_def()
 
 
