@@ -497,6 +497,14 @@ MCD_CATALOG_PREFIXES = Setting(
     meaning="What guide and hive put before the database names of a catalog; all catalogs but one need one.",
     parse=_pairs,
 )
+MCD_ETL_CONTAINER_UUID = Setting(
+    name="MCD_ETL_CONTAINER_UUID",
+    group="monte carlo",
+    default=" ",
+    takes="the UUID of an ETL container of Monte Carlo",
+    meaning="ETL container that is told of these assets' runs in Dagster, with the ingestion key; nobody is told when unset.",
+    parse=lambda text: _uuid(text) if text.strip() else None,
+)
 MCD_APP_URL = Setting(
     name="MCD_APP_URL",
     group="monte carlo",

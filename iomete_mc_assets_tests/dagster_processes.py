@@ -66,6 +66,7 @@ class DagsterProcesses:
     """The processes, as a context manager; each is ended with everything that it started.
 
     Attributes:
+        url: of the UI.
         home: DAGSTER_HOME, with the project's own dagster.yaml; the processes' logs lie here too.
         instance: the same storage, for reading.
     """
@@ -90,7 +91,7 @@ class DagsterProcesses:
         write_dagster_yaml(home, storage)
         self.home = home
         self._environment = process_environment(home, environment)
-        self._url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._module, self._code_port = module, free_port()
         self._workspace = ROOT / "workspace.yaml"
         self._code_server: subprocess.Popen[bytes] | None = None
@@ -109,7 +110,7 @@ class DagsterProcesses:
                 self._workspace = self.home / "workspace.yaml"
                 self._workspace.write_text(WORKSPACE.format(port=self._code_port, name=LOCATION))
                 self.start_code_server()
-            port = self._url.rpartition(":")[2]
+            port = self.url.rpartition(":")[2]
             self._started("dagster-webserver", "-h", "127.0.0.1", "-p", port, *self._loading())
             self.start_daemon()
             wait_for(self._is_loaded, within_s=120, what="the webserver to load the code location")
@@ -289,7 +290,7 @@ class DagsterProcesses:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._children.callback(_end, child)
+        self._children.callback(end, child)
         return child
 
     def _loading(self) -> tuple[str, str]:
@@ -315,7 +316,7 @@ class DagsterProcesses:
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
-        answer = self._session.post(f"{self._url}/graphql", json=body, timeout=60).json()
+        answer = self._session.post(f"{self.url}/graphql", json=body, timeout=60).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
@@ -361,7 +362,7 @@ def wait_for(
         time.sleep(1)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
     """End a process and all of its group: run workers and code servers that outlive it, too."""
     child.terminate()
     try:

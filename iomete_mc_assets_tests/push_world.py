@@ -484,10 +484,10 @@ class World:
                     self.tick(flow, Luck.of(chance), reconcile=minute != 8)
 
     def pass_days(self, days: int) -> None:
-        """Some queries, and then none: twice a day the catalog and lineage are collected, and sensors look."""
+        """Some queries, and then none: once a day the catalog and lineage are collected, and sensors look."""
         for _ in range(3):
             self.lake.ask(seen_after=timedelta())
-        for hours in (1, *[12] * (2 * days)):
+        for hours in (1, *[24] * days):
             self.clock.advance(hours=hours)
             for flow in ("catalog_snapshot", "lineage"):
                 self.collect(flow, self.newest_closed)

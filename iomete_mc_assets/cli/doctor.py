@@ -98,9 +98,16 @@ def _store(environment: Mapping[str, str]) -> Checks:
 
 def _monte_carlo(environment: Mapping[str, str]) -> Checks:
     uuid = settings.MCD_RESOURCE_UUID.read(environment)
-    yield from monte_carlo_checks(ingest_config(environment), resource_uuid=uuid)
-    if any(environment.get(name, "").strip() for name in API_KEY):
-        yield from api_checks(ApiConfig.read(environment), resource_uuid=uuid)
+    ingest = ingest_config(environment)
+    asked = any(environment.get(name, "").strip() for name in API_KEY)
+    yield from monte_carlo_checks(ingest, resource_uuid=uuid, keys_are_asked=asked)
+    if asked:
+        yield from api_checks(
+            ApiConfig.read(environment),
+            resource_uuid=uuid,
+            key_id=ingest.key_id,
+            container=settings.MCD_ETL_CONTAINER_UUID.read(environment),
+        )
 
 
 def _dagster(environment: Mapping[str, str]) -> Checks:

@@ -8,6 +8,7 @@ import click
 from iomete_mc_assets.cli.adopt import adopt
 from iomete_mc_assets.cli.exports import export
 from iomete_mc_assets.cli.imports import import_
+from iomete_mc_assets.cli.lineage import lineage
 from iomete_mc_assets.cli.options import home_option
 from iomete_mc_assets.cli.prune import prune
 from iomete_mc_assets.cli.push import push
@@ -99,6 +100,7 @@ def doctor(*, as_object: bool) -> None:
 main.add_command(adopt)
 main.add_command(export)
 main.add_command(import_)
+main.add_command(lineage)
 main.add_command(prune)
 main.add_command(push)
 main.add_command(readiness)

@@ -50,9 +50,19 @@ class Ended(click.ClickException):
     type=click.Choice(get_args(Force)),
     help="Send again what had an end: refused events, those in doubt, or everything of the hours.",
 )
+@click.option(
+    "--only",
+    metavar="DATABASE.TABLE",
+    help="Send one table's record alone; the hour is then settled, and the next one brings the others.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send and write nothing.")
 def push(
-    flow: Flow, partitions: tuple[HourWindow, ...], *, force: Force | None, dry_run: bool
+    flow: Flow,
+    partitions: tuple[HourWindow, ...],
+    *,
+    force: Force | None,
+    only: str | None,
+    dry_run: bool,
 ) -> None:
     """Push PARTITIONS (e.g. 2026-11-21-05:00) of a FLOW to Monte Carlo, newest first.
 
@@ -61,6 +71,7 @@ def push(
     instance, the outcomes show on its assets. Exit code 1 when an hour is not settled, or was never
     collected; 130 when Ctrl-C or SIGTERM ended the push, which lets the ledger go first.
     """
+    _refuse_unfit(flow, only, force)
     store = ManifestStore.open(settings.IOMETE_MC_MANIFESTS.read(os.environ), source=None)
     config = PushConfig.read(os.environ)
     ingest = PycarloIngest(ingest_config(os.environ))
@@ -74,12 +85,14 @@ def push(
     }
     interrupted = False
     if dry_run:
-        previews = pusher.dry_run(flow, wanted, named=lambda _: around.named(), force=force)
+        previews = pusher.dry_run(
+            flow, wanted, named=lambda _: around.named(), force=force, only=only
+        )
         for _, preview in previews:
             console.print(f"{flow} {escape(preview.told)}")
     else:
         with interrupting.in_order(pusher.interrupt, ingest.cut) as interruption:
-            failed |= _pushed(console, pusher, flow, wanted, around, force=force)
+            failed |= _pushed(console, pusher, flow, wanted, around, force=force, only=only)
         interrupted = interruption.asked
     for window, error in failed.items():
         console.print(f"[red]✗[/red] {flow} {window.key}: {escape(str(error))}")
@@ -95,6 +108,16 @@ def push(
         raise Ended(msg) if interrupted else click.ClickException(msg)
     if interrupted:
         raise SystemExit(Ended.exit_code)
+
+
+def _refuse_unfit(flow: Flow, only: str | None, force: Force | None) -> None:
+    """What ``--only`` cannot mean is said before anything is read."""
+    if only is not None and flow not in ("catalog_snapshot", "observations"):
+        msg = f"--only is of catalog_snapshot and observations: what is left out of {flow} would never be sent."
+        raise click.UsageError(msg)
+    if only is not None and force is not None:
+        msg = "--only and --force exclude each other: what is forced is everything of that kind in the hour."
+        raise click.UsageError(msg)
 
 
 def _surroundings(
@@ -122,13 +145,14 @@ def _pushed(
     around: Surroundings,
     *,
     force: Force | None,
+    only: str | None,
 ) -> dict[HourWindow, IometeMcError]:
     """Push, and show each hour as it is settled; what was not, and why."""
     run_id = f"cli-{secrets.token_hex(8)}"
     owner = Owner(run_id=run_id, root_run_id=run_id, is_finished=around.is_finished)
     failed: dict[HourWindow, IometeMcError] = {}
     for window, answer in pusher.push(
-        flow, wanted, named=lambda _: around.named(), owner=owner, force=force
+        flow, wanted, named=lambda _: around.named(), owner=owner, force=force, only=only
     ):
         if isinstance(answer, HourOutcome):
             _show(console, flow, answer)

@@ -49,6 +49,7 @@ READ_AT_ONCE = 200
 NARROWED_IN_A_ROW = 20
 """Listings that may fail one after the other while the tables they fail at are looked for: one among a thousand takes
 ten, and where none succeeds at all every table is better described at once."""
+LEFT_OUT = "its database's listing left it out, which should have it."
 WITHOUT_UUID = "uuid"
 SAME_NAME = "name"
 HIDES_NOTHING = "listing"
@@ -345,23 +346,30 @@ class _CatalogSurvey:
         blocks: dict[TableId, str] = {}
         for table, block in self._narrowed(namespace, [table.table for table in listed.values()]):
             blocks[listed.get(table.folded, table)] = block
+        if self._lists_extended:
+            for table in listed.values() - blocks.keys():
+                self._not_listable.setdefault(table, LEFT_OUT)
         return blocks
 
     def _narrowed(
         self, namespace: Namespace, names: Sequence[str]
     ) -> Iterator[tuple[TableId, str]]:
-        """Every block that can be had: what fails is asked for in smaller parts until a table stands alone."""
+        """Every block that can be had: what fails is asked for in smaller parts until a table stands alone.
+
+        What hangs is not asked for again: each part could take as long.
+        """
         waiting = _parted(names, at_most=LISTED_AT_ONCE)
         failed = 0
         while waiting:
             pattern, matched = waiting.pop(0)
             answer = self._blocks_like(namespace, pattern)
-            if not isinstance(answer, StatementFailed):
+            if isinstance(answer, list):
                 failed = 0
                 yield from answer
                 continue
             failed += 1
-            if len(matched) > 1 and failed < NARROWED_IN_A_ROW:
+            hung = isinstance(answer, StatementTimedOut)
+            if len(matched) > 1 and failed < NARROWED_IN_A_ROW and not hung:
                 waiting = [*_parted(matched, at_most=(len(matched) + 1) // 2), *waiting]
                 continue
             for name in matched:
@@ -369,8 +377,8 @@ class _CatalogSurvey:
 
     def _blocks_like(
         self, namespace: Namespace, pattern: str
-    ) -> list[tuple[TableId, str]] | StatementFailed:
-        """The blocks of one pattern; none where the catalog does not give any, or not in time."""
+    ) -> list[tuple[TableId, str]] | StatementFailed | StatementTimedOut:
+        """The blocks of one pattern; none where the catalog does not give any."""
         if self._lists_extended is False:
             return []
         statement = statements.show_table_extended(self._catalog, namespace, pattern=pattern)
@@ -381,8 +389,8 @@ class _CatalogSurvey:
                 return error
             self._lists_extended = False
             return []
-        except StatementTimedOut:
-            return []
+        except StatementTimedOut as error:
+            return error
         self._lists_extended = True
         return [
             (TableId(self._catalog, namespace, str(row["tableName"])), str(row["information"]))

@@ -65,8 +65,8 @@ def failure_sensor(*, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
             return dg.SkipReason(f"run {run.run_id} is not of these assets")
         if run.tags.get(WILL_RETRY) == "true":
             return dg.SkipReason(f"run {run.run_id} is tried again")
-        why = _why(context.get_step_failure_events(), context.failure_event.message)
-        line = told(run, why, ui_url=alerts.ui_url)
+        reason = why(context.get_step_failure_events(), context.failure_event.message)
+        line = told(run, reason, ui_url=alerts.ui_url)
         context.log.error(line)
         webhook = alerts.read_webhook()
         if webhook is not None:
@@ -76,12 +76,12 @@ def failure_sensor(*, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     return alert_on_failure
 
 
-def told(run: dg.DagsterRun, why: str, *, ui_url: str | None) -> str:
+def told(run: dg.DagsterRun, reason: str, *, ui_url: str | None) -> str:
     """What failed, of which hours or file, why, and where to look; one line.
 
     Args:
         run: the failed one.
-        why: the first error's own words.
+        reason: the first error's own words.
         ui_url: of Dagster; None leaves the link out.
     """
     assets = ", ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
@@ -90,12 +90,13 @@ def told(run: dg.DagsterRun, why: str, *, ui_url: str | None) -> str:
     first, last = run.tags.get(RANGE_START, one), run.tags.get(RANGE_END, one)
     of = "" if first is None else f" {first}" if first == last else f" {first}..{last}"
     where = f"{ui_url}/runs/{run.run_id}" if ui_url else f"run {run.run_id}"
-    line = " ".join(f"{what}{of} failed: {why}".split())
+    line = " ".join(f"{what}{of} failed: {reason}".split())
     short = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"
     return f"{short} ({where})"
 
 
-def _why(failures: Sequence[dg.DagsterEvent], otherwise: str | None) -> str:
+def why(failures: Sequence[dg.DagsterEvent], otherwise: str | None) -> str:
+    """The first error's own words; ``otherwise`` where no step tells one."""
     for event in failures:
         failed = event.step_failure_data
         if failed.user_failure_data is not None and failed.user_failure_data.description:

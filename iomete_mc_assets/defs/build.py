@@ -12,6 +12,7 @@ from iomete_mc_assets.defs.alerts import failure_sensor
 from iomete_mc_assets.defs.browsing import Guide
 from iomete_mc_assets.defs.checks import checks
 from iomete_mc_assets.defs.collected import MANIFESTS_IO, collected_assets
+from iomete_mc_assets.defs.etl_runs import etl_sensor
 from iomete_mc_assets.defs.io_manager import ManifestIOManager
 from iomete_mc_assets.defs.jobs import jobs
 from iomete_mc_assets.defs.keys import FLOWS
@@ -60,6 +61,7 @@ def build_definitions(
     with accepting_beta():
         assets = [*collected_assets(hours, guide), *pushed_assets(hours, guide)]
     importing = settings.IOMETE_MC_IMPORTS.read(seen) is not None
+    telling = settings.MCD_ETL_CONTAINER_UUID.read(seen) is not None
     if importing:
         assets += [imported.imported_manifests, imported.pushed_imported_manifests]
     monte_carlo = wired["monte_carlo"]
@@ -78,6 +80,7 @@ def build_definitions(
         sensors=[
             *(push_sensor(flow, status=sensor_status, again_s=again_s) for flow in FLOWS),
             failure_sensor(status=sensor_status),
+            *([etl_sensor(status=sensor_status)] if telling else []),
             *([imported.import_sensor(seen, status=sensor_status)] if importing else []),
         ],
         schedules=[

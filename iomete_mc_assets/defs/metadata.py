@@ -111,6 +111,15 @@ def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
     }
     if outcome.reason:
         metadata["monte_carlo/reason"] = dg.MetadataValue.text(outcome.reason)
+    if outcome.superseded_by is not None:
+        newer = outcome.superseded_by
+        metadata["monte_carlo/superseded_by"] = dg.MetadataValue.json(
+            {
+                "hour": newer.window.key,
+                "manifest_id": newer.manifest_id,
+                "invocation_ids": list(newer.invocation_ids[:SHOWN_IDS]),
+            }
+        )
     metadata |= {
         INVOCATION_IDS: dg.MetadataValue.json(shown),
         "monte_carlo/invocation_id_count": dg.MetadataValue.int(len(outcome.invocation_ids)),
@@ -123,15 +132,6 @@ def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
     counts = dict.fromkeys(ALWAYS_COUNTED, 0) | {**outcome.counts, **outcome.notes}
     for name, count in sorted(counts.items()):
         metadata[f"monte_carlo/{name}"] = dg.MetadataValue.int(count)
-    if outcome.superseded_by is not None:
-        newer = outcome.superseded_by
-        metadata["monte_carlo/superseded_by"] = dg.MetadataValue.json(
-            {
-                "hour": newer.window.key,
-                "manifest_id": newer.manifest_id,
-                "invocation_ids": list(newer.invocation_ids[:SHOWN_IDS]),
-            }
-        )
     return metadata
 
 
@@ -143,10 +143,10 @@ def _in_words(outcome: HourOutcome) -> str:
 
 
 def of_pushed_partition(outcome: HourOutcome, *, app_url: str) -> Metadata:
-    """Metadata of the pushed asset's own materialisation: the manifest it settles, and the push."""
+    """Metadata of the pushed asset's own materialisation: the push, and the manifest it settles."""
     return {
-        MANIFEST_ID: dg.MetadataValue.text(outcome.manifest_id),
         **of_push(outcome, app_url=app_url),
+        MANIFEST_ID: dg.MetadataValue.text(outcome.manifest_id),
     }
 
 

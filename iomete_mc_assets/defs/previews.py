@@ -26,6 +26,7 @@ from iomete_mc_assets.windows import HourWindow
 PREVIEW_ROWS = 10
 EXAMPLES = 3
 SHOWN_TEXT = 80
+SHOWN_REASON = 200
 PRUNED = "its records were pruned"
 
 MOST_CHANGED = "most changed tables"
@@ -74,8 +75,10 @@ class Previews:
         before = self._rows_before(header)
         self._last = (header.manifest_id, seen)
         hour = header.window.previous.key
-        shown[MOST_CHANGED] = before if isinstance(before, str) else _changed(seen, before, hour)
-        shown[STALEST] = _stalest(seen, header.window)
+        shown[MOST_CHANGED] = (
+            before if isinstance(before, str) else _changed(header, seen, before, hour)
+        )
+        shown[STALEST] = _stalest(header, seen)
         return shown
 
     def _of_lineage(self, header: Header) -> dict[str, str]:
@@ -125,7 +128,13 @@ def _rows(observations: Iterable[Observation]) -> Rows:
     return {one.table: one.row_count for one in observations if one.row_count is not None}
 
 
-def _changed(seen: Iterable[Observation], before: Rows, hour: str) -> str:
+def _name(header: Header, table: TableId) -> str:
+    """As people say it: without the catalog where it is the only one, so that more fits into a line."""
+    only = header.source.catalogs == (table.catalog,)
+    return ".".join((*table.namespace, table.table)) if only else table.shown
+
+
+def _changed(header: Header, seen: Iterable[Observation], before: Rows, hour: str) -> str:
     changes = [
         (one.row_count - before[one.table], one)
         for one in seen
@@ -135,24 +144,24 @@ def _changed(seen: Iterable[Observation], before: Rows, hour: str) -> str:
         return f"no table has other rows than in {hour}"
     largest = heapq.nlargest(PREVIEW_ROWS, changes, key=lambda change: abs(change[0]))
     rows = [
-        (one.table.shown, f"{change:+,}", before[one.table], one.row_count)
+        (_name(header, one.table), f"{change:+,}", before[one.table], one.row_count)
         for change, one in largest
     ]
     table = markdown(("table", "rows more or fewer", f"in {hour}", "now"), rows)
     return with_rest(table, len(changes), len(rows))
 
 
-def _stalest(seen: Iterable[Observation], window: HourWindow) -> str:
+def _stalest(header: Header, seen: Iterable[Observation]) -> str:
     """The longest without a change of data; of tables that were never written nothing can be said."""
     written = [
-        (one.last_data_change, one.table.shown, one.row_count)
+        (one.last_data_change, _name(header, one.table), one.row_count)
         for one in seen
         if one.last_data_change is not None
     ]
     if not written:
         return "of no table is a change of data known"
     oldest = heapq.nsmallest(PREVIEW_ROWS, written, key=lambda one: one[:2])
-    rows = [(name, at, _age(at, window), count) for at, name, count in oldest]
+    rows = [(name, at, _age(at, header.window), count) for at, name, count in oldest]
     return markdown(("table", "last data change (UTC)", "old at the hour's end", "rows"), rows)
 
 
@@ -223,8 +232,11 @@ def omissions_by_reason(header: Header) -> str:
     for one in listed:
         scopes[_reason(one)].append(one.scope)
     groups = sorted(scopes.items(), key=lambda group: -len(group[1]))
-    rows = [(len(of), *reason, ", ".join(of[:EXAMPLES])) for reason, of in groups[:PREVIEW_ROWS]]
-    table = markdown(("omissions", "kind", "question", "reason", "for example"), rows)
+    rows = [
+        (len(of), f"{question} {kind}: {reason}", ", ".join(of[:EXAMPLES]))
+        for (kind, question, reason), of in groups[:PREVIEW_ROWS]
+    ]
+    table = markdown(("omissions", "what and why", "for example"), rows, cut_at=SHOWN_REASON)
     if len(groups) > PREVIEW_ROWS:
         table += f"\n\nand {len(groups) - PREVIEW_ROWS} more reasons"
     if header.omissions.total > len(listed):
@@ -243,15 +255,16 @@ def _first(header: Header, records: Iterable[Record]) -> str:
     first = list(itertools.islice(records, PREVIEW_ROWS))
     if not first:
         return header.reason or "no records"
-    cells = [_cells(record) for record in first]
-    return markdown(tuple(cells[0]), [tuple(row.values()) for row in cells])
+    cells = [_cells(header, record) for record in first]
+    told = [name for name in cells[0] if any(row[name] is not None for row in cells)]
+    return markdown(tuple(told), [tuple(row[name] for name in told) for row in cells])
 
 
-def _cells(record: Record) -> Mapping[str, object]:
+def _cells(header: Header, record: Record) -> Mapping[str, object]:
     match record:
         case TableEntry():
             return {
-                "table": record.table.shown,
+                "table": _name(header, record.table),
                 "kind": record.kind,
                 "columns": len(record.columns),
                 "first columns": ", ".join(f"{c.name} {c.type}" for c in record.columns[:4]),
@@ -259,7 +272,7 @@ def _cells(record: Record) -> Mapping[str, object]:
             }
         case Observation():
             return {
-                "table": record.table.shown,
+                "table": _name(header, record.table),
                 "rows": record.row_count,
                 "bytes": record.byte_count,
                 "last data change (UTC)": record.last_data_change,
@@ -293,17 +306,19 @@ def with_rest(table: str, total: int, shown: int) -> str:
     return f"{table}\n\nand {total - shown} more" if total > shown else table
 
 
-def markdown(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    """A Markdown table; cells are cut at 80 characters, pipes and newlines made harmless."""
+def markdown(
+    header: tuple[str, ...], rows: Iterable[tuple[object, ...]], *, cut_at: int = SHOWN_TEXT
+) -> str:
+    """A Markdown table; cells are cut, pipes and newlines made harmless."""
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines.extend("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+    lines.extend("| " + " | ".join(_cell(value, cut_at) for value in row) + " |" for row in rows)
     return "\n".join(lines)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, cut_at: int) -> str:
     if value is None:
         return ""
     shown = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
     text = " ".join(shown.split())
-    cut = text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
+    cut = text if len(text) <= cut_at else text[: cut_at - 1] + "…"
     return cut.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -27,8 +27,10 @@ from iomete_mc_assets.collectors.query_log_table import QueryTable
 from iomete_mc_assets.collectors.query_sources import QueryFiles, QuerySource
 from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.model import Draft, Source
+from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
+from iomete_mc_assets.montecarlo.etl import EtlConfig
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.warehouse import address
@@ -73,8 +75,11 @@ class ManifestStoreResource(Configured):
             WrongStore: the store belongs to another lakehouse.
             ManifestMissing: nothing was ever written there and no source is given.
         """
-        root = settings.IOMETE_MC_MANIFESTS.read(self.environment())
-        return ManifestStore.open(root, source=source)
+        return ManifestStore.over(self.storage(), source=source)
+
+    def storage(self) -> Storage:
+        """The place itself, whether or not a store was ever made there."""
+        return Storage.open(settings.IOMETE_MC_MANIFESTS.read(self.environment()))
 
 
 class LakehouseResource(Configured):
@@ -271,6 +276,11 @@ class MonteCarloResource(Configured):
             MCD_RESOURCE_UUID=self.resource_uuid,
         )
         return Pusher.configured(store, {**seen, **(otherwise or {})})
+
+    def etl_config(self) -> EtlConfig:
+        """Where runs are told; SettingsError names what is missing or cannot be used."""
+        seen = self.environment(MCD_INGEST_ID=self.key_id, MCD_INGEST_TOKEN=self.key_secret)
+        return EtlConfig.read(seen)
 
 
 class AlertsResource(Configured):

@@ -61,8 +61,17 @@ def schedules(
         look_back_hours=query_hours,
     )
     return [
-        _hourly(COLLECT_METADATA, METADATA_MINUTE, hours=1, start=start, status=status),
-        _hourly(COLLECT_QUERIES, QUERIES_MINUTE, hours=query_hours, start=start, status=status),
+        _hourly(
+            COLLECT_METADATA, METADATA_FLOWS, METADATA_MINUTE, hours=1, start=start, status=status
+        ),
+        _hourly(
+            COLLECT_QUERIES,
+            QUERY_FLOWS,
+            QUERIES_MINUTE,
+            hours=query_hours,
+            start=start,
+            status=status,
+        ),
         _gaps(COLLECT_METADATA, METADATA_FLOWS, gap_hours, start=start, status=status),
         _gaps(
             COLLECT_QUERIES, QUERY_FLOWS, gap_hours, start=start, status=status, settling=settling
@@ -79,7 +88,13 @@ def newest_windows(at: datetime, *, hours: int, start: datetime) -> list[HourWin
 
 
 def _hourly(
-    job: str, minute: int, *, hours: int, start: datetime, status: dg.DefaultScheduleStatus
+    job: str,
+    flows: Sequence[Flow],
+    minute: int,
+    *,
+    hours: int,
+    start: datetime,
+    status: dg.DefaultScheduleStatus,
 ) -> dg.ScheduleDefinition:
     what = "the newest closed hour" if hours == 1 else f"the newest {hours} closed hours"
 
@@ -89,7 +104,7 @@ def _hourly(
         cron_schedule=f"{minute} * * * *",
         execution_timezone="UTC",
         default_status=status,
-        description=f"Every hour at minute {minute}: {what}.",
+        description=f"Every hour at minute {minute}: collects {_keys(flows)} for {what}.",
     )
     def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         windows = newest_windows(context.scheduled_execution_time, hours=hours, start=start)
@@ -116,7 +131,7 @@ def _gaps(
         cron_schedule=f"{GAPS_MINUTE} * * * *",
         execution_timezone="UTC",
         default_status=status,
-        description=f"Every hour at minute {GAPS_MINUTE}: hours of the last {look_back_hours} that were "
+        description=f"Every hour at minute {GAPS_MINUTE}: collects {_keys(flows)} for hours of the last {look_back_hours} that were "
         "never collected, or whose source had not settled when they were; of a query log those that are so "
         "young that late queries may still arrive, unless the hourly run has just asked for them; and of lineage "
         "those whose queries are no longer those that it was made of.",
@@ -238,3 +253,7 @@ def _watch(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
         return dg.RunRequest(run_key=f"watch:{context.scheduled_execution_time:%Y%m%d%H%M}")
 
     return watch
+
+
+def _keys(flows: Sequence[Flow]) -> str:
+    return " and ".join(collected_key(flow).to_user_string() for flow in flows)

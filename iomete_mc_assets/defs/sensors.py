@@ -77,7 +77,7 @@ def push_sensor(flow: Flow, *, status: dg.DefaultSensorStatus, again_s: int) -> 
         minimum_interval_seconds=INTERVAL_S,
         default_status=status,
         description=f"Pushes every materialised hour of iomete/{flow} to Monte Carlo, newest first, "
-        f"and every {again_s} seconds asks again for hours that were not settled.",
+        f"and every {_in_words(again_s)} asks again for hours that were not settled.",
     )
     def push(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         cursor, now_s = Cursor.read(context.cursor), clock.now().timestamp()
@@ -195,3 +195,7 @@ def _priority(flow: Flow, newest: HourWindow, now_s: float) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _in_words(seconds: int) -> str:
+    return f"{seconds} seconds" if seconds % 60 else f"{seconds // 60} minutes"

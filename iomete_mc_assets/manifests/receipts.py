@@ -39,6 +39,7 @@ Status = Literal[
     "nothing_known",
     "name_taken",
     "duplicate",
+    "not_chosen",
     "pruned",
     "indirect",
 ]
@@ -47,7 +48,8 @@ observation without volume and freshness. ``name_taken``: another table has its 
 ``duplicate``: a second record of one key. ``pruned``: of an hour of query logs whose records were
 removed, so nobody can say what of it was accepted. ``pending``: an edge between tables of which one has
 no accepted catalog entry yet, or a very new one; a later hour sends it. ``indirect``: a column that only
-decides another's value, which is not lineage at Monte Carlo."""
+decides another's value, which is not lineage at Monte Carlo. ``not_chosen``: a push by
+hand was of another table."""
 
 Force = Literal["refused", "in_doubt", "all"]
 """What a person has sent again although it had an end: ``all`` is everything of the hour."""

@@ -1,17 +1,21 @@
-"""`samples/<destination>/<day>.json`: what Monte Carlo accepted of each table's volume and freshness, clock hour by clock hour.
+"""`samples/<destination>/<day>.json.gz`: what Monte Carlo accepted of each table's volume and freshness, clock hour by clock hour.
 
 A view made from receipts, which outlives their records; how it is judged lives in ``operations.readiness``.
 """
 
+import gzip
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from iomete_mc_assets.errors import ManifestDamaged
 from iomete_mc_assets.manifests.codec import JsonFile
 from iomete_mc_assets.manifests.storage import Storage
 
 FOLDER = "samples"
+SUFFIX = ".json.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +123,9 @@ class _Hours:
         )
 
 
-def _order(value: Value) -> tuple[tuple[int, ...], str, int]:
-    return value.hours, str(value.changed_at), -1 if value.rows is None else value.rows
+def _order(value: Value) -> tuple[tuple[int, ...], str, bool, int, bool]:
+    told = value.rows is not None
+    return value.hours, str(value.changed_at), told, value.rows or 0, value.volume
 
 
 _FILE = JsonFile(Day, version_field="format")
@@ -129,7 +134,7 @@ _FILE = JsonFile(Day, version_field="format")
 def known_days(storage: Storage, destination: str) -> list[date]:
     """Those that have a file, ascending."""
     names = storage.names(f"{FOLDER}/{destination}")
-    return [date.fromisoformat(n.removesuffix(".json")) for n in names if n.endswith(".json")]
+    return [date.fromisoformat(n.removesuffix(SUFFIX)) for n in names if n.endswith(SUFFIX)]
 
 
 def read_day(storage: Storage, destination: str, day: date) -> Day:
@@ -144,13 +149,22 @@ def read_day(storage: Storage, destination: str, day: date) -> Day:
         data = storage.read(path)
     except FileNotFoundError:
         return Day()
-    return _FILE.decode(data, where=f"{storage.root}/{path}")
+    where = f"{storage.root}/{path}"
+    try:
+        return _FILE.decode(gzip.decompress(data), where=where)
+    except (EOFError, OSError, zlib.error, ManifestDamaged) as error:
+        msg = (
+            f"{where} is damaged ({error}). Delete the folder {FOLDER}/{destination} of the manifest store: "
+            "it is made anew from the receipts of the last 42 days."
+        )
+        raise ManifestDamaged(msg) from error
 
 
 def write_day(storage: Storage, destination: str, day: date, content: Day) -> None:
     """Replace it; of two writers at once the later one stays, and the next one takes in what is missing."""
-    storage.write(_path(destination, day), _FILE.encode(content))
+    data = gzip.compress(_FILE.encode(content), compresslevel=6, mtime=0)
+    storage.write(_path(destination, day), data)
 
 
 def _path(destination: str, day: date) -> str:
-    return f"{FOLDER}/{destination}/{day.isoformat()}.json"
+    return f"{FOLDER}/{destination}/{day.isoformat()}{SUFFIX}"

@@ -96,9 +96,13 @@ _NOT_MONTE_CARLO = (
     "That is not Monte Carlo's ingest API, so nothing more is sent. Check MCD_INGEST_ENDPOINT and "
     "any proxy between."
 )
-_WRONG_KEY = (
-    "Nothing more is sent. Check that MCD_INGEST_ID and MCD_INGEST_TOKEN are a key of scope Ingestion "
-    "that may write to the warehouse MCD_RESOURCE_UUID."
+_UNKNOWN_KEY = (
+    "Monte Carlo does not know the key, so nothing more is sent. Check that MCD_INGEST_ID and MCD_INGEST_TOKEN "
+    "are whole, and that this ingestion key is neither expired nor deleted."
+)
+_KEY_MAY_NOT = (
+    "Monte Carlo knows the key, and it may not do this, so nothing more is sent. Check that MCD_INGEST_ID is a "
+    "key of scope Ingestion (an API key cannot push) that may write to the warehouse MCD_RESOURCE_UUID."
 )
 
 
@@ -119,7 +123,8 @@ def failure(answer: Answer, *, asked: str) -> PushError:
             "sent again with the same event ids."
         )
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not answer.html:
-        return Misconfigured(f"{told}: {answer.shown or 'no words'}. {_WRONG_KEY}")
+        verdict = _UNKNOWN_KEY if status == HTTPStatus.UNAUTHORIZED else _KEY_MAY_NOT
+        return Misconfigured(f"{told}: {answer.shown or 'no words'}. {verdict}")
     where = f" to {answer.location}, not followed" if answer.location else ""
     return Misconfigured(f"{told}{where}: {answer.shown or 'no words'}. {_NOT_MONTE_CARLO}")
 

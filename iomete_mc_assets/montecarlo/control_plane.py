@@ -171,7 +171,8 @@ def _failure(answer: Answer, document: Document, *, told: str) -> ControlPlaneEr
     if fields.get("errors"):
         return OperationRefused(f"{told}: {_shown_errors(fields['errors'])}")
     where = f" to {answer.location}, not followed" if answer.location else ""
-    what = "an answer without data" if "data" in fields else answer.shown or "an empty body"
+    page = f"a web page ({answer.shown})" if answer.html else answer.shown or "an empty body"
+    what = "an answer without data" if "data" in fields else page
     said = f"{told}{where}: {what}. {_NOT_MONTE_CARLO}"
     if status == HTTPStatus.OK and document.changes:
         return ApiUnavailable(f"{said} {_afterwards(document)}", unknown=True)
@@ -180,9 +181,14 @@ def _failure(answer: Answer, document: Document, *, told: str) -> ControlPlaneEr
 
 def _refused_key(answer: Answer, told: str) -> str:
     said = _shown_errors((answer.fields or {}).get("errors")) or answer.shown or "no words"
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return (
+            f"{told}: {said}. Monte Carlo does not know the key: check that MCD_ID and MCD_TOKEN are whole, and that "
+            "this API key is neither expired nor deleted."
+        )
     return (
-        f"{told}: {said}. Check that MCD_ID and MCD_TOKEN are an API key: it is not expired, is no "
-        "ingestion key (those only push), and its user may do this."
+        f"{told}: {said}. Monte Carlo knows the key, and it may not do this: check that MCD_ID and MCD_TOKEN are an "
+        "API key, no ingestion key (those only push), and that its user may do this."
     )
 
 

@@ -124,6 +124,31 @@ query Warehouses {
   }
 }
 """)
+ACCOUNT = Document("""\
+query Account {
+  getUser {
+    account {
+      uuid
+    }
+  }
+}
+""")
+CONTAINERS = Document("""\
+query Containers {
+  getEtlContainers {
+    uuid
+    name
+    type
+    pushEvents {
+      eventType
+      status
+      firstReceived
+      lastReceived
+      lastInvocationId
+    }
+  }
+}
+""")
 COLLECTORS = Document("""\
 query Collectors {
   getUser {
@@ -262,6 +287,21 @@ query Lineage($m: String!) {
   }
 }
 """)
+NEIGHBOURS = Document("""\
+query Neighbours($m: String!, $d: String!) {
+  getTableLineage(mcon: $m, direction: $d, hops: 1) {
+    baseNode {
+      mcon
+      displayName
+      isCustom
+      expireAt
+    }
+    connectedNodes {
+      mcon
+    }
+  }
+}
+""")
 COLUMN_LINEAGE = Document("""\
 query ColumnLineage($m: String!, $c: String!, $cur: String) {
   getDerivedTablesPartialLineage(
@@ -317,11 +357,12 @@ query Queries($m: String!, $t: String!, $s: DateTime!, $e: DateTime!, $o: Int) {
 }
 """)
 NODE = Document("""\
-mutation Node($t: String!, $i: String!, $r: UUID!, $x: DateTime!) {
+mutation Node($t: String!, $i: String!, $r: UUID!, $n: String, $x: DateTime!) {
   createOrUpdateLineageNode(
     objectType: $t
     objectId: $i
     resourceId: $r
+    name: $n
     expireAt: $x
   ) {
     node {

@@ -35,6 +35,7 @@ class Desk:
 
     Attributes:
         force: what the run sends again although it had an end; None for an ordinary run.
+        only: the one table whose records a push by hand sends; None for all.
     """
 
     store: ManifestStore
@@ -44,6 +45,7 @@ class Desk:
     policy: RunPolicy
     now: Callable[[], datetime]
     force: Force | None = None
+    only: str | None = None
 
     def log(self, flow: Flow, *below: str) -> Log:
         """The ledger of a flow at the destination, or of one hour of it."""

@@ -19,7 +19,7 @@ from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, ta
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.records import TableId
 
-UNREMARKABLE = ("accepted_before", "carried")
+UNREMARKABLE = ("accepted_before", "carried", "not_chosen")
 """Left out as a matter of course: counted, not listed."""
 
 
@@ -116,12 +116,24 @@ def planned(
 
 
 def state_candidates(
-    records: Numbered, rules: StateRules, naming: Naming, *, done: Ordinals
+    records: Numbered,
+    rules: StateRules,
+    naming: Naming,
+    *,
+    done: Ordinals,
+    only: str | None = None,
 ) -> tuple[list[Candidate], dict[str, TableId]]:
     """All records of a state flow but those done before, names given to one table each.
 
     Of tables that share a name at Monte Carlo the first in sorted order has it; of a table's records
     the first goes.
+
+    Args:
+        records: of the manifest.
+        rules: of its flow.
+        naming: what tables are called at Monte Carlo.
+        done: ordinals that are left alone.
+        only: the one table whose records may go, as database.table or with its catalog; None for all.
 
     Returns:
         The candidates, and who has each name.
@@ -138,7 +150,16 @@ def state_candidates(
         _with_its_name(candidate, tables[candidate.ordinal], holders, naming, seen)
         for candidate in candidates
     ]
+    if only is not None:
+        fates = [_chosen(fate, tables[fate.ordinal], only) for fate in fates]
     return fates, holders
+
+
+def _chosen(candidate: Candidate, table: TableId, only: str) -> Candidate:
+    wanted = only.casefold()
+    if wanted in (table.shown.casefold(), ".".join((*table.namespace, table.table)).casefold()):
+        return candidate
+    return candidate._replace(status="not_chosen", reason="", body=None)
 
 
 def _with_its_name(

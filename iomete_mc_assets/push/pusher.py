@@ -80,6 +80,7 @@ class Pusher:
         named: Callable[[Flow], Named],
         owner: Owner,
         force: Force | None = None,
+        only: str | None = None,
     ) -> Iterator[tuple[HourWindow, HourOutcome | IometeMcError]]:
         """Push hours, newest first; each is yielded as soon as it is settled or has failed.
 
@@ -95,8 +96,10 @@ class Pusher:
             force: what goes again although it had an end: refused events, those in doubt, or
                 everything of the hours; None for nothing. Once for a chain of retries, and never
                 for an hour that is superseded or too old, which have settings of their own.
+            only: the one table whose records go, as database.table or with its catalog; the hour is
+                settled without the others. Of state flows, without ``force``.
         """
-        desk = self._desk(owner, force=force)
+        desk = self._desk(owner, force=force, only=only)
         for window in sorted(hours, reverse=True):
             if desk.policy.stopped_by is not None:
                 yield window, desk.policy.stopped_by
@@ -111,6 +114,7 @@ class Pusher:
         *,
         named: Callable[[Flow], Named],
         force: Force | None = None,
+        only: str | None = None,
     ) -> Iterator[tuple[HourWindow, Preview]]:
         """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
 
@@ -118,7 +122,7 @@ class Pusher:
             IometeMcError: a manifest or the ledger cannot be read.
         """
         nobody = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: False)
-        desk = self._desk(nobody, force=force)
+        desk = self._desk(nobody, force=force, only=only)
         for window in sorted(hours, reverse=True):
             if flow == "query_logs":
                 yield window, QueryPush(desk).preview(window, hours[window])
@@ -126,7 +130,7 @@ class Pusher:
                 states = _state_push(desk, flow)
                 yield window, states.preview(window, hours[window], named=named(flow))
 
-    def _desk(self, owner: Owner, *, force: Force | None = None) -> Desk:
+    def _desk(self, owner: Owner, *, force: Force | None = None, only: str | None = None) -> Desk:
         policy = RunPolicy(
             now=self._now,
             wait=self._wait,
@@ -145,6 +149,7 @@ class Pusher:
             policy=policy,
             now=self._now,
             force=force,
+            only=only,
         )
 
     def _answer(

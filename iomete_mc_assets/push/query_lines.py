@@ -14,13 +14,14 @@ _MAYBE = rb'(?:null|"%b*+")' % _PLAIN
 
 _SUCCEEDED = re.compile(
     rb'\{"catalog":%(maybe)b,"database":%(maybe)b,"end_estimated":false,"ended_at":%(instant)b,'
-    rb'"error_code":null,"error_text":null,"query_id":"(%(plain)b++)",'
+    rb'"error_code":null,"error_text":null,(?:"plan":\{[^{}]*+\},)?"query_id":"(%(plain)b++)",'
     rb'"returned_rows":(?:null|([0-9]++)),"session_id":%(maybe)b,"started_at":%(instant)b,'
     rb'"status":"succeeded","text":("(?s:.*)"),"user":(?:null|("%(plain)b*+"))\}\n?'
     % {b"maybe": _MAYBE, b"instant": _INSTANT, b"plain": _PLAIN}
 )
 """The whole line of a query that succeeded. No quote inside a JSON string follows a comma directly, a
-backslash stands before it; so the last ``,"user":`` is the key, and all between is the text."""
+backslash stands before it; so the last ``,"user":`` is the key, and all between is the text. A plan, which
+is not sent, holds lists only; one with a brace in a name is left to the record."""
 
 
 def key_and_body(line: bytes, *, max_bytes: int) -> tuple[bytes, bytes] | None:

@@ -67,6 +67,7 @@ class StatePush(Generic[Rules]):
             return HourOutcome.of(settled, reused=True)
         if head is not None and head.is_for(window, manifest_id):
             refuse_if_held(head, self._desk.owner, now=self._desk.now())
+            self._refuse_to_narrow()
             return self._resume(header, sent, head, unsent, to_force=to_force)
         return self._begin(header, sent, head, unsent)
 
@@ -268,6 +269,15 @@ class StatePush(Generic[Rules]):
             at=at,
         )
         return made.plan, not made.plan.batches and stays()
+
+    def _refuse_to_narrow(self) -> None:
+        """An open plan is gone on with as it is, whatever it was made of."""
+        if self._desk.only is not None:
+            msg = (
+                "A push of this hour broke off and goes on by its plan, which one table cannot narrow. "
+                "Push the hour without --only, or another one."
+            )
+            raise PushError(msg)
 
     # The accepted state
 

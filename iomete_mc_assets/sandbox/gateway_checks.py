@@ -17,10 +17,19 @@ EVENT_TYPES: Mapping[Endpoint, tuple[str, ...]] = {
     "metadata": ("METADATA",),
     "lineage": ("LINEAGE", "COLUMN_LINEAGE"),
     "querylogs": ("QUERY_LOG",),
+    "etl/metadata": ("ETL_METADATA",),
+    "etl/runs": ("ETLRUN",),
 }
 ASSET_TYPES = ("TABLE", "VIEW")
 REF_TYPES = (*ASSET_TYPES, "EXTERNAL", "WILDCARD_TABLE")
 """Source: docstring of pycarlo's ``LineageAssetRef``, 0.15.500."""
+ENDED_STATUSES = ("success", "failed", "error", "cancelled", "skipped", "timed_out")
+FAILED_STATUSES = ("failed", "error")
+ETL_STATUSES = (*ENDED_STATUSES, "in_progress", "queued", "cancelling")
+ETL_TRIGGERS = ("SCHEDULE", "MANUAL", "API", "UPSTREAM", "EVENT", "CYCLIC", "BACKFILL", "RETRY")
+"""Of pycarlo 0.15.500; statuses only those that a Dagster run can have. Which need what: its samples."""
+MAX_ETL_EVENTS = 100
+"""Source: pycarlo's check of ETL batches."""
 MAX_MESSAGES = 20
 """Messages in one refusal; the rest is counted."""
 
@@ -70,6 +79,8 @@ def checked(endpoint: Endpoint, body: bytes) -> ValidBody | InvalidBody:
         payload = cast("dict[str, Any]", parsed)
         if endpoint == "lineage":
             problems += _lineage_problems(payload)
+        if endpoint.startswith("etl/") and len(payload["events"]) > MAX_ETL_EVENTS:
+            problems.append(("events", f"max length is {MAX_ETL_EVENTS}"))
         if not problems:
             return ValidBody(
                 resource_uuids=frozenset(_resource_uuids(payload)), events=len(payload["events"])
@@ -247,6 +258,75 @@ _EDGE = _shape(
         )
     },
 )
+_ASSET_REFS = _list_of(
+    _shape({"asset_type": _word, "role": _word}, {"mcon": _word, "fully_qualified_name": _word})
+)
+_ETL_GROUP = _shape(
+    {"source_id": _word}, {"name": _word, "group_type": _word, "attributes": _object}
+)
+_ETL_ASSET = _shape(
+    {"job_source_id": _word, "name": _word},
+    {
+        "group": _ETL_GROUP,
+        "description": _text,
+        "job_url": _word,
+        "inputs": _ASSET_REFS,
+        "outputs": _ASSET_REFS,
+        "tasks": _list_of(
+            _shape(
+                {"task_source_id": _word, "name": _word},
+                {
+                    "task_type": _word,
+                    "description": _text,
+                    "inputs": _ASSET_REFS,
+                    "outputs": _ASSET_REFS,
+                    "upstream_task_source_ids": _list_of(_word),
+                },
+            )
+        ),
+    },
+)
+
+
+def _etl_run(value: object) -> Sequence[Problem]:
+    """An event of a run, or of a task inside one; one that has ended says when, one that failed says why."""
+    if problems := _ETL_RUN_FIELDS(value):
+        return problems
+    event = cast("Mapping[str, Any]", value)
+    if event["status"] in ENDED_STATUSES and "end_time" not in event:
+        return (("end_time", f"required with status {event['status']}"),)
+    if event["status"] in FAILED_STATUSES and "error" not in event:
+        return (("error", f"required with status {event['status']}"),)
+    if event.get("trigger") == "BACKFILL" and "backfill_id" not in event:
+        return (("backfill_id", "required with trigger BACKFILL"),)
+    start, end = (instant(event.get(name)) for name in ("start_time", "end_time"))
+    return (("end_time", "is before start_time"),) if start and end and end < start else FINE
+
+
+_ETL_RUN_FIELDS = _shape(
+    {
+        "job_source_id": _word,
+        "run_source_id": _word,
+        "status": _one_of(*ETL_STATUSES),
+        "event_time": _time,
+    },
+    {
+        "group": _ETL_GROUP,
+        "task_source_id": _word,
+        "start_time": _time,
+        "end_time": _time,
+        "queued_at": _time,
+        "trigger": _one_of(*ETL_TRIGGERS),
+        "parent_attempt_run_source_id": _word,
+        "attempt_number": _count,
+        "backfill_id": _word,
+        "error": _shape({"message": _word}, {"code": _word, "failure_type": _word}),
+        "run_url": _word,
+        "task_runs": _list_of(_etl_run),
+        "inputs": _ASSET_REFS,
+        "outputs": _ASSET_REFS,
+    },
+)
 _RESOURCE = _shape({"uuid": _uuid, "resource_type": _word})
 
 
@@ -268,6 +348,8 @@ _BODIES: Mapping[Endpoint, Check] = {
     "querylogs": _body(
         "querylogs", _query, _shape({"uuid": _uuid, "log_type": _one_of(*LOG_TYPES)})
     ),
+    "etl/metadata": _body("etl/metadata", _shape({"etl_asset": _ETL_ASSET}), _RESOURCE),
+    "etl/runs": _body("etl/runs", _etl_run, _RESOURCE),
 }
 
 

@@ -21,7 +21,8 @@ class Key:
 
     Attributes:
         scope: ``Ingestion`` may push and nothing else, ``API`` may ask GraphQL and nothing else.
-        warehouse_uuids: what an ingestion key may push to, in lower case.
+        warehouse_uuids, container_uuids: warehouses and ETL containers that an ingestion key may push to,
+            in lower case.
         created_at: ISO 8601; None for one that the gateway was started with.
     """
 
@@ -29,8 +30,13 @@ class Key:
     secret: str = field(repr=False)
     scope: Scope
     warehouse_uuids: tuple[str, ...] = ()
+    container_uuids: tuple[str, ...] = ()
     description: str = "sandbox"
     created_at: str | None = None
+
+    def may_push(self, resource_uuids: frozenset[str]) -> bool:
+        """Whether it may push to all of these."""
+        return resource_uuids <= {*self.warehouse_uuids, *self.container_uuids}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,8 @@ class Connection:
 
     Attributes:
         url: without a path; the ingest endpoint, and with ``/graphql`` the GraphQL endpoint.
-        key_id, key_secret: an ingestion key for ``resource_uuid`` and ``others``.
+        key_id, key_secret: an ingestion key for ``resource_uuid``, ``container_uuid`` and ``others``.
+        container_uuid: of an ETL container.
         others: warehouses by name, for what other collectors tell.
         api_id, api_token: a key for GraphQL.
     """
@@ -50,6 +57,7 @@ class Connection:
     resource_uuid: str
     api_id: str
     api_token: str = field(repr=False)
+    container_uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     others: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
@@ -78,6 +86,7 @@ class Connection:
                 secret=self.key_secret,
                 scope="Ingestion",
                 warehouse_uuids=(self.resource_uuid, *self.others.values()),
+                container_uuids=(self.container_uuid,),
             ),
             Key(id=self.api_id, secret=self.api_token, scope="API"),
         )

@@ -1,4 +1,4 @@
-"""What was set up at the local Monte Carlo: keys, warehouses with their connections, deleted tables.
+"""What was set up at the local Monte Carlo: keys, warehouses with their connections, deleted tables, lineage by hand.
 
 Kept in ``control.json`` over restarts. Who may ask for a change, and what was pushed, live elsewhere.
 """
@@ -46,6 +46,33 @@ class Warehouse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomNode:
+    """A lineage node that somebody made by hand.
+
+    Attributes:
+        expire_at: ISO 8601, as given.
+    """
+
+    mcon: str
+    object_type: str
+    name: str
+    expire_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomEdge:
+    """A lineage edge that somebody made by hand, between two MCONs.
+
+    Attributes:
+        expire_at: ISO 8601, as given.
+    """
+
+    source: str
+    destination: str
+    expire_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
     """``control.json``.
 
@@ -60,6 +87,8 @@ class _Kept:
     made: tuple[Key, ...] = ()
     gone: tuple[str, ...] = ()
     deleted: dict[str, int] = field(default_factory=dict[str, int])
+    nodes: tuple[CustomNode, ...] = ()
+    edges: tuple[CustomEdge, ...] = ()
 
 
 class Control:
@@ -83,6 +112,11 @@ class Control:
         return self._kept.collector
 
     @property
+    def account(self) -> str:
+        """UUID of the account, which every MCON names."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox-account:{self.collector}"))
+
+    @property
     def keys(self) -> tuple[Key, ...]:
         """Those that open something, in the order in which they were made."""
         with self._lock:
@@ -104,6 +138,11 @@ class Control:
             known = {warehouse.uuid: warehouse for warehouse in self._kept.warehouses}
             bare = {one: Warehouse(uuid=one, name="sandbox") for one in owned}
             return tuple({**bare, **known}.values())
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """UUIDs of ETL containers: those that some key given at the start may push to."""
+        return tuple(dict.fromkeys(one for key in self._given for one in key.container_uuids))
 
     def tested(self, credentials: SparkCredentials) -> str:
         """Remember credentials that passed their test, under a temporary key."""
@@ -159,6 +198,40 @@ class Control:
         """How many requests had come when the table was deleted last; None if it never was."""
         return self._kept.deleted.get(mcon)
 
+    @property
+    def nodes(self) -> tuple[CustomNode, ...]:
+        """Lineage nodes made by hand, expired ones too."""
+        return self._kept.nodes
+
+    @property
+    def edges(self) -> tuple[CustomEdge, ...]:
+        """Lineage edges made by hand, expired ones too."""
+        return self._kept.edges
+
+    def put_node(self, node: CustomNode) -> None:
+        """Add a lineage node, or replace the one of its MCON."""
+        with self._lock:
+            others = [one for one in self._kept.nodes if one.mcon != node.mcon]
+            self._keep(replace(self._kept, nodes=(*others, node)))
+
+    def put_edge(self, edge: CustomEdge) -> None:
+        """Add a lineage edge, or replace the one between its ends."""
+        ends = (edge.source, edge.destination)
+        with self._lock:
+            others = [one for one in self._kept.edges if (one.source, one.destination) != ends]
+            self._keep(replace(self._kept, edges=(*others, edge)))
+
+    def delete_node(self, mcon: str) -> int:
+        """Delete a lineage node and its edges; how many edges there were."""
+        with self._lock:
+            nodes = tuple(one for one in self._kept.nodes if one.mcon != mcon)
+            edges = tuple(
+                one for one in self._kept.edges if mcon not in (one.source, one.destination)
+            )
+            gone = len(self._kept.edges) - len(edges)
+            self._keep(replace(self._kept, nodes=nodes, edges=edges))
+            return gone
+
     def _keep(self, kept: _Kept) -> None:
         if self._file is not None:
             draft = self._file.with_suffix(".tmp")
@@ -181,6 +254,8 @@ def _read(path: Path | None) -> _Kept:
             made=tuple(Key(**_tuples(one)) for one in values["made"]),
             gone=tuple(values["gone"]),
             deleted=dict(values["deleted"]),
+            nodes=tuple(CustomNode(**one) for one in values.get("nodes", ())),
+            edges=tuple(CustomEdge(**one) for one in values.get("edges", ())),
         )
     except (ValueError, TypeError, KeyError) as error:
         msg = f"{path} is not what a gateway writes. Remove the folder to start afresh."

@@ -115,7 +115,7 @@ def _valid_document(text: str) -> tuple[DocumentNode | None, Sequence[GraphQLErr
     return (None, problems) if problems else (document, ())
 
 
-def _resolve(source: object, info: GraphQLResolveInfo, **arguments: object) -> object:
+def _resolve(source: object, info: GraphQLResolveInfo, /, **arguments: object) -> object:
     """Operations by name; fields from the mapping above them, and never a silent null.
 
     A field that takes arguments is a function of them.

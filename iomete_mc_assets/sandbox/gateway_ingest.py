@@ -67,7 +67,7 @@ class Ingest:
             return error_answer(401, "invalid key id or token")
         if key.scope != "Ingestion":
             return error_answer(403, "the key's scope is not Ingestion")
-        if not body.resource_uuids <= set(key.warehouse_uuids):
+        if not key.may_push(body.resource_uuids):
             return error_answer(403, "the key is not authorized for the resource")
         if self._too_large(incoming.body):
             return error_answer(413, "request body too large")

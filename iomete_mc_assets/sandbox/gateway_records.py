@@ -6,10 +6,10 @@ Keeping lives in ``gateway_store``, serving in ``gateway``, asking from another 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
-Endpoint = Literal["metadata", "lineage", "querylogs"]
-ENDPOINTS: tuple[Endpoint, ...] = ("metadata", "lineage", "querylogs")
+Endpoint = Literal["metadata", "lineage", "querylogs", "etl/metadata", "etl/runs"]
+ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 INGEST_PATHS: Mapping[str, Endpoint] = {f"/ingest/v1/{name}": name for name in ENDPOINTS}
 Manner = Literal["whole", "hang", "reset", "cut", "drip_body", "drip_headers"]
 """How an answer goes out: ``hang`` and ``reset`` give none, ``cut`` closes half-way through the body."""

@@ -29,6 +29,10 @@ PUSH_EVENT_TYPES: Mapping[str, Endpoint] = {
     "LINEAGE": "lineage",
     "QUERY_LOGS": "querylogs",
 }
+ETL_EVENT_TYPES: Mapping[str, Endpoint] = {
+    "ETL_METADATA": "etl/metadata",
+    "ETL_RUNS": "etl/runs",
+}
 CAPABILITIES: Mapping[str, str] = {
     "metadata": "metadata",
     "queryLogs": "query_logs",
@@ -42,7 +46,7 @@ JOB_TYPES: Mapping[str, str] = {"monitors": "sql_query"}
 def _get_user(world: World, arguments: Arguments) -> object:
     refuse_other_arguments("getUser", arguments, ())
     collector = {"uuid": world.control.collector, "name": "sandbox", "active": True}
-    return {"account": {"dataCollectors": [collector]}}
+    return {"account": {"uuid": world.control.account, "dataCollectors": [collector]}}
 
 
 def _get_warehouses(world: World, arguments: Arguments) -> object:
@@ -67,6 +71,22 @@ def _warehouse(world: World, warehouse: Warehouse) -> Mapping[str, object]:
     }
 
 
+def _get_containers(world: World, arguments: Arguments) -> object:
+    refuse_other_arguments("getEtlContainers", arguments, ())
+    return [
+        {
+            "uuid": container,
+            "name": "sandbox",
+            "type": "CUSTOM",
+            "pushEvents": [
+                _push_event(world, container, event_type, endpoint)
+                for event_type, endpoint in ETL_EVENT_TYPES.items()
+            ],
+        }
+        for container in world.control.containers
+    ]
+
+
 def _connection(capability: str, connection: str) -> Mapping[str, object]:
     return {
         "uuid": connection,
@@ -77,13 +97,13 @@ def _connection(capability: str, connection: str) -> Mapping[str, object]:
 
 
 def _push_event(
-    world: World, warehouse: str, event_type: str, endpoint: Endpoint
+    world: World, resource: str, event_type: str, endpoint: Endpoint
 ) -> Mapping[str, object]:
     """The state of one kind of push; every kind is listed, received or not."""
     received = [
         request
         for request in world.requests
-        if request.accepted and request.endpoint == endpoint and warehouse in request.resource_uuids
+        if request.accepted and request.endpoint == endpoint and resource in request.resource_uuids
     ]
     if not received:
         missing = dict.fromkeys(("firstReceived", "lastReceived", "lastInvocationId"))
@@ -229,6 +249,7 @@ def _delete_key(world: World, arguments: Arguments) -> object:
 OPERATIONS: Mapping[str, Resolver] = {
     "getUser": _get_user,
     "getWarehouses": _get_warehouses,
+    "getEtlContainers": _get_containers,
     "testSparkCredentials": _test_spark,
     "createOrUpdateCustomIntegration": _integrate,
     "createIntegrationKey": _make_key,

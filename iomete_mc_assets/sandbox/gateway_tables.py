@@ -6,7 +6,6 @@ Everything is answered from accepted pushes; a table that was never pushed is mi
 import base64
 import binascii
 import functools
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -54,21 +53,20 @@ def _folded(value: object) -> object:
     return value.casefold() if isinstance(value, str) else value
 
 
-def mcon_of(table: PushedTable) -> str:
-    """Its name at Monte Carlo, stable over restarts."""
-    account = uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox-account:{table.resource_uuid}")
+def mcon_of(world: World, table: PushedTable) -> str:
+    """Monte Carlo's name of a pushed table."""
     kind = table.type.lower()
-    return f"MCON++{account}++{table.resource_uuid}++{kind}++{table.full_table_id}"
+    return f"MCON++{world.control.account}++{table.resource_uuid}++{kind}++{table.full_table_id}"
 
 
 def is_deleted(world: World, table: PushedTable) -> bool:
     """Whether it was deleted, and not pushed since."""
-    deleted_at = world.control.deleted_at(mcon_of(table))
+    deleted_at = world.control.deleted_at(mcon_of(world, table))
     return deleted_at is not None and deleted_at >= table.last_request
 
 
 def _table(world: World, table: PushedTable) -> Mapping[str, object]:
-    mcon = mcon_of(table)
+    mcon = mcon_of(world, table)
     received = table.last_received.isoformat()
     return {
         "dwId": table.resource_uuid,
@@ -135,7 +133,7 @@ def _get_table(world: World, arguments: Arguments) -> object:
     """One table, deleted ones too; null for what was never pushed."""
     refuse_other_arguments("getTable", arguments, ("mcon",))
     for table in world.tables():
-        if mcon_of(table) == arguments.get("mcon"):
+        if mcon_of(world, table) == arguments.get("mcon"):
             return {
                 **_table(world, table),
                 "versions": _page([_version(table)], first=None, after=None),
@@ -220,7 +218,7 @@ def _get_metrics(world: World, arguments: Arguments) -> object:
             "measurementTimestamp": event.received_at.isoformat(),
         }
         for table in world.tables()
-        if mcon_of(table) == wanted["mcon"]
+        if mcon_of(world, table) == wanted["mcon"]
         for event, asset in _assets(world, table)
         if METRICS[name] in asset.get("volume", {})
         if (start is None or start <= event.received_at) and event.received_at <= end
@@ -267,7 +265,7 @@ def _delete_tables(world: World, arguments: Arguments) -> object:
     if len(mcons) > MAX_DELETED:
         msg = f"at most {MAX_DELETED} MCONs in a request, not {len(mcons)}"
         raise GraphQLError(msg)
-    known = {mcon_of(table) for table in world.tables() if not is_deleted(world, table)}
+    known = {mcon_of(world, table) for table in world.tables() if not is_deleted(world, table)}
     if unknown := sorted(set(mcons) - known):
         msg = f"no push-ingested table {unknown[0]}, and {len(unknown) - 1} more; none was deleted"
         raise GraphQLError(msg)

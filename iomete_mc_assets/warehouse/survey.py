@@ -53,6 +53,8 @@ LABELS = (
     "Partition Columns",
 )
 """The block's lines in the order Spark prints them. Source: CatalogTable.toLinkedHashMap."""
+EMPTY_COMMENT = "Comment"
+"""A line without a value stands there as its label alone; no other value is ever empty."""
 TREE = "\nSchema: root\n"
 BELOW = "Schema"
 """Under which the column tree stands among the lines."""
@@ -212,7 +214,7 @@ def _labelled(information: str, told: Told | None) -> Mapping[str, str] | NotRea
     place = -1
     for line in head.strip("\n").split("\n"):
         label, colon, value = line.partition(":")
-        known = bool(colon) and label in LABELS
+        known = label in LABELS if colon else label == EMPTY_COMMENT
         if known and LABELS.index(label) > place:
             lines[label] = value.removeprefix(" ")
             place = LABELS.index(label)

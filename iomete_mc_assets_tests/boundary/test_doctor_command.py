@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from iomete_mc_assets import settings
+from iomete_mc_assets import clock, settings
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.sandbox.gateway_control import Warehouse
+from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.warehouse.statements import literal
 from iomete_mc_assets_tests.lakehouse_proxy import Call, Instead, LakehouseProxy
@@ -320,6 +322,53 @@ def test_with_an_api_key_the_warehouse_is_looked_up_with_what_it_has_received(
     told = found()
     assert told.red == ["lakehouse: connection", "monte carlo: API key"]
     assert "MCD_ID and MCD_TOKEN" in told.texts["monte carlo: API key"]
+
+
+def with_api_key(gateway: Gateway, vary: Vary) -> None:
+    vary("MCD_ID", gateway.connection.api_id)
+    vary("MCD_TOKEN", gateway.connection.api_token)
+    vary("MCD_GRAPHQL_ENDPOINT", f"{gateway.url}{GRAPHQL_PATH}")
+
+
+def test_with_an_api_key_the_ingestion_key_is_looked_up(
+    without_lakehouse: None, gateway: Gateway, vary: Vary
+) -> None:
+    check, other = "monte carlo: ingestion key", "11111111-2222-3333-4444-555555555555"
+    with_api_key(gateway, vary)
+    assert found().verdicts[check] == "green"
+    foreign = gateway.control.make_key("theirs", [other], at=clock.now())
+    gateway.control.put(Warehouse(uuid=other, name="theirs"))
+    for key_id, says in {
+        foreign.id: f"may write to {other}, and not to warehouse {gateway.resource_uuid}",
+        "no-such-key": "expired or deleted",
+        gateway.connection.api_id: "is the API key",
+    }.items():
+        vary("MCD_INGEST_ID", key_id)
+        told = found()
+        assert told.red == ["lakehouse: connection", check]
+        assert says in told.texts[check]
+    vary("MCD_INGEST_ID", gateway.key_id)
+    no = '{"data": null, "errors": [{"message": "no such right"}]}'
+    gateway.rule(faults.answers(200, no), path=GRAPHQL_PATH, nth=2)
+    told = found()
+    assert told.verdicts[check] == "amber"
+    assert "no such right" in told.texts[check]
+
+
+def test_an_etl_container_that_is_set_is_looked_up(
+    without_lakehouse: None, gateway: Gateway, vary: Vary
+) -> None:
+    check = "monte carlo: ETL container"
+    with_api_key(gateway, vary)
+    assert check not in found().verdicts
+    vary("MCD_ETL_CONTAINER_UUID", gateway.connection.container_uuid)
+    told = found()
+    assert told.verdicts[check] == "green"
+    assert "ETL_RUNS NEVER_RECEIVED" in told.texts[check]
+    vary("MCD_ETL_CONTAINER_UUID", gateway.resource_uuid)
+    told = found()
+    assert told.red == ["lakehouse: connection", check]
+    assert gateway.connection.container_uuid in told.texts[check]
 
 
 @pytest.mark.parametrize(

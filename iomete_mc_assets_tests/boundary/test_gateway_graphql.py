@@ -192,8 +192,8 @@ def test_another_warehouse_has_other_tables(gateway: Gateway) -> None:
     [
         ("{getAlerts{edges{node{id}}}}", "has no operation getAlerts; it has createIntegrationKey"),
         (
-            'mutation{deleteLineageNode(mcon:"m"){nodesDeleted}}',
-            "has no operation deleteLineageNode",
+            'mutation{deleteEtlJobsV3(mcons:["m"]){jobs{id}}}',
+            "has no operation deleteEtlJobsV3",
         ),
         ('{getTables(search:"x"){edges{node{mcon}}}}', "getTables does not take search"),
         ("{getWarehouses{account{uuid}}}", "does not know Warehouse.account"),

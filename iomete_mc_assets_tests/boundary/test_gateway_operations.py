@@ -9,11 +9,10 @@ import requests
 
 from iomete_mc_assets.errors import ApiUnavailable, OperationRefused
 from iomete_mc_assets.montecarlo import documents
-from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
-from iomete_mc_assets.montecarlo.documents import Document
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_faults import accept_then_cut, answers
 from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
+from iomete_mc_assets_tests.gateway_questions import ask, asset, listed, push
 
 URL = "https://lake.example/data-plane/p/lakehouse/c"
 
@@ -22,37 +21,6 @@ URL = "https://lake.example/data-plane/p/lakehouse/c"
 def gateway() -> Iterator[Gateway]:
     with Gateway() as running:
         yield running
-
-
-def ask(gateway: Gateway, document: Document, **variables: object) -> Any:
-    config = ApiConfig(
-        endpoint=f"{gateway.url}{GRAPHQL_PATH}",
-        key_id=gateway.connection.api_id,
-        key_secret=gateway.connection.api_token,
-    )
-    (answer,) = ControlPlane(config).ask(document, **variables).values()
-    return answer
-
-
-def push(gateway: Gateway, *assets: dict[str, Any], key: dict[str, str] | None = None) -> int:
-    answer = requests.post(
-        f"{gateway.url}/ingest/v1/metadata",
-        json={
-            "event_type": "METADATA",
-            "resource": {"uuid": gateway.resource_uuid, "resource_type": "spark"},
-            "events": [{"relational_asset": {"type": "TABLE", **asset}} for asset in assets],
-        },
-        headers={
-            "x-mcd-id": key["id"] if key else gateway.key_id,
-            "x-mcd-token": key["secret"] if key else gateway.key_secret,
-        },
-        timeout=10,
-    )
-    return answer.status_code
-
-
-def asset(name: str, **blocks: object) -> dict[str, Any]:
-    return {"metadata": {"name": name, "database": "sales", "schema": "default"}, **blocks}
 
 
 def credentials_of(gateway: Gateway, password: str = "s3cret") -> str:
@@ -78,12 +46,6 @@ def integrated(gateway: Gateway, **variables: object) -> str:
 def shown(gateway: Gateway, uuid: str) -> dict[str, Any]:
     (found,) = [one for one in ask(gateway, documents.WAREHOUSES) if one["uuid"] == uuid]
     return found
-
-
-def listed(gateway: Gateway) -> dict[str, str]:
-    """MCONs by full table id."""
-    found = ask(gateway, documents.TABLES, dw=gateway.resource_uuid)
-    return {edge["node"]["fullTableId"]: edge["node"]["mcon"] for edge in found["edges"]}
 
 
 def test_credentials_reach_the_gateway_and_their_password_no_disk(tmp_path: Path) -> None:

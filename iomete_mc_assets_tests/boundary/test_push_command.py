@@ -48,6 +48,58 @@ def test_hours_go_newest_first_and_each_is_told_with_its_invocation_ids(bench: B
     assert len(bench.gateway.requests) == 6
 
 
+def test_one_table_goes_first_and_the_next_hour_brings_the_others(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(3))
+    dry = pushed("catalog_snapshot", HOUR.key, "--only", "sales.t001", "--dry-run")
+    assert "2 not_chosen, 1 to_send" in dry.output, dry.output
+    assert bench.gateway.requests == ()
+    told = pushed("catalog_snapshot", HOUR.key, "--only", "Sales.T001")
+    assert (told.exit_code, "pushed: 1 accepted, 2 not_chosen; 1 batch" in told.output) == (
+        0,
+        True,
+    ), told.output
+    assert bench.accepted_keys() == ["t001"]
+    again = pushed("catalog_snapshot", HOUR.key, "--only", "sales.t002")
+    assert "settled before" in again.output
+    bench.collect("catalog_snapshot", entries(3), window=HOUR.next)
+    assert pushed("catalog_snapshot", HOUR.key, HOUR.next.key).exit_code == 0
+    assert sorted(bench.accepted_keys()) == [f"t00{n}" for n in range(3)]
+
+
+def test_a_table_that_the_hour_does_not_have_is_named_and_nothing_goes(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(3))
+    told = pushed("catalog_snapshot", HOUR.key, "--only", "sales.t009")
+    assert told.exit_code == 1
+    assert "no table sales.t009" in told.output
+    assert bench.gateway.requests == ()
+    assert pushed("catalog_snapshot", HOUR.key).exit_code == 0
+    assert len(bench.accepted_keys()) == 3
+
+
+def test_a_push_that_broke_off_is_not_narrowed_to_one_table(bench: Bench) -> None:
+    bench.collect("catalog_snapshot", entries(3))
+    bench.gateway.script(*[faults.answers(401)] * 4)
+    assert pushed("catalog_snapshot", HOUR.key).exit_code == 1
+    before = len(bench.gateway.requests)
+    told = pushed("catalog_snapshot", HOUR.key, "--only", "sales.t001")
+    assert (told.exit_code, "without --only" in told.output) == (1, True), told.output
+    assert len(bench.gateway.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("query_logs", HOUR.key), "would never be sent"),
+        (("observations", HOUR.key, "--force", "all"), "exclude each other"),
+    ],
+)
+def test_one_table_of_what_cannot_be_cut_is_refused_before_anything_is_read(
+    bench: Bench, words: tuple[str, ...], why: str
+) -> None:
+    told = pushed(*words, "--only", "sales.t001")
+    assert (told.exit_code, why in " ".join(told.output.split())) == (2, True), told.output
+
+
 def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(bench: Bench) -> None:
     bench.collect("query_logs", queries(25))
     before = bench.files()

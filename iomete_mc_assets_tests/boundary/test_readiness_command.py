@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from iomete_mc_assets import clock as real_clock
 from iomete_mc_assets.cli.main import main
+from iomete_mc_assets.errors import ManifestDamaged
 from iomete_mc_assets.operations.prune import prunable, prune
 from iomete_mc_assets.operations.readiness import Readiness, readiness
 from iomete_mc_assets.operations.readiness_samples import take_in
@@ -75,7 +76,7 @@ def test_samples_are_what_was_accepted_in_its_clock_hour(bench: Bench) -> None:
     assert (still.freshness.samples, still.volume.samples) == (1, 1)
     assert hourly.since == HOUR.end
     assert [(one.start, one.hours) for one in hourly.pauses] == [(HOUR.end + timedelta(hours=2), 1)]
-    assert sorted(history(bench)) == [f"samples/{bench.config.destination.id}/2026-11-21.json"]
+    assert sorted(history(bench)) == [f"samples/{bench.config.destination.id}/2026-11-21.json.gz"]
 
 
 def test_what_monte_carlo_refused_is_no_sample(bench: Bench) -> None:
@@ -127,6 +128,18 @@ def test_a_second_observation_in_a_clock_hour_is_named(bench: Bench) -> None:
     bench.clock.advance(minutes=10)
     assert bench.push_one("observations", run="by-hand", force="all").word == "pushed"
     assert [one.sub_hourly for one in looked(bench)] == [(HOUR.end,), (HOUR.end,)]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\x1f\x8b\x08\x00half"])
+def test_a_damaged_day_is_an_error_and_no_empty_one(bench: Bench, damage: bytes) -> None:
+    push_hours(bench, 1)
+    looked(bench)
+    (path,) = history(bench)
+    bench.storage.write(path, damage)
+    with pytest.raises(ManifestDamaged, match=rf"{path} is damaged .* Delete the folder samples/"):
+        looked(bench)
+    bench.storage.remove("samples")
+    assert looked(bench)[0].freshness.samples == 1
 
 
 @pytest.fixture

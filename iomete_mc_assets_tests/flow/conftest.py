@@ -140,3 +140,12 @@ def other_instance() -> Iterator[dg.DagsterInstance]:
 def last_hours(shop_hour: HourWindow) -> list[HourWindow]:
     """The three newest seeded hours, oldest first."""
     return [shop_hour.previous.previous, shop_hour.previous, shop_hour]
+
+
+@pytest.fixture
+def day(shop_hour: HourWindow) -> list[HourWindow]:
+    """The 24 seeded hours, oldest first."""
+    hours = [shop_hour]
+    while len(hours) < 24:
+        hours.append(hours[-1].previous)
+    return hours[::-1]

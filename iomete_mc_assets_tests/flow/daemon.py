@@ -6,7 +6,8 @@ Processes and clicks live in ``dagster_processes``.
 # Dagster types its events in part only.
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +22,18 @@ from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.records import QueryRecord
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_records import INGEST_PATHS
+from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
+from iomete_mc_assets_tests.flow.conftest import QUERY_LOG
+from iomete_mc_assets_tests.push_bench import leading_to
 
 QUERIES: Flow = "query_logs"
 QUERY_LOG_PATH = next(path for path, name in INGEST_PATHS.items() if name == "querylogs")
 PATIENCE_S = 400
 """For what takes under two minutes on two idle cores."""
+GATEWAY = "gateway"
+"""Below a daemon's home: the gateway's state."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,3 +122,35 @@ class Daemon:
         destination = PushConfig.read(self.environment).destination.id
         folder = f"{store.folder(QUERIES, window, manifest)}/sent/{destination}"
         return SentFolder(store.storage, folder)
+
+
+@contextmanager
+def daemon_between(sandbox: RunningLakehouse, home: Path, **options: str) -> Generator[Daemon]:
+    """Webserver and daemon between the lakehouse and a gateway, sensors and schedules off.
+
+    Args:
+        sandbox: the lakehouse.
+        home: for everything else.
+        options: variables beside addresses, keys and the query log.
+    """
+    gateway = Gateway(home / GATEWAY)
+    environment = {
+        **QUERY_LOG,
+        "IOMETE_URL": sandbox.url,
+        "IOMETE_USER": sandbox.user,
+        "IOMETE_TOKEN": sandbox.token,
+        **leading_to(gateway),
+        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+        **options,
+    }
+    running = Daemon(
+        dagster=DagsterProcesses(home / "dagster", environment),
+        gateway=gateway,
+        home=home,
+        environment=environment,
+    )
+    try:
+        with running.dagster:
+            yield running
+    finally:
+        running.gateway.close()

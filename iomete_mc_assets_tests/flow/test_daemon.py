@@ -21,10 +21,15 @@ from iomete_mc_assets.sandbox.gateway_faults import accept, after
 from iomete_mc_assets.sandbox.gateway_store import full_table_id
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.windows import HourWindow
-from iomete_mc_assets_tests.dagster_processes import DagsterProcesses, wait_for
-from iomete_mc_assets_tests.flow.conftest import QUERY_LOG
-from iomete_mc_assets_tests.flow.daemon import PATIENCE_S, QUERIES, QUERY_LOG_PATH, Daemon
-from iomete_mc_assets_tests.push_bench import leading_to
+from iomete_mc_assets_tests.dagster_processes import wait_for
+from iomete_mc_assets_tests.flow.daemon import (
+    GATEWAY,
+    PATIENCE_S,
+    QUERIES,
+    QUERY_LOG_PATH,
+    Daemon,
+    daemon_between,
+)
 
 A_BATCH = 2
 """Queries per request: every hour of the shop is then nine batches or more."""
@@ -33,44 +38,15 @@ SETTLED_WITHIN_S = 180
 """Of the worker's death, without a hand: the promise of the issue."""
 FEW = 2
 """Push runs of a flow for a day: hours go in ranges, not one by one."""
-GATEWAY = "gateway"
 
 
 @pytest.fixture(scope="module")
 def daemon(sandbox: RunningLakehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Webserver and daemon with all sensors and schedules off, as after an installation."""
     home = tmp_path_factory.mktemp("daemon")
-    gateway = Gateway(home / GATEWAY)
-    environment = {
-        **QUERY_LOG,
-        "IOMETE_URL": sandbox.url,
-        "IOMETE_USER": sandbox.user,
-        "IOMETE_TOKEN": sandbox.token,
-        **leading_to(gateway),
-        "IOMETE_MC_MANIFESTS": str(home / "manifests"),
-        "IOMETE_MC_MAX_QUERIES": str(A_BATCH),
-        "IOMETE_MC_ASK_AGAIN_S": "30",
-    }
-    running = Daemon(
-        dagster=DagsterProcesses(home / "dagster", environment),
-        gateway=gateway,
-        home=home,
-        environment=environment,
-    )
-    try:
-        with running.dagster:
-            yield running
-    finally:
-        running.gateway.close()
-
-
-@pytest.fixture
-def day(shop_hour: HourWindow) -> list[HourWindow]:
-    """The 24 seeded hours, oldest first."""
-    hours = [shop_hour]
-    while len(hours) < 24:
-        hours.append(hours[-1].previous)
-    return hours[::-1]
+    options = {"IOMETE_MC_MAX_QUERIES": str(A_BATCH), "IOMETE_MC_ASK_AGAIN_S": "30"}
+    with daemon_between(sandbox, home, **options) as running:
+        yield running
 
 
 def test_a_killed_push_is_finished_without_a_hand_and_repeats_only_what_was_in_flight(
@@ -147,11 +123,15 @@ def test_a_backfilled_day_is_pushed_whole_and_once(daemon: Daemon, day: list[Hou
     keys = [window.key for window in day]
     daemon.dagster.start_sensor(push_job_name("catalog_snapshot"))
     daemon.dagster.start_sensor(push_job_name(QUERIES))
-    for flow in FLOWS:
+    for flow in ("catalog_snapshot", QUERIES, "observations"):
         daemon.dagster.backfill(collected_key(flow), keys)
-    daemon.wait_until_pushed(["catalog_snapshot"], day, within_s=PATIENCE_S)
-    # only now, so that Monte Carlo knows the tables when it hears of their volumes
-    daemon.dagster.start_sensor(push_job_name("observations"))
+    daemon.wait_until_pushed(["catalog_snapshot", QUERIES], day, within_s=PATIENCE_S)
+    # only now, as lineage is of the hours' queries
+    daemon.dagster.backfill(collected_key("lineage"), keys)
+    # and so that Monte Carlo knows the tables when it hears of their volumes and edges
+    for flow in ("observations", "lineage"):
+        daemon.wait_until_collected(flow, day)
+        daemon.dagster.start_sensor(push_job_name(flow))
     daemon.wait_until_pushed(FLOWS, day, within_s=PATIENCE_S)
 
     for flow in FLOWS:

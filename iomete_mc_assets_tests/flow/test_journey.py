@@ -35,7 +35,7 @@ def test_every_materialised_hour_is_settled_and_shows_its_invocation_ids(
     world: World, gateway: Gateway, last_hours: list[HourWindow]
 ) -> None:
     collect_everything(world, last_hours)
-    assert push_everything(world) == [True, True, True]
+    assert push_everything(world) == [True] * len(FLOWS)
 
     accepted = {request.invocation_id for request in gateway.requests}
     shown: set[object] = set()
@@ -55,6 +55,7 @@ def test_every_materialised_hour_is_settled_and_shows_its_invocation_ids(
     assert words("query_logs") == ["pushed", "pushed", "pushed"]
     assert words("observations") == ["superseded", "superseded", "pushed"]
     assert words("catalog_snapshot") == ["nothing_to_send", "nothing_to_send", "pushed"]
+    assert words("lineage") == ["nothing_to_send"] * len(last_hours)
 
 
 def test_the_collected_partition_shows_the_ids_of_its_push(
@@ -139,7 +140,8 @@ def test_a_gateway_that_is_down_costs_nothing_but_time(
             root=tmp_path / "manifests",
         )
     assert world.run(COLLECT_QUERIES, last_hours).success
-    assert push_everything(world) == [False]
+    # edges wait for their tables, so that nothing of lineage is sent
+    assert push_everything(world) == [False, True]
     assert sorted(world.collected("query_logs")) == last_hours
     assert world.pushed("query_logs") == {}
     failed = world.instance.get_run_records(dg.RunsFilter(job_name="push_query_logs"))[0]
@@ -168,7 +170,7 @@ def test_an_emptied_dagster_sends_nothing_again(
 
     emptied = World(instance=other_instance, definitions=world.definitions, root=world.root)
     collect_everything(emptied, last_hours)
-    assert push_everything(emptied) == [True, True, True]
+    assert push_everything(emptied) == [True] * len(FLOWS)
     assert all(sorted(emptied.pushed(flow)) == last_hours for flow in FLOWS)
     assert len(gateway.requests) == requests
 
@@ -202,7 +204,7 @@ def test_an_event_of_another_store_is_refused_by_name(
     )
     assert other.run(COLLECT_QUERIES, newest).success
     mixed = World(instance=world.instance, definitions=other.definitions, root=elsewhere)
-    assert push_everything(mixed) == [False]
+    assert push_everything(mixed) == [False, False]  # query logs and lineage
     assert gateway.requests == ()
 
 

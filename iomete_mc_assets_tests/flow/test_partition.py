@@ -103,6 +103,20 @@ def test_the_most_changed_tables_are_told_against_the_hour_before(
     assert first == "nothing is known of the hour before, 2026-11-21-08:00"
 
 
+def test_the_only_catalog_and_empty_columns_take_no_room_on_the_page(
+    collecting: Collecting,
+) -> None:
+    table = TableId("spark_catalog", ("shop",), "a")
+    collecting.collect("observations", [replace(seen("a", 5), table=table)])
+    shown = str(collecting.shown("observations", HOUR)["preview"]).splitlines()
+    assert shown[0] == "| table | rows | bytes | last data change (UTC) |"
+    assert shown[2] == "| shop.a | 5 | 10 | 2026-11-21 09:30:00 |"
+    carried = replace(seen("a", 5), table=table, carried_from="m0")
+    collecting.collect("observations", [carried], HOUR.next)
+    shown = str(collecting.shown("observations", HOUR.next)["preview"]).splitlines()
+    assert shown[0] == "| table | rows | bytes | last data change (UTC) | carried from |"
+
+
 def test_an_hour_before_that_cannot_be_read_is_named_and_fails_nothing(
     collecting: Collecting, tmp_path: Path
 ) -> None:
@@ -144,9 +158,9 @@ def test_omissions_are_told_by_reason_with_examples(collecting: Collecting) -> N
     shown = collecting.shown("observations", HOUR)
     assert shown["omissions"] == 56
     assert rows_of(shown["omissions by reason"]) == [
-        ["44", "unknowable", "row count", "deletes", "0, 1, 2"],
-        ["4", "unknowable", "history", "it was expired", "a, b, c"],
-        ["2", "unreadable", "columns", "… is gone.", "lake.x, lake.y"],
+        ["44", "row count unknowable: deletes", "0, 1, 2"],
+        ["4", "history unknowable: it was expired", "a, b, c"],
+        ["2", "columns unreadable: … is gone.", "lake.x, lake.y"],
     ]
     assert "of the 50 that the manifest lists; there are 56" in str(shown["omissions by reason"])
 

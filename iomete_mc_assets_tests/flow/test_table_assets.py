@@ -16,7 +16,7 @@ import pytest
 from s3fs import S3FileSystem  # pyright: ignore[reportMissingTypeStubs] - has none
 
 from iomete_mc_assets.defs.build import build_definitions
-from iomete_mc_assets.manifests.table_index import PATH, read_index
+from iomete_mc_assets.manifests.table_index import PATH, TableIndex, read_index
 from iomete_mc_assets.records import Column, EdgeKind, LineageEdge, Observation, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.collecting import HOUR, Collecting
@@ -202,6 +202,12 @@ def fed(
     )
 
 
+def index_of(collecting: Collecting) -> TableIndex:
+    index = read_index(collecting.storage)
+    assert index is not None
+    return index
+
+
 def upstream(specs: dict[dg.AssetKey, dg.AssetSpec], entry: TableEntry) -> set[dg.AssetKey]:
     return {dep.asset_key for dep in specs[key(entry)].deps}
 
@@ -259,13 +265,15 @@ def test_edges_stay_with_tables_that_are_listed_again_and_go_with_those_that_are
 
 
 def test_edges_that_were_not_seen_for_a_month_are_shown_no_more(collecting: Collecting) -> None:
-    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD])
     old, edge = AT - timedelta(days=31), timedelta(days=30)
-    collecting.collect("lineage", [fed(ORDERS, RECENT, "Total>id", old)], HOUR.previous)
-    assert columns_of(shown_by(collecting), RECENT) != {}
+    first = [fed(ORDERS, RECENT, "Total>id", old), fed(RECENT, ODD, at=old)]
+    collecting.collect("lineage", first, HOUR.previous)
+    assert len(index_of(collecting).feeds) == 2
     collecting.collect("lineage", [fed(ORDERS, RECENT, "id>id", AT - edge)])
     collecting.collect("lineage", [fed(ORDERS, RECENT, at=AT)], HOUR.next)
     assert columns_of(shown_by(collecting), RECENT) == {"id": ["spark_catalog/shop/Orders.id"]}
+    assert [one.target for one in index_of(collecting).feeds] == [RECENT.table]
 
 
 def test_tables_that_feed_each_other_are_no_circle_in_the_graph(collecting: Collecting) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import click
 import dagster as dg
@@ -61,7 +62,11 @@ def complaint(words: list[str]) -> str | None:
 @pytest.fixture(scope="module")
 def repository() -> dg.RepositoryDefinition:
     """All definitions, also those that a setting switches on."""
-    switched_on = {"IOMETE_MC_IMPORTS": "dropped", "MCD_ID": "key"}
+    switched_on = {
+        "IOMETE_MC_IMPORTS": "dropped",
+        "MCD_ID": "key",
+        "MCD_ETL_CONTAINER_UUID": str(UUID(int=1)),
+    }
     return build_definitions(environment=switched_on).get_repository_def()
 
 
@@ -81,6 +86,13 @@ def shown_by_dagster(repository: dg.RepositoryDefinition) -> set[str]:
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if not re.match(r"[a-z]+:", link)]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_picture_of_the_readme_is_there_and_all_of_them_are_small() -> None:
+    shown = set(re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text()))
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/images").glob("*")}
+    assert shown == there != set()
+    assert sum((ROOT / path).stat().st_size for path in there) < 600_000
 
 
 @each_page

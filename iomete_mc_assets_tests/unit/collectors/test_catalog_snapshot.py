@@ -220,12 +220,14 @@ def test_a_listing_stands_for_an_hour_two_hours_long_and_never_below_a_newer_one
     assert bool(warehouse.asked) == (state == "complete")
 
 
-def test_tables_the_survey_did_not_bring_are_described() -> None:
+def test_tables_the_survey_did_not_bring_are_described_and_named() -> None:
     answers = session_catalog("a", "b", blocks=[block("a")])
     answers |= asked_itself("b", present=present("b"))
     entries, verdict = hour(answers)
     assert [entry.table.table for entry in entries] == ["a", "b"]
-    assert verdict.state == "complete"
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question) == ("spark_catalog.db.b", "uuid")
+    assert "listing left it out" in omission.reason
     assert entries[1].columns[0].required is True
     assert entries[1].state == SurveyedState(metadata_location="file:/b/1", snapshot_count=0)
 
@@ -328,14 +330,16 @@ def test_a_large_database_is_surveyed_by_patterns_and_what_they_miss_is_describe
     entries, verdict = hour(answers)
     assert [entry.table.table for entry in entries] == names
     assert verdict.counts["described one by one"] == 1
-    assert verdict.state == "complete"
+    assert [one.scope for one in verdict.omissions] == ["spark_catalog.db.b_0007"]
 
 
-def test_a_pattern_that_fails_costs_its_own_tables_a_describe_each() -> None:
+def test_a_pattern_that_hangs_costs_its_own_tables_a_describe_each() -> None:
     names = [f"{prefix}_{number:04}" for prefix in "ab" for number in range(800)]
     answers = session_catalog(*names)
     del answers[statements.show_table_extended(CATALOG, ("db",))]
-    answers[statements.show_table_extended(CATALOG, ("db",), pattern="a*")] = StatementTimedOut("!")
+    answers[statements.show_table_extended(CATALOG, ("db",), pattern="a*")] = StatementTimedOut(
+        "hung"
+    )
     answers[statements.show_table_extended(CATALOG, ("db",), pattern="b*")] = [
         block(name) for name in names if name.startswith("b")
     ]
@@ -345,7 +349,10 @@ def test_a_pattern_that_fails_costs_its_own_tables_a_describe_each() -> None:
     entries, verdict = hour(answers)
     assert [entry.table.table for entry in entries] == [name for name in names if name != "a_0003"]
     assert verdict.counts["described one by one"] == 800
-    assert [one.scope for one in verdict.omissions] == ["spark_catalog.db.a_0003"]
+    told = {one.scope.rpartition(".")[2]: one for one in verdict.omissions}
+    assert sorted(told) == names[:800]
+    assert [name for name, one in told.items() if one.question != "uuid"] == ["a_0003"]
+    assert told["a_0000"].reason.endswith("without its uuid: hung")
 
 
 def listing(pattern: str) -> str:

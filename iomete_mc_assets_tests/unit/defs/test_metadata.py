@@ -39,6 +39,14 @@ def test_why_an_hour_has_its_status_stands_beside_it() -> None:
     assert shown["monte_carlo/reason"].value == REASON
 
 
+def test_what_took_an_hours_place_stands_beside_why_and_the_manifest_comes_last() -> None:
+    newer = Superseding(window=HOUR.next, manifest_id="m2", invocation_ids=("id-7",))
+    outcome = replace(an_outcome(ids=0), word="superseded", superseded_by=newer)
+    shown = metadata.of_pushed_partition(outcome, app_url="https://app.example")
+    assert list(shown)[2:4] == ["monte_carlo/reason", "monte_carlo/superseded_by"]
+    assert list(shown)[-1] == metadata.MANIFEST_ID
+
+
 def test_instants_in_a_preview_are_short_enough_for_the_page() -> None:
     row = markdown(("ended (UTC)",), [(HOUR.end.replace(microsecond=250_000),)])
     assert row.splitlines()[-1] == "| 2026-11-21 10:00:00 |"

@@ -427,6 +427,11 @@ def written_twice(store: ManifestStore, first: Draft, second: Draft) -> tuple[Wr
     return before, after
 
 
+def made_of(queries: str, made: Draft) -> Draft:
+    """As lineage names the query logs that it was made of."""
+    return replace(made, inputs={"query_logs": queries})
+
+
 EQUAL = observations(3)
 MORE = observations(4)
 OTHER = observations(3, rows=2)
@@ -472,6 +477,8 @@ def test_ledger_1_an_hour_keeps_its_manifest(
         (draft(state="unknown"), draft(state="unknown", reason="another")),
         (draft(state="unknown"), draft(EQUAL)),
         (draft(state="unknown"), draft(EQUAL, state="partial")),
+        (made_of("q1", draft(EQUAL)), made_of("q2", draft(EQUAL))),
+        (made_of("q1", draft(MORE)), made_of("q2", draft(EQUAL, state="partial"))),
     ],
 )
 def test_ledger_1_an_hour_that_has_news_gets_a_new_manifest(

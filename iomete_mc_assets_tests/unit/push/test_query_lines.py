@@ -12,8 +12,14 @@ from iomete_mc_assets.manifests import codec
 from iomete_mc_assets.montecarlo.events import query_logs
 from iomete_mc_assets.push import query_lines
 from iomete_mc_assets.push.query_logs import QueryRules
-from iomete_mc_assets.records import QueryRecord
-from iomete_mc_assets_tests.record_strategies import instants, maybe, query_records, texts
+from iomete_mc_assets.records import PlannedEdges, QueryRecord
+from iomete_mc_assets_tests.record_strategies import (
+    instants,
+    maybe,
+    planned_edges,
+    query_records,
+    texts,
+)
 
 AT = datetime(2026, 11, 21, 10, 20, tzinfo=UTC)
 SUCCEEDED = QueryRecord(
@@ -27,6 +33,8 @@ SUCCEEDED = QueryRecord(
     catalog="spark_catalog",
     database="sales",
 )
+ORDERS, FACTS = ("spark_catalog", "sales", 'or"ders'), ("spark_catalog", "sales", "facts")
+WITH_PLAN = replace(SUCCEEDED, plan=PlannedEdges(tables=((ORDERS, FACTS),), columns_known=False))
 LOOKS_LIKE_KEYS = '","user":"mallory"}\n","text":"'
 
 
@@ -47,12 +55,14 @@ def succeeded() -> st.SearchStrategy[QueryRecord]:
         session_id=maybe(texts()),
         catalog=maybe(texts()),
         database=maybe(texts()),
+        plan=st.none() | planned_edges(),
     )
 
 
 @settings(max_examples=400, deadline=None)
 @given(succeeded() | query_records(), st.integers(200, 500) | st.just(10**6))
 @example(SUCCEEDED, 10**6)
+@example(WITH_PLAN, 10**6)
 @example(replace(SUCCEEDED, user=None, returned_rows=None), 10**6)
 @example(replace(SUCCEEDED, text=LOOKS_LIKE_KEYS, user=LOOKS_LIKE_KEYS), 10**6)
 @example(replace(SUCCEEDED, text="SELECT 'half \ud83d'"), 10**6)
@@ -70,6 +80,7 @@ def test_a_line_gives_the_event_of_its_record(record: QueryRecord, max_bytes: in
     "record",
     [
         SUCCEEDED,
+        WITH_PLAN,
         replace(SUCCEEDED, text="SELECT \"é\", '\\'\n😀"),
         replace(SUCCEEDED, user=None, returned_rows=None, session_id=None, catalog=None),
     ],
@@ -90,6 +101,7 @@ def test_a_query_that_succeeded_is_not_read(record: QueryRecord) -> None:
         replace(SUCCEEDED, returned_rows=-1),
         replace(SUCCEEDED, query_id="é"),
         replace(SUCCEEDED, text="x" * 500),
+        replace(SUCCEEDED, plan=PlannedEdges(tables=((ORDERS, ("c", "n", "{t}")),))),
     ],
 )
 def test_what_only_the_record_can_tell_is_left_to_it(record: QueryRecord) -> None:

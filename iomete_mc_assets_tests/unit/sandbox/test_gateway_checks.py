@@ -87,10 +87,50 @@ def querylogs() -> Body:
     }
 
 
+def etl_metadata() -> Body:
+    job = {"job_source_id": "loc/job", "name": "job", "group": {"source_id": "loc"}}
+    tasks = [
+        {"task_source_id": "a", "name": "a"},
+        {"task_source_id": "b", "name": "b", "upstream_task_source_ids": ["a"]},
+    ]
+    return {
+        "event_type": "ETL_METADATA",
+        "resource": {"uuid": WAREHOUSE, "resource_type": "custom"},
+        "events": [{"etl_asset": {**job, "tasks": tasks}}],
+    }
+
+
+def etl_runs() -> Body:
+    times = {"start_time": "2026-01-01T08:00:00Z", "end_time": "2026-01-01T08:05:00Z"}
+    run = {
+        "job_source_id": "loc/job",
+        "run_source_id": "r",
+        "event_time": times["end_time"],
+        **times,
+    }
+    task = {**run, "run_source_id": "r/a", "task_source_id": "a", "status": "success"}
+    return {
+        "event_type": "ETLRUN",
+        "resource": {"uuid": WAREHOUSE, "resource_type": "custom"},
+        "events": [
+            {
+                **run,
+                "status": "failed",
+                "trigger": "BACKFILL",
+                "backfill_id": "x",
+                "error": {"message": "no"},
+                "task_runs": [task],
+            }
+        ],
+    }
+
+
 BODIES: dict[Endpoint, Callable[[], Body]] = {
     "metadata": metadata,
     "lineage": lineage,
     "querylogs": querylogs,
+    "etl/metadata": etl_metadata,
+    "etl/runs": etl_runs,
 }
 
 
@@ -178,6 +218,21 @@ FLAWS: list[tuple[Endpoint, str, object, str, str]] = [
     ("querylogs", "events/0/returned_rows", "7", "events", "must be of integer type"),
     ("querylogs", "events/0/extra", [], "events", "must be of dict type"),
     ("querylogs", "events/0/default_database", "x", "events", "unknown field"),
+    # jobs and runs
+    ("etl/metadata", "event_type", "ETLRUN", "event_type", "unallowed value"),
+    ("etl/metadata", "events/0/etl_asset/name", ..., "events", "required field"),
+    ("etl/metadata", "events/0/etl_asset/tasks/1/task_source_id", "", "events", "empty values"),
+    ("etl/metadata", "events/0/etl_asset/schedule", {}, "events", "unknown field"),
+    ("etl/runs", "events/0", {"etl_asset": {}}, "events", "unknown field"),
+    ("etl/runs", "events/0/status", "SUCCESS", "events", "unallowed value"),
+    ("etl/runs", "events/0/trigger", "schedule", "events", "unallowed value"),
+    ("etl/runs", "events/0/end_time", ..., "events", "required with status failed"),
+    ("etl/runs", "events/0/end_time", "2026-01-01T07:59:59Z", "events", "is before start_time"),
+    ("etl/runs", "events/0/error", ..., "events", "required with status failed"),
+    ("etl/runs", "events/0/backfill_id", ..., "events", "required with trigger BACKFILL"),
+    ("etl/runs", "events/0/event_time", "2026-01-01T08:00:00", "events", "with a zone"),
+    ("etl/runs", "events/0/task_runs/0/end_time", ..., "events", "required with status success"),
+    ("etl/runs", "events", [etl_runs()["events"][0]] * 101, "events", "max length is 100"),
 ]
 
 

@@ -95,7 +95,7 @@ def block(properties: Mapping[str, str], *, comment: str | None = "a table") -> 
             "Created By: Spark 2.2 or prior",
             "Type: EXTERNAL",
             "Provider: hive",
-            *(() if comment is None else (f"Comment: {comment}",)),
+            *(() if comment is None else (f"Comment: {comment}" if comment else "Comment",)),
             f"Table Properties: {printed(properties)}",
             "Statistics: 10005 bytes, 1400 rows",
             "Location: file:/w/db/t",
@@ -180,9 +180,14 @@ def test_a_comment_may_span_lines() -> None:
     assert entry(WRITTEN, comment="one\n\ntwo: three").comment == "one\n\ntwo: three"
 
 
+def test_an_empty_comment_is_printed_without_a_colon_and_costs_nothing() -> None:
+    assert entry(WRITTEN, comment="") == entry(WRITTEN, comment=None)
+
+
 @pytest.mark.parametrize(
     "comment",
     [
+        "x\nComment",
         "x\nTable Properties: [table_type=ICEBERG]",
         "x\nOwner: eve",
         "x\nView Text: SELECT 1",
