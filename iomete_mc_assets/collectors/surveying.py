@@ -19,6 +19,7 @@ from iomete_mc_assets.warehouse.describe import (
     read_description,
     with_fields,
     with_snapshot,
+    without_fields,
 )
 from iomete_mc_assets.warehouse.properties import (
     CANARY,
@@ -51,9 +52,10 @@ NARROWED_IN_A_ROW = 20
 ten, and where none succeeds at all every table is better described at once."""
 LEFT_OUT = "its database's listing left it out, which should have it."
 WITHOUT_UUID = "uuid"
+WITHOUT_FIELDS = "nested fields"
 SAME_NAME = "name"
 HIDES_NOTHING = "listing"
-NOTED = frozenset({WITHOUT_UUID, SAME_NAME, HIDES_NOTHING})
+NOTED = frozenset({WITHOUT_UUID, WITHOUT_FIELDS, SAME_NAME, HIDES_NOTHING})
 """Questions of omissions about tables that are told of all the same."""
 
 Namespace = tuple[str, ...]
@@ -464,7 +466,19 @@ class _CatalogSurvey:
         if described.entry.format != "iceberg":
             return described.entry
         statement = statements.show_create_table(described.entry.table)
-        return with_fields(described, self._asker.ask(statement))
+        return self._fields_told(described, self._asker.ask(statement))
+
+    def _fields_told(self, described: Described, created: Sequence[Row]) -> TableEntry:
+        entry = with_fields(described, created)
+        if entry is not None:
+            return entry
+        reason = (
+            "SHOW CREATE TABLE fits what DESCRIBE tells of it in no way or in more than one, as comments with a "
+            "backslash before a quote may; types are told as DESCRIBE prints them, comments inside them and NOT NULL not"
+        )
+        shown = described.entry.table.shown
+        self._omit(shown, WITHOUT_FIELDS, reason, kind="unknowable")
+        return without_fields(described)
 
     def _from_description(
         self, described: Described | Failure, created: Answer | None
@@ -474,11 +488,11 @@ class _CatalogSurvey:
             raise described
         if isinstance(created, (StatementFailed, StatementTimedOut)):
             raise created
-        entry = described.entry if created is None else with_fields(described, created)
-        if described.certain:
-            return entry
-        told = self._told(entry.table)
-        return None if opted_out(told.get(GOVERNANCE)) else with_snapshot(entry, told)
+        told = None if described.certain else self._told(described.entry.table)
+        if told is not None and opted_out(told.get(GOVERNANCE)):
+            return None
+        entry = described.entry if created is None else self._fields_told(described, created)
+        return entry if told is None else with_snapshot(entry, told)
 
     def _told(self, table: TableId) -> Mapping[str, str]:
         return told_properties(self._asker.ask(statements.show_table_properties(table)))
