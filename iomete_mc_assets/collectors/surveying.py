@@ -71,6 +71,7 @@ class Survey:
         entries: sorted by name.
         omissions: tables and databases that were asked for and not answered.
         counts: figures by name, e.g. ``tables``, ``excluded: pattern``.
+        databases: those the catalogs list and nobody left out, answered or not, as shown to people.
         left_out: tables and databases left out on purpose, by name as shown to people.
         asked: tables that should have been read, plus databases that could not be listed.
         unreadable: how many of those were not.
@@ -79,6 +80,7 @@ class Survey:
     entries: tuple[TableEntry, ...]
     omissions: tuple[Omission, ...]
     counts: Mapping[str, int]
+    databases: frozenset[str]
     left_out: Mapping[str, Exclusion]
     asked: int
     unreadable: int
@@ -105,13 +107,14 @@ def survey_catalogs(
     for survey in surveys:
         left_out.update(survey.excluded)
     excluded = Counter(left_out.values())
+    databases = frozenset(name for survey in surveys for name in survey.databases)
     counts = {
         "tables": sum(entry.kind == "table" for entry in entries),
         "views": sum(entry.kind == "view" for entry in entries),
         "iceberg tables": sum(entry.format == "iceberg" for entry in entries),
         "other tables": sum(e.kind == "table" and e.format == "other" for e in entries),
         "columns": sum(len(entry.columns) for entry in entries),
-        "databases": sum(survey.databases for survey in surveys),
+        "databases": len(databases),
         "described one by one": sum(survey.described for survey in surveys),
         "statements": asker.statements,
         **{f"excluded: {kind}": number for kind, number in sorted(excluded.items())},
@@ -123,6 +126,7 @@ def survey_catalogs(
             *_same_names(entries),
         ),
         counts=counts,
+        databases=databases,
         left_out=left_out,
         asked=len(entries) + unreadable,
         unreadable=unreadable,
@@ -200,7 +204,7 @@ class _CatalogSurvey:
         self.entries: list[TableEntry] = []
         self.omissions: list[Omission] = []
         self.excluded: dict[str, Exclusion] = {}
-        self.databases = 0
+        self.databases: set[str] = set()
         self.described = 0
         self.unreadable = 0
 
@@ -219,7 +223,7 @@ class _CatalogSurvey:
             namespace = waiting.pop(0)
             if self._excludes(namespace):
                 continue
-            self.databases += 1
+            self.databases.add(self._shown(namespace))
             self._survey_namespace(namespace)
             if self._lists_extended is False:
                 waiting = [*self._namespaces_below(namespace), *waiting]

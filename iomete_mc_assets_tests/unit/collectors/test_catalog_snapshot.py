@@ -612,6 +612,27 @@ def test_a_v2_catalog_is_walked_by_namespace_and_described_table_by_table() -> N
     assert verdict.state == "complete"
 
 
+@pytest.mark.parametrize(("denied", "red"), [(3, False), (4, True)])
+def test_a_denied_database_counts_once_however_many_tables_it_may_hold(
+    denied: int, *, red: bool
+) -> None:
+    answers = session_catalog("a", "b")
+    shut = [f"shut_{n}" for n in range(denied)]
+    answers[statements.show_namespaces(CATALOG)] = [{"namespace": one} for one in ("db", *shut)]
+    for one in shut:
+        answers[statements.describe_namespace(CATALOG, (one,))] = []
+        answers[statements.show_tables(CATALOG, (one,))] = StatementFailed("no permission.")
+    if red:
+        assert f"{denied} of {denied + 2} tables and databases" in str(failure(answers))
+    else:
+        entries, verdict = hour(answers)
+        assert [entry.table.table for entry in entries] == ["a", "b"]
+        assert [one.scope for one in verdict.omissions] == [f"{CATALOG}.{one}" for one in shut]
+        assert verdict.collector_state == {
+            "databases": [f"{CATALOG}.db", *(f"{CATALOG}.{one}" for one in shut)]
+        }
+
+
 def test_a_database_that_cannot_be_listed_is_an_omission_of_its_own() -> None:
     answers = session_catalog("a")
     answers[statements.show_namespaces(CATALOG)] = [{"namespace": "db"}, {"namespace": "shut"}]
