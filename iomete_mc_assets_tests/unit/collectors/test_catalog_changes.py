@@ -130,7 +130,6 @@ def test_a_database_that_was_denied_before_it_vanished_is_named_too() -> None:
     "now",
     [
         survey(),  # it lost its tables alone
-        survey(databases=("spark_catalog.DB",)),  # an upgrade shows another case
         survey(databases=(), left_out={"spark_catalog.db": "pattern"}),
         survey(databases=(), unreadable=("spark_catalog.db",)),
         survey(databases=(), unreadable=("spark_catalog",)),
@@ -138,6 +137,11 @@ def test_a_database_that_was_denied_before_it_vanished_is_named_too() -> None:
 )
 def test_a_database_that_is_listed_or_not_told_of_is_not_taken_for_dropped(now: Survey) -> None:
     assert changes(earlier(table("a")), now).counts["database dropped"] == 0
+
+
+def test_a_database_that_an_upgrade_shows_in_another_case_is_the_same() -> None:
+    shown = ("spark_catalog.Db",), ("spark_catalog.dB",)
+    assert changes(earlier(databases=shown[0]), survey(databases=shown[1])).total == 0
 
 
 def test_a_database_inside_one_that_is_left_out_or_of_another_catalog_is_not_dropped() -> None:
