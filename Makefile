@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo dev test fix bench clean lock
+.PHONY: help setup demo dev test fix bench screenshots clean lock
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -43,6 +43,9 @@ fix: setup ## let ruff format and mend what it can
 
 bench: setup ## measure, print one line a figure, fail where one is short
 	@$(BIN)/python -m iomete_mc_assets_tests.bench
+
+screenshots: setup ## the README's pictures anew, from the demo's data (needs Debian's chromium)
+	@$(BIN)/python -m iomete_mc_assets_tests.screenshots
 
 lock: setup ## compile requirements/*.txt again after a change in pyproject.toml
 	$(BIN)/uv pip compile --group setup --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/setup.txt

@@ -17,6 +17,7 @@ _ANALYZED = re.compile(r"== Analyzed Logical Plan ==\n(.*?)\n== Optimized", re.D
 _PART = r"(?:`(?:[^`]|``)+`|[^\s.`,\[\]()]+)"
 _RELATION = re.compile(rf"(?:RelationV2\[.*?\]|Relation) (?P<name>{_PART}(?:\.{_PART})+)")
 _VIEW = re.compile(rf"View \((?P<name>{_PART}(?:\.{_PART})+), ")
+_CREATED = re.compile(r"'UnresolvedIdentifier \[(?P<parts>[^\]]*)\]")
 _AS_WRITTEN = re.compile(r"'UnresolvedRelation \[(?P<parts>[^\]]*)\], \[(?P<options>[^\]]*)\]")
 
 
@@ -67,7 +68,10 @@ def _of_view(spark: Spark, record: Json) -> Iterator[Edge]:
 
 
 def _of_statement(spark: Spark, text: str) -> Iterator[Edge]:
-    """Loads read a landing zone, and columns, that are no part of the shop: those Spark only parses."""
+    """What Spark resolves; a statement that it cannot resolve in this shop it only parses.
+
+    Loads read a landing zone, and columns, that are no part of the shop; the session catalog replaces no table.
+    """
     plan = _explained(spark, text)
     first, _, others = _analyzed(plan).partition("\n")
     target = _RELATION.search(first)
@@ -77,7 +81,9 @@ def _of_statement(spark: Spark, text: str) -> Iterator[Edge]:
     else:
         named = [(one["parts"].split(", "), one["options"]) for one in _AS_WRITTEN.finditer(plan)]
         whole = [(_shown(parts), "privileges" in how) for parts, how in named if len(parts) > 1]
-        written = next((name for name, is_written in whole if is_written), None)
+        created = _CREATED.search(plan)
+        into = [_shown(created["parts"].split(", "))] if created is not None else []
+        written = next(iter([*into, *(name for name, is_written in whole if is_written)]), None)
         sources = [name for name, is_written in whole if not is_written]
     for source in sources:
         if written is not None and source != written:

@@ -8,6 +8,7 @@ import pytest
 
 from iomete_mc_assets import clock
 from iomete_mc_assets.manifests.model import Verdict
+from iomete_mc_assets.records import PlannedEdges
 from iomete_mc_assets.sandbox import shop_events
 from iomete_mc_assets.sandbox.lakehouse import RunningLakehouse
 from iomete_mc_assets.sandbox.seed_log import SeedLog
@@ -94,6 +95,7 @@ def test_the_shops_event_log_tells_what_the_workload_says_hour_by_hour(
     folder = shop_events.write(sandbox, shop_log)
     hours = [HourWindow(shop_log.first.start + HOUR * n) for n in range(shop_log.hours)]
     states: dict[HourWindow, Verdict] = {}
+    plans: dict[str, PlannedEdges | None] = {}
     for window in hours:
         newest = max(states, default=None)
         records, verdict = read(
@@ -102,6 +104,7 @@ def test_the_shops_event_log_tells_what_the_workload_says_hour_by_hour(
             earlier=lambda _: None if newest is None else states[newest].collector_state,  # noqa: B023 - used at once
         )
         states[window] = verdict
+        plans |= {one.text: one.plan for one in records}
         ran = [one for one in shop_log.statements_ended_in(window) if one.role == "query"]
         statuses = {"COMPLETED": "succeeded", "FAILED": "failed", "CANCELLED": "cancelled"}
         assert ran
@@ -115,6 +118,13 @@ def test_the_shops_event_log_tells_what_the_workload_says_hour_by_hour(
         assert all(one.error_code and one.error_text for one in records if one.status == "failed")
         assert verdict.state == "complete"
         assert verdict.omissions == ()
+    [loaded] = [plan for text, plan in plans.items() if "INTO staging.hidden" in text]
+    source, target = (
+        ("spark_catalog", *name) for name in (("raw", "suppliers"), ("staging", "hidden"))
+    )
+    assert loaded is not None
+    assert (loaded.tables, loaded.columns_known) == (((source, target),), True)
+    assert {text for text, plan in plans.items() if plan and not text.startswith("INSERT")} == set()
 
 
 def test_the_shops_event_log_is_made_once(sandbox: RunningLakehouse, shop_log: SeedLog) -> None:

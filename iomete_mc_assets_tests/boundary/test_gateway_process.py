@@ -84,6 +84,20 @@ def test_another_gateway_at_the_former_address_is_not_taken_for_ours(tmp_path: P
     assert accepted.ok, accepted.text
 
 
+def test_a_gateway_that_lacks_a_warehouse_is_started_anew_and_keeps_all_else(
+    tmp_path: Path,
+) -> None:
+    try:
+        first = gateway_process.start(tmp_path)
+        more = gateway_process.start(tmp_path, others=["hive"])
+        assert (replace(more, others={}), more.others.keys()) == (first, {"hive"})
+        assert gateway_process.start(tmp_path) == more
+        hive = pushed(replace(more, resource_uuid=more.others["hive"]))
+    finally:
+        gateway_process.stop(tmp_path)
+    assert hive.ok, hive.text
+
+
 def test_a_process_serves_until_sigterm_and_the_next_one_knows_everything(
     started: Started,
 ) -> None:

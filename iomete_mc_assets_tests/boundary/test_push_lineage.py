@@ -368,11 +368,11 @@ def test_ledger_20_what_a_manifest_carries_is_chosen_once(bench: Bench) -> None:
 def test_ledger_19_forcing_all_sends_the_hours_own_edges_again_and_no_others(bench: Bench) -> None:
     bench.know("orders", "facts", "mart")
     pushed(bench, [column_edge("orders", "id", "facts", "id")])
-    pushed(bench, [table_edge("facts", "mart")], window=HOUR.next, run="run-2")
-    outcome = bench.push_one("lineage", window=HOUR.next, run="forced", force="all")
-    assert outcome.counts == {"accepted": 1}
-    assert arrived(bench)[-1] == ("facts", "mart")
-    assert len(arrived(bench)) == 3
+    bench.collect("lineage", [table_edge("facts", "mart")], window=HOUR.next)
+    for run in ("forced", "forced-again"):
+        outcome = bench.push_one("lineage", window=HOUR.next, run=run, force="all")
+        assert outcome.counts == {"accepted": 1}
+    assert arrived(bench)[1:] == [("facts", "mart")] * 2
 
 
 def test_rule_40_a_dry_run_of_lineage_tells_the_sizes_and_writes_nothing(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,7 +14,7 @@ from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
 
-FLOWS: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+FLOWS: tuple[Flow, ...] = get_args(Flow)
 each_flow = pytest.mark.parametrize("flow", FLOWS)
 WRONG = {"resource_type": "custom", "log_type": "hive-s3"}
 RIGHT = {"resource_type": "spark", "log_type": "s3"}

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
@@ -14,7 +15,7 @@ from iomete_mc_assets.montecarlo.ingest import IngestConfig, PycarloIngest
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_connection import Key
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, column_edge, entries, observed, queries
 from iomete_mc_assets_tests.secrets_search import secrets_in, shown
 
 KEY_ID = "fake-id/for+tests&only"
@@ -74,7 +75,9 @@ def test_rule_36_a_full_push_shows_no_secret_in_files_logs_errors_or_reprs(
         bench.collect("catalog_snapshot", entries(12, comment=window.key), window=window)
         bench.collect("observations", observed(12, rows=run), window=window)
         bench.collect("query_logs", queries(32, first=100 * run, window=window), window=window)
-        flows: tuple[Flow, ...] = ("catalog_snapshot", "observations", "query_logs")
+        fed = [column_edge("t000", "id", "t001", f"c{run}_{n}", window=window) for n in range(12)]
+        bench.collect("lineage", fed, window=window)
+        flows: tuple[Flow, ...] = get_args(Flow)
         for flow in flows:
             bench.gateway.rule(echo, nth=2 if flow == "query_logs" else 1)
             for _ in range(2):

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
@@ -133,11 +135,17 @@ def test_hours_collected_on_machines_that_are_gone_are_pushed_by_another_whole_a
     home = tmp_path / "pushing"
     dagster = DagsterProcesses(home / "dagster", pushing, module=MODULE, storage=storage())
     set_up(home / "dagster")
-    for job in (COLLECT_METADATA, COLLECT_QUERIES):
-        assert collected_elsewhere(tmp_path / job, {**shared, **lakehouse}, job, hours) == []
+
+    def collect() -> list[str]:
+        jobs = (COLLECT_METADATA, COLLECT_QUERIES)
+        seen = {**shared, **lakehouse}
+        return [n for job in jobs for n in collected_elsewhere(tmp_path / job, seen, job, hours)]
 
     running = Daemon(dagster=dagster, gateway=gateway, home=home, environment=pushing)
-    with dagster:
+    with ExitStack() as while_running:
+        collecting = while_running.enter_context(ThreadPoolExecutor()).submit(collect)
+        while_running.enter_context(dagster)
+        assert collecting.result() == []
         first: tuple[Flow, ...] = ("catalog_snapshot", QUERIES)
         later: list[Flow] = [flow for flow in FLOWS if flow not in first]
         for flow in first:

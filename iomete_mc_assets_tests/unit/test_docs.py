@@ -88,6 +88,13 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_picture_of_the_readme_is_there_and_all_of_them_are_small() -> None:
+    shown = set(re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text()))
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/images").glob("*")}
+    assert shown == there != set()
+    assert sum((ROOT / path).stat().st_size for path in there) < 600_000
+
+
 @each_page
 def test_every_command_shown_exists_with_its_options(page: Path) -> None:
     shown = [words.split() for line in code(page.read_text()) for words in COMMAND.findall(line)]
