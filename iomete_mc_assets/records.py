@@ -16,6 +16,7 @@ other only decides which value it is (window order, CASE condition, aggregate FI
 Evidence = Literal["plan", "sql", "view text"]
 """What an edge was found in, the surest first: Spark's own resolved plan, the text of a query, of a view."""
 ChangeKind = Literal[
+    "database dropped",
     "table added",
     "table dropped",
     "table renamed",
@@ -25,7 +26,8 @@ ChangeKind = Literal[
     "column retyped",
     "comment changed",
 ]
-"""How two listings of a catalog differ. ``re-created``: another table (or a view) under the same name."""
+"""How two listings of a catalog differ. ``re-created``: another table (or a view) under the same name; a database
+counts as dropped that is not listed any more, which a lost grant may have done."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
