@@ -138,6 +138,7 @@ class Observation:
             since position deletes were last 0 and no equality delete; None where unknown.
         surveyed_snapshot_id, metadata_location: of the survey this was read beside; equality of the
             location and ``snapshot_id == surveyed_snapshot_id`` is what lets the next hour skip the read.
+            The id is -1 where that showed no snapshot, and None where the next hour must not lean on it.
         carried_from: the manifest id this was carried from, unsent, because the table could not be
             read in this hour; None for an observation of the hour itself.
     """
