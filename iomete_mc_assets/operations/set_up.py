@@ -78,9 +78,7 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether anything is to be done at Monte Carlo."""
-        return (
-            self.connect or self.declare_push or self.key_step == "make" or bool(self.obsolete)
-        )
+        return self.connect or self.declare_push or self.key_step == "make" or bool(self.obsolete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
