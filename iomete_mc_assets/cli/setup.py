@@ -66,7 +66,7 @@ def setup(
         new_credentials=new_credentials,
         renew_key=renew_key,
     )
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     plan = planned(api, wanted)
     if plan.key_step == "secret unknown" and not yes:
         wanted, plan = _offered(console, wanted, plan)

@@ -55,7 +55,7 @@ def dropped(*, as_objects: bool) -> None:
         }
         click.echo(json.dumps(told, indent=2))
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     hours = " and ".join(header.window.key for header in found.catalogs)
     console.print(f"{len(found.tables)} dropped tables, absent from the catalogs of {hours}")
     for one in _ids(found.tables):
@@ -90,7 +90,7 @@ def delete(named: tuple[str, ...], databases: tuple[str, ...], *, execute: bool,
     """
     looked = _look()
     chosen = _chosen(looked.found, named, databases)
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     for one in _ids(chosen):
         console.print(f"  {escape(one)}")
     if not chosen or not execute:

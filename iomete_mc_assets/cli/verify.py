@@ -78,7 +78,7 @@ def verify(hours: int, sample: int, max_calls: int, *, as_objects: bool) -> None
     if as_objects:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        _show(Console(soft_wrap=True, highlight=False), findings, calls=api.calls)
+        _show(Console(soft_wrap=True, highlight=False, emoji=False), findings, calls=api.calls)
     verdicts = {finding.verdict for finding in findings}
     if verdicts & {"missing", "different"}:
         raise SystemExit(1)
