@@ -162,20 +162,31 @@ def delete(
 ) -> Deleted:
     """Delete tables at Monte Carlo, at most 1,000 a call, and look whether they are gone.
 
-    Each call is on record in the store before it is made. A call whose outcome is unknown ends the
+    Each call is on record in the store before it is made, and its answer at once. A call whose outcome is unknown ends the
     calls; looking tells what it did.
 
     Raises:
-        ControlPlaneError: refused, or Monte Carlo cannot be asked what is left; earlier calls are on record.
+        ControlPlaneError: refused, or Monte Carlo cannot be asked what is left; says how many were deleted.
     """
     calls = [tables[at : at + MAX_DELETED] for at in range(0, len(tables), MAX_DELETED)]
     made: dict[str, Deletion] = {}
-    for number, call in enumerate(calls):
-        name = f"{now:%Y-%m-%dT%H%M%S}-{number:03d}-{secrets.token_hex(4)}"
-        made[name] = _asked(api, store, warehouse, call, name=name, now=now)
-        if made[name].deleted is None:
-            break
-    shown = {table.mcon for table in answered.tables(api, warehouse)}
+    try:
+        for number, call in enumerate(calls):
+            name = f"{now:%Y-%m-%dT%H%M%S}-{number:03d}-{secrets.token_hex(4)}"
+            made[name] = _asked(api, store, warehouse, call, name=name, now=now)
+            if made[name].deleted is None:
+                break
+        shown = {table.mcon for table in answered.tables(api, warehouse)}
+    except ControlPlaneError as error:
+        if not made:
+            raise
+        confirmed = sum(one.deleted or 0 for one in made.values())
+        msg = (
+            f"{error} Before that Monte Carlo was asked to delete {sum(len(one.tables) for one in made.values())} of "
+            f"{len(tables)} tables and confirmed {confirmed}, on record in {store.root}/{deletions.FOLDER}. "
+            "`iomete-mc tables dropped` lists what is left."
+        )
+        raise ControlPlaneError(msg) from error
     for name, deletion in made.items():
         left = tuple(one.full_table_id for one in deletion.tables if one.mcon in shown)
         deletions.write(store.storage, name, replace(deletion, still_shown=left))
@@ -213,4 +224,6 @@ def _asked(
             return told
         raise
     count = answer.node("deletePushIngestedTables").number("deletedCount")
-    return replace(asked, deleted=int(count))
+    done = replace(asked, deleted=int(count))
+    deletions.write(store.storage, name, done)
+    return done
