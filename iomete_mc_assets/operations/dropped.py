@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.errors import ApiUnavailable, ControlPlaneError, ManifestMissing
 from iomete_mc_assets.manifests import deletions
 from iomete_mc_assets.manifests.deletions import DeletedTable, Deletion
@@ -39,12 +40,14 @@ class Dropped:
         catalogs: the complete ones that were believed, newest first.
         tables: of databases that have other tables still.
         vanished: by database: all of its tables are gone, as after a lost grant.
+        left_out: of databases that have other tables still, and left out of catalogs by today's patterns.
         foreign: pushed by somebody else, or under another naming; never deleted here.
     """
 
     catalogs: tuple[Header, ...]
     tables: tuple[ShownTable, ...]
     vanished: Mapping[str, tuple[ShownTable, ...]]
+    left_out: tuple[ShownTable, ...]
     foreign: tuple[ShownTable, ...]
 
 
@@ -54,7 +57,13 @@ def database_of(full_table_id: str) -> str:
 
 
 def dropped(
-    api: Api, store: ManifestStore, destination: Destination, naming: Naming, *, now: datetime
+    api: Api,
+    store: ManifestStore,
+    destination: Destination,
+    naming: Naming,
+    *,
+    exclusions: Exclusions,
+    now: datetime,
 ) -> Dropped:
     """Compare; changes nothing.
 
@@ -73,18 +82,22 @@ def dropped(
     wanted = {table.invocation_id for table in gone if table.invocation_id is not None}
     ours = _ours(store, destination, wanted)
     tables: list[ShownTable] = []
+    left_out: list[ShownTable] = []
     vanished: defaultdict[str, list[ShownTable]] = defaultdict(list)
     for table in sorted(gone, key=lambda table: table.key):
         if table.invocation_id not in ours:
             continue
-        if database_of(table.key) in databases:
-            tables.append(table)
-        else:
+        if database_of(table.key) not in databases:
             vanished[database_of(table.full_table_id)].append(table)
+        elif any(exclusions.of_table(one) for one in naming.tables_of(table.key)):
+            left_out.append(table)
+        else:
+            tables.append(table)
     return Dropped(
         catalogs=catalogs,
         tables=tuple(tables),
         vanished={database: tuple(every) for database, every in vanished.items()},
+        left_out=tuple(left_out),
         foreign=tuple(table for table in gone if table.invocation_id not in ours),
     )
 

@@ -175,6 +175,23 @@ def test_a_vanished_database_is_listed_apart_and_deleted_only_by_name(bench: Ben
     assert not shown(bench) & set(CRM)
 
 
+def test_a_table_that_a_pattern_leaves_out_is_not_called_dropped_nor_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surveyed(bench, entries(6), entries(4), entries(4))
+    monkeypatch.setenv("IOMETE_EXCLUDE", "*.Sales.T004,*.crm.*")
+    found = told()
+    assert (found["dropped"], found["left_out"]) == (GONE[1:], GONE[:1])
+    assert (
+        f"left out of the catalogs by IOMETE_EXCLUDE, so nobody knows whether they are there ({GONE[0]})"
+        in run("dropped").output
+    )
+    assert run("delete", "--execute", "--yes", "--table", GONE[0]).exit_code == 1
+    assert run("delete", "--execute", "--yes").exit_code == 0
+    assert GONE[0] in shown(bench)
+    assert GONE[1] not in shown(bench)
+
+
 def test_one_table_may_be_named(bench: Bench) -> None:
     surveyed(bench, entries(6), entries(4), entries(4))
     wrong = run("delete", "--execute", "--yes", "--table", "sales:default.t000")
