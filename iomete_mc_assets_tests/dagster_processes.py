@@ -238,9 +238,13 @@ class DagsterProcesses:
         return found
 
     def wait_until_finished(self, run_id: str, *, within_s: float) -> dg.DagsterRun:
-        """Wait until a run has ended, however."""
-        what = f"run {run_id} to end"
-        wait_for(lambda: self.run(run_id).is_finished, within_s=within_s, what=what)
+        """Wait until a run has ended, however; ``within_s`` is for each of its states."""
+        wait_for(
+            lambda: self.run(run_id).is_finished,
+            within_s=within_s,
+            what=f"run {run_id} to end",
+            so_far=lambda: self.run(run_id).status.value,
+        )
         return self.run(run_id)
 
     def worker(self, run: dg.DagsterRun) -> int:

@@ -132,7 +132,7 @@ class LineageRules:
         ):  # one of its tables is another since then, or was deleted and is back
             goes = last_seen >= day_of(since)
         else:
-            goes = direct and self.at - accepted_at > REFRESHED_AFTER
+            goes = direct and self._forgotten_soon(accepted_at)
         return (None if goes else "accepted_before"), ""
 
     def kept_due(self, present: Container[str]) -> Iterator[LineageEdge]:
@@ -155,15 +155,21 @@ class LineageRules:
         return self.kept(state, ())
 
     def kept(self, state: State, present: Container[str]) -> State:
-        """As ``StateRules.kept``: without column edges that were not seen for long, and pending table edges."""
+        """As ``StateRules.kept``: without what nobody saw for long, unless it was accepted lately or is an accepted table edge."""
         del present
         return {key: value for key, value in state.items() if not self._to_drop(state, key)}
 
     def _to_drop(self, state: State, key: str) -> bool:
         entry = entry_of(state, key)
-        if entry["columns"] is None and entry["accepted_at"] is not None:
+        accepted_at = instant_of(entry["accepted_at"])
+        if accepted_at is not None and entry["columns"] is None:
             return False  # it never goes again, so it is never forgotten
+        if accepted_at is not None and not self._forgotten_soon(accepted_at):
+            return False  # seen again tomorrow, it needs no sending yet
         return self._old(str(entry["last_seen"]))
+
+    def _forgotten_soon(self, accepted_at: datetime) -> bool:
+        return self.at - accepted_at > REFRESHED_AFTER
 
     def _folded(
         self, edge: LineageEdge, before: dict[str, JsonValue], ordinal: int, sent: Sent

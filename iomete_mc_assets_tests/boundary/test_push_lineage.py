@@ -298,6 +298,22 @@ def test_ledger_13_a_column_edge_of_long_ago_is_too_old_and_a_table_edge_never_i
     assert pushed(bench, [seen_again], run="run-2") == {"accepted": 1}
 
 
+def test_ledger_13_a_column_edge_that_was_not_seen_for_a_month_and_is_goes_again_after_its_week(
+    bench: Bench,
+) -> None:
+    """It was accepted three days ago, when it was nearly too old: Monte Carlo has not forgotten it."""
+    bench.know("orders", "facts")
+    old = hours_later(HOUR, -24 * 29)
+    edge = column_edge("orders", "id", "facts", "id", window=old)
+    assert pushed(bench, [edge], window=old) == {"accepted": 1}
+    day_of_pushes(bench, 2)
+    for day, answer in ((3, "accepted_before"), (8, "accepted")):
+        window = hours_later(HOUR, 24 * day)
+        bench.clock.instant = window.end + timedelta(minutes=20)
+        seen = column_edge("orders", "id", "facts", "id", window=window)
+        assert pushed(bench, [seen], window=window, run=f"run-again-{day}") == {answer: 1}
+
+
 def test_ledger_13_an_edge_of_a_table_that_was_dropped_and_is_back_goes_when_it_is_seen_again(
     bench: Bench,
 ) -> None:

@@ -74,6 +74,7 @@ class Daemon:
             lambda: self._materialized(collected_key(flow), hours),
             within_s=PATIENCE_S,
             what=f"{len(hours)} collected hours",
+            so_far=lambda: self._done(collected_key(flow), hours),
         )
 
     def _settled(self, flow: Flow, hours: list[HourWindow]) -> bool:
@@ -86,8 +87,11 @@ class Daemon:
         )
 
     def _materialized(self, key: dg.AssetKey, hours: list[HourWindow]) -> bool:
+        return self._done(key, hours) == len(hours)
+
+    def _done(self, key: dg.AssetKey, hours: list[HourWindow]) -> int:
         done = self.dagster.instance.get_materialized_partitions(key)
-        return done.issuperset(window.key for window in hours)
+        return len(done.intersection(window.key for window in hours))
 
     def finished_pushes(self, flow: Flow) -> list[dg.DagsterRun]:
         """All push runs of a flow, oldest first, once none is at work: hours are settled before their run ends."""

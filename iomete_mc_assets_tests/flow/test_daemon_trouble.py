@@ -71,9 +71,16 @@ class Trouble(Daemon):
             lambda: self.dagster.run(run).is_finished,
             within_s=PATIENCE_S,
             what=f"run {run} to collect {len(hours)} hours",
-            so_far=lambda: len(self.dagster.instance.get_materialized_partitions(key)),
+            so_far=lambda: (
+                self.dagster.run(run).status.value,
+                self._hours_on_disk(flow),  # of which Dagster hears when the last one is there
+                len(self.dagster.instance.get_materialized_partitions(key)),
+            ),
         )
         assert self.dagster.run(run).status == dg.DagsterRunStatus.SUCCESS
+
+    def _hours_on_disk(self, flow: Flow) -> int:
+        return len([*Path(self.environment["IOMETE_MC_MANIFESTS"]).glob(f"{flow}/*")])
 
     def runs_that_collect(self, flow: Flow) -> list[dg.DagsterRun]:
         """Those of backfills and of the asset's page, oldest first."""
@@ -101,7 +108,7 @@ class Trouble(Daemon):
             ),
             within_s=PATIENCE_S,
             what=f"{runs} runs that collect {flow}",
-            so_far=lambda: len(found()),
+            so_far=lambda: Counter(run.status.value for run in found()),
         )
         return found()
 
