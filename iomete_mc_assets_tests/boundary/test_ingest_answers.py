@@ -26,7 +26,7 @@ from iomete_mc_assets.errors import (
     SettingsError,
     TooLarge,
 )
-from iomete_mc_assets.montecarlo.answers import ANSWER_CAP
+from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, LONGEST_WAIT_S
 from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
 from iomete_mc_assets.redaction import spellings
@@ -165,6 +165,28 @@ def test_rule_10_a_429_says_how_long_to_wait(gateway: Gateway) -> None:
         with pytest.raises(NotAccepted) as caught:
             an_ingest(gateway).send(a_batch(gateway))
         assert caught.value.retry_after_s == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("inf", LONGEST_WAIT_S),
+        ("1e300", LONGEST_WAIT_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT_S),
+        ("-inf", 0.0),
+        ("nan", None),
+        ("soon", None),
+        ("Fri, 31 Dec 99999999999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 2026 23:59:59 +99999999999999", None),
+    ],
+)
+def test_rule_10_whatever_a_429_says_becomes_a_wait_that_can_be_added_to_a_clock(
+    gateway: Gateway, said: str, expected: float | None
+) -> None:
+    gateway.script(faults.answers(429, retry_after=said))
+    with pytest.raises(NotAccepted) as caught:
+        an_ingest(gateway).send(a_batch(gateway))
+    assert caught.value.retry_after_s == expected
 
 
 def test_rule_12_a_refused_connection_is_not_accepted_and_names_the_address() -> None:

@@ -155,6 +155,22 @@ def test_rule_10_a_429_waits_as_told_and_goes_again(bench: Bench) -> None:
     assert bench.clock.waits == [7.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    "told", ["inf", "1e300", "1000000000000", "9999", "Fri, 31 Dec 9999 23:59:59 -2359"]
+)
+def test_rule_10_told_to_wait_beyond_its_time_a_push_ends_with_nothing_in_doubt(
+    bench: Bench, told: str
+) -> None:
+    manifest_id = bench.collect_some("observations", 5)
+    requests = len(bench.gateway.requests)
+    bench.gateway.script(faults.answers(429, retry_after=told))
+    assert isinstance(bench.push("observations")[HOUR], BudgetSpent)
+    assert len(bench.gateway.requests) == requests + 1
+    (doubts,) = bench.sent("observations", manifest_id).generation(1).doubts()
+    assert (doubts.sending, doubts.pieces) == (False, ())
+    assert bench.push_one("observations", run="run-2").counts == {"accepted": 5}
+
+
 def test_rule_11_three_transient_failures_in_a_row_stop_the_run(bench: Bench) -> None:
     older = HOUR.previous
     bench.collect("query_logs", queries(3))
