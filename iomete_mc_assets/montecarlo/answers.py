@@ -62,7 +62,7 @@ class Answer:
         """The body as a JSON object; None when it is anything else."""
         try:
             value: object = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):  # a server may nest as deeply as it likes
             return None
         return cast("dict[str, object]", value) if isinstance(value, dict) else None
 

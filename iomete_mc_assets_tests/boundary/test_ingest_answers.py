@@ -145,6 +145,16 @@ def test_an_answer_over_a_connection_that_stood_means_the_same(
     ]
 
 
+@pytest.mark.parametrize(("status", "meaning"), [(202, OutcomeUnknown), (400, Misconfigured)])
+def test_rule_14_an_answer_nested_too_deeply_to_be_read_has_a_verdict_too(
+    gateway: Gateway, status: int, meaning: type[PushError]
+) -> None:
+    gateway.script(faults.answers(status, "[" * 60_000))
+    with pytest.raises(meaning) as caught:
+        an_ingest(gateway).send(a_batch(gateway))
+    assert type(caught.value) is meaning
+
+
 def test_rule_8_the_details_of_a_refusal_are_kept(gateway: Gateway) -> None:
     body = '{"error": "Invalid request body", "details": {"events": ["bad"]}}'
     gateway.script(faults.answers(400, body))
