@@ -43,7 +43,7 @@ def import_(files: tuple[Path, ...], source: str, *, sending: bool, dry_run: boo
     not what it should be, or cannot be written down, is named with the reason and stays as it is; the
     others are taken in. Exit code 1 when there was one, or when something is not settled.
     """
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     if dry_run and sending:
         msg = "--dry-run reads only, so it does not go with --push."
         raise click.UsageError(msg)
