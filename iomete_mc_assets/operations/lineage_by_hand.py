@@ -183,6 +183,8 @@ class ByHand:
         return Step(wish, "keep", told(node.expire_at))
 
     def _adding_edge(self, wish: EdgeWish) -> Step:
+        if self._ends(wish)[0] == self._ends(wish)[1]:
+            return Step(wish, "refuse", "it leads from a node to itself, which is no lineage")
         for ref in (wish.source, wish.destination):
             if self._around(ref, _towards(wish, ref)).node is None:
                 how = "push it" if ref.object_type in PUSHED_TYPES else "add the node"

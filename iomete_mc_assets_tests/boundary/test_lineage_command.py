@@ -208,6 +208,7 @@ def test_a_node_goes_with_its_edges_and_a_table_never(gateway: Gateway) -> None:
     assert "tables delete" in refused("node", "remove", ORDERS, "--yes")
     assert "by pushes, never by hand" in refused("node", "add", "view:sales:default.v", "--yes")
     assert "add the node first" in refused("edge", "add", ORDERS, WEEKLY, "--yes")
+    assert "from a node to itself" in refused("edge", "add", ORDERS, ORDERS, "--yes")
     assert "push it first" in refused("edge", "add", "table:sales:default.gone", TOTALS, "--yes")
     assert changes(gateway) == before
 
