@@ -1,5 +1,6 @@
 """How much of a query's text may be kept: all of it, all but its literals, or nothing. Literals are told in ``masking``."""
 
+from iomete_mc_assets.collectors.masking import masked
 from iomete_mc_assets.settings import QueryText
 
 WITHHELD = "/* query text withheld */"
@@ -18,8 +19,5 @@ def kept(text: str, how: QueryText) -> str:
         return text
     if how == "none":
         return WITHHELD
-    # sqlglot takes 0.26 s to load, and most sites keep whole texts
-    from iomete_mc_assets.collectors.masking import masked  # noqa: PLC0415
-
     said = masked(text)
     return UNMASKABLE if said is None else said
