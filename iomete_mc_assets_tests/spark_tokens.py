@@ -3,7 +3,7 @@
 A process of its own, because Spark's Java lives in the process that starts it and does not leave it.
 """
 
-# pyright: reportUnknownVariableType=false - py4j has no types
+# pyright: reportUnknownVariableType=false
 
 import json
 import os
