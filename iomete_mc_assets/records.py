@@ -16,6 +16,7 @@ other only decides which value it is (window order, CASE condition, aggregate FI
 Evidence = Literal["plan", "sql", "view text"]
 """What an edge was found in, the surest first: Spark's own resolved plan, the text of a query, of a view."""
 ChangeKind = Literal[
+    "database dropped",
     "table added",
     "table dropped",
     "table renamed",
@@ -25,7 +26,8 @@ ChangeKind = Literal[
     "column retyped",
     "comment changed",
 ]
-"""How two listings of a catalog differ. ``re-created``: another table (or a view) under the same name."""
+"""How two listings of a catalog differ. ``re-created``: another table (or a view) under the same name; a database
+counts as dropped that is not listed any more, which a lost grant may have done."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -136,6 +138,7 @@ class Observation:
             since position deletes were last 0 and no equality delete; None where unknown.
         surveyed_snapshot_id, metadata_location: of the survey this was read beside; equality of the
             location and ``snapshot_id == surveyed_snapshot_id`` is what lets the next hour skip the read.
+            The id is -1 where that showed no snapshot, and None where the next hour must not lean on it.
         carried_from: the manifest id this was carried from, unsent, because the table could not be
             read in this hour; None for an observation of the hour itself.
     """

@@ -219,6 +219,16 @@ class LivingTable:
         for at in instants[1:]:
             self._do_something(session, at)
 
+    def write(self, session: Warehouse, instants: Sequence[datetime]) -> None:
+        """Be created at the first instant, and get more rows at each of the others."""
+        self._create(session, instants[0])
+        for at in instants[1:]:
+            self._append(session, at)
+
+    def take_back(self, session: Warehouse, at: datetime) -> None:
+        """Go back to an older state of main."""
+        self._roll_back(session, at)
+
     def live_on(self, session: Warehouse, deeds: int) -> None:
         """A few more deeds, now and under the published name, and sometimes another name."""
         self._working = self.table

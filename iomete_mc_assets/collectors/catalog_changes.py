@@ -13,6 +13,8 @@ from iomete_mc_assets.manifests.model import CHANGE_SAMPLE, Changes
 from iomete_mc_assets.records import Change, ChangeKind, Column, Omission, TableEntry, TableId
 from iomete_mc_assets.windows import HourWindow
 
+DATABASES = "databases"
+"""In a catalog's collector state: those that were listed, answered or not."""
 SHOWN_CHARACTERS = 200
 """Of a type or comment: a header is read whole, and a struct of 400 fields is longer than all else in it."""
 KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
@@ -27,12 +29,14 @@ class EarlierCatalog:
 
     Attributes:
         catalogs: which were listed.
+        databases: those listed in them, as shown to people.
         silent: scopes of everything that it could not tell; None where it does not list them all.
     """
 
     manifest_id: str
     window: HourWindow
     catalogs: tuple[str, ...]
+    databases: frozenset[str]
     entries: tuple[TableEntry, ...]
     silent: frozenset[str] | None
 
@@ -57,7 +61,9 @@ def changes_since(
     both = set(before.catalogs) & set(catalogs)
     old = _comparable(before.entries, catalogs=both, without=silent | left_out)
     new = _comparable(found.entries, catalogs=both, without=silent | left_out)
-    changes = sorted(_changes(old, new), key=_order)
+    untold = silent_scopes(found.omissions) | left_out
+    gone = _databases_gone(before, found.databases, catalogs=both, untold=untold)
+    changes = sorted((*_changes(old, new), *gone), key=_order)
     counts = Counter(change.kind for change in changes)
     return Changes(
         since=before.window,
@@ -65,6 +71,30 @@ def changes_since(
         counts={kind: counts[kind] for kind in KINDS},
         sample=tuple(changes[:CHANGE_SAMPLE]),
     )
+
+
+def database_names(entries: Iterable[TableEntry]) -> Counter[str]:
+    """The databases that tables lie in, as shown to people, and how many lie there."""
+    tables = (entry.table for entry in entries)
+    return Counter(".".join((table.catalog, *table.namespace)) for table in tables)
+
+
+def _databases_gone(
+    before: EarlierCatalog,
+    databases: Iterable[str],
+    *,
+    catalogs: Collection[str],
+    untold: Collection[str],
+) -> Iterator[Change]:
+    """Believed where the listing that lacks them succeeded; one that was denied before may be gone as well."""
+    tables = database_names(before.entries)
+    listed = {name.casefold() for name in databases}
+    for name in before.databases:
+        parts = name.split(".")
+        above = {".".join(parts[: n + 1]) for n in range(len(parts))}
+        if parts[0] in catalogs and name.casefold() not in listed and above.isdisjoint(untold):
+            known = f"{tables[name]} tables and views" if tables[name] else None
+            yield Change(kind="database dropped", scope=name, before=known)
 
 
 def silent_scopes(omissions: Iterable[Omission]) -> frozenset[str]:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog, changes_since
+from iomete_mc_assets.collectors.catalog_changes import DATABASES, EarlierCatalog, changes_since
 from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.collectors.limits import too_many, unanswered
 from iomete_mc_assets.collectors.surveying import Survey, survey_catalogs
 from iomete_mc_assets.errors import HourFailed, IometeMcError, ManifestError
-from iomete_mc_assets.manifests.model import Changes, Collector, Draft, Verdict
+from iomete_mc_assets.manifests.model import Changes, Collector, Draft, JsonValue, Verdict
 from iomete_mc_assets.records import TableEntry
 from iomete_mc_assets.warehouse.rows import Warehouse
 from iomete_mc_assets.windows import HourWindow
@@ -140,13 +140,17 @@ def _why_unknown(
 
 
 def _verdict(found: Survey, changes: Changes) -> Verdict:
+    listed: Mapping[str, JsonValue] = {DATABASES: [*sorted(found.databases)]}
     if not found.omissions:
-        return Verdict(state="complete", counts=found.counts, changes=changes)
+        return Verdict(
+            state="complete", counts=found.counts, collector_state=listed, changes=changes
+        )
     return Verdict(
         state="partial",
         reason=unanswered(found.omissions),
         counts=found.counts,
         omissions=found.omissions,
+        collector_state=listed,
         changes=changes,
     )
 

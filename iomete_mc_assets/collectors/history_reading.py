@@ -29,7 +29,7 @@ NOT_FOUND = frozenset({"42P01", "42K05"})
 FILE_NOT_FOUND = "42K03"
 """SQL state of a path without a file."""
 NO_SNAPSHOT = -1
-"""In a metadata file; newer versions of the format leave it out."""
+"""Iceberg's id of none, in metadata files; newer versions of the format leave it out."""
 PATTERN = re.compile(r"[{}\[\]*?\\]")
 """What makes a path a pattern to Spark."""
 
@@ -72,7 +72,7 @@ class HistoryReader:
             read.table: self._judged(read.table, answers[place], _history)
             for place, read in enumerate(reads)
         }
-        return {**found, **self._with_older_snapshots(found)}
+        return {**found, **self._with_named_snapshots(found)}
 
     def logs(self, tables: Sequence[TableId]) -> dict[TableId, MetadataLog | Failed | Gone]:
         """The metadata files of each table.
@@ -98,24 +98,41 @@ class HistoryReader:
         paths = [file for file in files if not PATTERN.search(file)]
         first = self._ask(paths[:1], statements.current_snapshots)
         if any(_is_refusal(answer) for answer in first.values()):
-            return found | dict.fromkeys(paths, _has_data(first[0]))
+            refused = Failed(f"not asked for, as {paths[0]} was refused: {first[0]}")
+            return found | dict.fromkeys(paths, refused) | {paths[0]: _has_data(first[0])}
         rest = self._ask(paths[1:], statements.current_snapshots)
         answers = [*first.values(), *(rest[place] for place in sorted(rest))]
         return found | dict(zip(paths, map(_has_data, answers), strict=True))
 
-    def _with_older_snapshots(
+    def with_older_snapshots(
+        self, histories: Mapping[TableId, History], bounds: Mapping[TableId, datetime]
+    ) -> dict[TableId, History | Failed | Gone]:
+        """Histories with all snapshots from before the bounds of their reads.
+
+        Raises:
+            LakehouseError: the lakehouse itself cannot be asked any more.
+        """
+        asked = [(table, bounds[table]) for table in histories]
+        return self._joined(histories, self._ask(asked, statements.older_snapshots))
+
+    def _with_named_snapshots(
         self, found: Mapping[TableId, History | Failed | Gone]
     ) -> dict[TableId, History | Failed | Gone]:
         """Histories with the snapshots that their rows name and that were committed before the bounds."""
         lacking = {
-            table: (history, _unread(history))
+            table: history
             for table, history in found.items()
             if isinstance(history, History) and _unread(history)
         }
-        asked = [(table, ids) for table, (_, ids) in lacking.items()]
-        answers = self._ask(asked, statements.named_snapshots)
+        asked = [(table, _unread(history)) for table, history in lacking.items()]
+        return self._joined(lacking, self._ask(asked, statements.named_snapshots))
+
+    def _joined(
+        self, histories: Mapping[TableId, History], answers: Answers
+    ) -> dict[TableId, History | Failed | Gone]:
+        """Each history with the snapshots of the answer in its place."""
         completed: dict[TableId, History | Failed | Gone] = {}
-        for place, (table, (history, _)) in enumerate(lacking.items()):
+        for place, (table, history) in enumerate(histories.items()):
             older = self._judged(table, answers[place], _history)
             if isinstance(older, History):
                 older = replace(history, snapshots={**history.snapshots, **older.snapshots})

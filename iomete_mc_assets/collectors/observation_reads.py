@@ -17,15 +17,17 @@ from iomete_mc_assets.collectors.history import (
     place_at,
     with_gaps,
 )
-from iomete_mc_assets.collectors.history_reading import Failed, Gone, HistoryReader
+from iomete_mc_assets.collectors.history_reading import NO_SNAPSHOT, Failed, Gone, HistoryReader
 from iomete_mc_assets.collectors.observation_memory import Memory, Remembered, shown
 from iomete_mc_assets.records import Observation, Omission, SurveyedState, TableEntry, TableId
 from iomete_mc_assets.warehouse.statements import HistoryRead
 from iomete_mc_assets.windows import HOUR, HourWindow
 
-LOOK_BACK = timedelta(days=2)
-"""How far before the first hour a table without an earlier observation is read at first; whole only where that
-does not show its last change. A busy table may have tens of thousands of snapshots, a stale one has few."""
+LOOK_BACK = timedelta(hours=25)
+"""How far before the first hour, or before its newest commit if that is older, a table is read at first of which
+nothing is trusted: a nightly load is in it, also behind a compaction. See decision 0042."""
+CLOCK_SKEW = timedelta(minutes=1)
+"""By so much Iceberg lets a commit be stamped earlier than the one before it (``TableMetadata``), as writers' clocks differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,19 @@ class Reading:
     newest: Mapping[TableId, TableEntry]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Need:
+    """What is known of a table that has to be read.
+
+    Attributes:
+        known: the newest earlier observation; None without one.
+        trusted: the same; None also for an hour that trusts none.
+    """
+
+    known: Observation | None
+    trusted: Observation | None
+
+
 def without_reading(
     entry: TableEntry,
     before: Remembered | None,
@@ -139,14 +154,16 @@ def _unchanged(entry: TableEntry, before: Observation) -> bool:
     snapshot ids alone decide, which misses a write that was rolled back between two listings.
     """
     state = entry.state
-    if state is None or before.snapshot_id != before.surveyed_snapshot_id:
+    if state is None or before.surveyed_snapshot_id is None:
         return False
-    if (
-        state.snapshot_id != before.snapshot_id
-        or state.metadata_location != before.metadata_location
-    ):
-        return False
-    return state.metadata_location is not None or state.snapshot_id is not None
+    observed = NO_SNAPSHOT if before.snapshot_id is None else before.snapshot_id
+    same_snapshot = observed == before.surveyed_snapshot_id == snapshot_shown(state)
+    return same_snapshot and state.metadata_location == before.metadata_location
+
+
+def snapshot_shown(state: SurveyedState) -> int:
+    """The current snapshot of a listing; also the absence of one is something that the next hour can lean on."""
+    return NO_SNAPSHOT if state.snapshot_id is None else state.snapshot_id
 
 
 def sweeps(
@@ -189,15 +206,7 @@ def read(
     ends = [hour.end for hour in hours]
     newest = {entry.table: entry for hour in hours for entry in catalogs[hour].iceberg}
     needed = _needed(catalogs, memory, sweeping)
-    reads = [_first_read(newest[table], needed[table], ends) for table in needed]
-    histories = reader.histories(reads)
-    again = [
-        replace(one, since=None)
-        for one in reads
-        if one.since is not None
-        and _tells_too_little(histories[one.table], needed[one.table], ends)
-    ]
-    histories.update(reader.histories(again))
+    histories = _histories(reader, newest, needed, ends)
     current = _shown_after(catalogs, max(ends))
     logs = reader.logs(
         [
@@ -230,6 +239,35 @@ def read(
             )
             _settle(histories, logs, table, seen[table])
     return Reading(histories=histories, logs=logs, newest=newest)
+
+
+def _histories(
+    reader: HistoryReader,
+    newest: Mapping[TableId, TableEntry],
+    needed: Mapping[TableId, _Need],
+    ends: Sequence[datetime],
+) -> dict[TableId, History | Failed | Gone]:
+    """Bounded at first, then whole where the rows tell too little, or older snapshots alone where those do."""
+    reads = [_first_read(newest[table], need, ends) for table, need in needed.items()]
+    histories = reader.histories(reads)
+    bounds = {one.table: one.since for one in reads if one.since is not None}
+    again = [
+        replace(one, since=None)
+        for one in reads
+        if one.table in bounds
+        and _rows_tell_too_little(histories[one.table], needed[one.table], ends)
+    ]
+    histories.update(reader.histories(again))
+    for one in again:
+        del bounds[one.table]
+    lacking = {
+        table: history
+        for table in bounds
+        if isinstance(history := histories[table], History)
+        and _lacks_ancestors(history, needed[table], ends)
+    }
+    histories.update(reader.with_older_snapshots(lacking, bounds))
+    return histories
 
 
 def _settle(
@@ -272,9 +310,9 @@ def _seen(memory: Memory, entry: TableEntry, listed: Mapping[TableId, str | None
 
 def _needed(
     catalogs: Mapping[HourWindow, CatalogInput], memory: Memory, sweeping: Collection[HourWindow]
-) -> dict[TableId, Remembered | None]:
-    """Tables that some hour cannot be told of without reading, and what may be trusted of what is known of them."""
-    needed: dict[TableId, Remembered | None] = {}
+) -> dict[TableId, _Need]:
+    """Tables that some hour cannot be told of without reading, and what is known of them."""
+    needed: dict[TableId, _Need] = {}
     for hour, catalog in catalogs.items():
         listed = shown(catalog.entries)
         for entry in catalog.iceberg:
@@ -287,36 +325,49 @@ def _needed(
                 sweeping=hour in sweeping,
             )
             if told is None:
-                trusted = None if hour in sweeping else before
-                needed[entry.table] = trusted if needed.get(entry.table, trusted) else None
+                known = None if before is None else before.observation
+                trusted = None if hour in sweeping else known
+                if entry.table in needed and needed[entry.table].trusted is None:
+                    trusted = None
+                needed[entry.table] = _Need(known=known, trusted=trusted)
     return needed
 
 
-def _first_read(
-    entry: TableEntry, before: Remembered | None, ends: Sequence[datetime]
-) -> HistoryRead:
-    """From the state observed last; without one a bounded look back, where it has a chance."""
-    look_back = min(ends) - LOOK_BACK
-    written_at = None if entry.state is None else entry.state.snapshot_at
-    since = look_back if written_at is None or written_at >= look_back else None
-    if before is not None:
-        since = before.observation.state_at
+def _first_read(entry: TableEntry, need: _Need, ends: Sequence[datetime]) -> HistoryRead:
+    """From the state observed last; without one a bounded look back."""
+    if need.trusted is not None:
+        state_at = need.trusted.state_at
+        since = None if state_at is None else state_at - CLOCK_SKEW
+    else:
+        written_at = None if entry.state is None else entry.state.snapshot_at
+        newest = min(ends) if written_at is None else min(*ends, written_at)
+        since = newest - LOOK_BACK
     return HistoryRead(table=entry.table, since=since, before=max(ends))
 
 
-def _tells_too_little(
-    history: History | Failed | Gone, before: Remembered | None, ends: Sequence[datetime]
+def _rows_tell_too_little(
+    history: History | Failed | Gone, need: _Need, ends: Sequence[datetime]
 ) -> bool:
     """Whether older rows could answer what these do not."""
     if not isinstance(history, History):
         return False
-    earlier = None if before is None else before.observation
-    places = [place_at(history, end) for end in ends]
-    if None in places:
-        return True  # also of a known table: its name may be another's by now, or its metadata restored
+    places = {place_at(history, end) for end in ends}
     return any(
-        last_data_change(history, place, earlier=earlier) is None
-        or missing_ancestor(history.snapshots, history.rows[place].snapshot_id, earlier=earlier)
+        place
+        is None  # also of a known table: its name may be another's by now, or its metadata restored
+        or last_data_change(history, place, earlier=need.trusted) is None
+        for place in places
+    )
+
+
+def _lacks_ancestors(history: History, need: _Need, ends: Sequence[datetime]) -> bool:
+    """Whether older snapshots could tell what is known neither from these nor from any earlier hour.
+
+    What a snapshot's ancestors did never changes, so there a sweep too takes an earlier hour's word.
+    """
+    places = {place_at(history, end) for end in ends} - {None}
+    return any(
+        missing_ancestor(history.snapshots, history.rows[place].snapshot_id, earlier=need.known)
         for place in places
         if place is not None
     )

@@ -37,6 +37,7 @@ from iomete_mc_assets.collectors.observation_reads import (
     CatalogInput,
     Reading,
     read,
+    snapshot_shown,
     sweeps,
     without_reading,
 )
@@ -330,18 +331,26 @@ class _Hour:
         return found
 
     def _surveyed(self, observation: Observation, entry: TableEntry) -> Observation:
-        """With the survey it stands beside, unless that survey is too late for the next hour to lean on.
+        """With the survey it stands beside, unless the next hour may not lean on that.
 
-        Between this hour's end and a later survey a write and its rollback leave the survey unchanged.
+        Between this hour's end and the survey a write and its rollback leave the survey unchanged. The history
+        shows them as rows; only so much of it was read that a survey long after the hour is no proof either.
         """
         state = entry.state
         late = self.catalog.collected_at > self.window.end + HOUR
-        if state is None or late:
+        if state is None or late or self._changed_since(entry.table):
             return replace(observation, surveyed_snapshot_id=None, metadata_location=None)
         return replace(
             observation,
-            surveyed_snapshot_id=state.snapshot_id,
+            surveyed_snapshot_id=snapshot_shown(state),
             metadata_location=state.metadata_location,
+        )
+
+    def _changed_since(self, table: TableId) -> bool:
+        """Whether the table's history, where it was read, has a row after the hour."""
+        history = self._reading.histories.get(table)
+        return isinstance(history, History) and any(
+            row.at >= self.window.end for row in history.rows
         )
 
     def _own_state(self, entry: TableEntry) -> Observation | None:

@@ -19,6 +19,7 @@ from iomete_mc_assets.warehouse.describe import (
     read_description,
     with_fields,
     with_snapshot,
+    without_fields,
 )
 from iomete_mc_assets.warehouse.properties import (
     CANARY,
@@ -51,9 +52,10 @@ NARROWED_IN_A_ROW = 20
 ten, and where none succeeds at all every table is better described at once."""
 LEFT_OUT = "its database's listing left it out, which should have it."
 WITHOUT_UUID = "uuid"
+WITHOUT_FIELDS = "nested fields"
 SAME_NAME = "name"
 HIDES_NOTHING = "listing"
-NOTED = frozenset({WITHOUT_UUID, SAME_NAME, HIDES_NOTHING})
+NOTED = frozenset({WITHOUT_UUID, WITHOUT_FIELDS, SAME_NAME, HIDES_NOTHING})
 """Questions of omissions about tables that are told of all the same."""
 
 Namespace = tuple[str, ...]
@@ -69,6 +71,7 @@ class Survey:
         entries: sorted by name.
         omissions: tables and databases that were asked for and not answered.
         counts: figures by name, e.g. ``tables``, ``excluded: pattern``.
+        databases: those the catalogs list and nobody left out, answered or not, as shown to people.
         left_out: tables and databases left out on purpose, by name as shown to people.
         asked: tables that should have been read, plus databases that could not be listed.
         unreadable: how many of those were not.
@@ -77,6 +80,7 @@ class Survey:
     entries: tuple[TableEntry, ...]
     omissions: tuple[Omission, ...]
     counts: Mapping[str, int]
+    databases: frozenset[str]
     left_out: Mapping[str, Exclusion]
     asked: int
     unreadable: int
@@ -103,13 +107,14 @@ def survey_catalogs(
     for survey in surveys:
         left_out.update(survey.excluded)
     excluded = Counter(left_out.values())
+    databases = frozenset(name for survey in surveys for name in survey.databases)
     counts = {
         "tables": sum(entry.kind == "table" for entry in entries),
         "views": sum(entry.kind == "view" for entry in entries),
         "iceberg tables": sum(entry.format == "iceberg" for entry in entries),
         "other tables": sum(e.kind == "table" and e.format == "other" for e in entries),
         "columns": sum(len(entry.columns) for entry in entries),
-        "databases": sum(survey.databases for survey in surveys),
+        "databases": len(databases),
         "described one by one": sum(survey.described for survey in surveys),
         "statements": asker.statements,
         **{f"excluded: {kind}": number for kind, number in sorted(excluded.items())},
@@ -121,6 +126,7 @@ def survey_catalogs(
             *_same_names(entries),
         ),
         counts=counts,
+        databases=databases,
         left_out=left_out,
         asked=len(entries) + unreadable,
         unreadable=unreadable,
@@ -198,7 +204,7 @@ class _CatalogSurvey:
         self.entries: list[TableEntry] = []
         self.omissions: list[Omission] = []
         self.excluded: dict[str, Exclusion] = {}
-        self.databases = 0
+        self.databases: set[str] = set()
         self.described = 0
         self.unreadable = 0
 
@@ -217,7 +223,7 @@ class _CatalogSurvey:
             namespace = waiting.pop(0)
             if self._excludes(namespace):
                 continue
-            self.databases += 1
+            self.databases.add(self._shown(namespace))
             self._survey_namespace(namespace)
             if self._lists_extended is False:
                 waiting = [*self._namespaces_below(namespace), *waiting]
@@ -464,7 +470,19 @@ class _CatalogSurvey:
         if described.entry.format != "iceberg":
             return described.entry
         statement = statements.show_create_table(described.entry.table)
-        return with_fields(described, self._asker.ask(statement))
+        return self._fields_told(described, self._asker.ask(statement))
+
+    def _fields_told(self, described: Described, created: Sequence[Row]) -> TableEntry:
+        entry = with_fields(described, created)
+        if entry is not None:
+            return entry
+        reason = (
+            "SHOW CREATE TABLE fits what DESCRIBE tells of it in no way or in more than one, as comments with a "
+            "backslash before a quote may; types are told as DESCRIBE prints them, comments inside them and NOT NULL not"
+        )
+        shown = described.entry.table.shown
+        self._omit(shown, WITHOUT_FIELDS, reason, kind="unknowable")
+        return without_fields(described)
 
     def _from_description(
         self, described: Described | Failure, created: Answer | None
@@ -474,11 +492,11 @@ class _CatalogSurvey:
             raise described
         if isinstance(created, (StatementFailed, StatementTimedOut)):
             raise created
-        entry = described.entry if created is None else with_fields(described, created)
-        if described.certain:
-            return entry
-        told = self._told(entry.table)
-        return None if opted_out(told.get(GOVERNANCE)) else with_snapshot(entry, told)
+        told = None if described.certain else self._told(described.entry.table)
+        if told is not None and opted_out(told.get(GOVERNANCE)):
+            return None
+        entry = described.entry if created is None else self._fields_told(described, created)
+        return entry if told is None else with_snapshot(entry, told)
 
     def _told(self, table: TableId) -> Mapping[str, str]:
         return told_properties(self._asker.ask(statements.show_table_properties(table)))

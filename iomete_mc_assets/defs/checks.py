@@ -12,6 +12,7 @@ from iomete_mc_assets import clock
 from iomete_mc_assets.defs.content_checks import (
     LOOK_BACK,
     Now,
+    databases_listed,
     few_omissions,
     manifest_complete,
     plausible_volume,
@@ -43,6 +44,7 @@ def checks(
     return [
         *(manifest_complete(flow, now) for flow in FLOWS),
         *(few_omissions(flow, now) for flow in FLOWS),
+        databases_listed(now),
         *(plausible_volume(flow) for flow in FLOWS),
         usual_freshness(),
         *(_collected_on_time(flow, now) for flow in FLOWS),

@@ -8,13 +8,15 @@ import dagster as dg
 from iomete_mc_assets import settings
 from iomete_mc_assets.collectors.query_logs import NO_SOURCE
 from iomete_mc_assets.defs.keys import collected_key
-from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
+from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour, number
+from iomete_mc_assets.defs.metadata import CHANGED
 from iomete_mc_assets.defs.previews import markdown
 from iomete_mc_assets.defs.resources import ManifestStoreResource
+from iomete_mc_assets.defs.stored_inputs import listed_databases
 from iomete_mc_assets.manifests.history import History, read_history
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.operations.usual import Odd, odd_hour, odd_volumes, overdue_tables
-from iomete_mc_assets.records import OmissionKind
+from iomete_mc_assets.records import Change, ChangeKind, OmissionKind
 
 READ_NEXT = (
     "Is IOMETE_MC_MANIFESTS the store this Dagster instance collects into, and can it be read? Restore the "
@@ -102,6 +104,66 @@ def _scopes(header: Header, *kinds: OmissionKind) -> list[str]:
     """The first names of what was left out."""
     named = dict.fromkeys(one.scope for one in header.omissions.sample if one.kind in kinds)
     return list(named)[:NAMED]
+
+
+DATABASE_DROPPED: ChangeKind = "database dropped"
+
+
+def databases_listed(now: Now) -> dg.AssetChecksDefinition:
+    """Whether every database of the last day is still there."""
+
+    @dg.asset_check(
+        asset=collected_key("catalog_snapshot"),
+        name="databases_still_listed",
+        description="Is every database still listed that an hour of the last 24 listed? One that was dropped and one "
+        "whose grant was lost look the same. A day later a database that stays away is believed to be dropped.",
+    )
+    def databases_still_listed(
+        context: dg.AssetCheckExecutionContext, manifests: ManifestStoreResource
+    ) -> dg.AssetCheckResult:
+        try:
+            lost = _lost_databases(context.instance, manifests, now=now())
+        except Exception as error:  # noqa: BLE001 - object stores' clients raise errors of their own
+            return result(f"Which databases were dropped cannot be read: {error} {READ_NEXT}", "")
+        problem = None
+        if lost:
+            first = "; ".join(
+                f"{one.scope} since {hour}" + (f", with {one.before}" if one.before else "")
+                for one, hour in lost[:3]
+            )
+            rest = f"; and {len(lost) - 3} more" if len(lost) > 3 else ""  # noqa: PLR2004 - as above
+            problem = (
+                f"{len(lost)} databases are not listed any more: {first}{rest}. Dropped on purpose: nothing to do. "
+                "Else look whether the lakehouse account lost its rights there; a lost grant looks the same."
+            )
+        return result(
+            problem,
+            "Every database of the last 24 hours is listed.",
+            lost=len(lost),
+            of=[one.scope for one, _ in lost[:NAMED]],
+        )
+
+    return databases_still_listed
+
+
+def _lost_databases(
+    instance: dg.DagsterInstance, manifests: ManifestStoreResource, *, now: datetime
+) -> list[tuple[Change, str]]:
+    """What the hours collected lately say was dropped and the newest known catalog does not list, with the hour."""
+    newest = newest_by_hour(instance, collected_key("catalog_snapshot"), after_timestamp=since(now))
+    dropping = [w for w, event in newest.items() if number(event, f"{CHANGED}{DATABASE_DROPPED}")]
+    if not dropping:
+        return []
+    store = manifests.open()
+    lost: dict[str, tuple[Change, str]] = {}
+    for window in sorted(dropping):
+        header = store.header("catalog_snapshot", window, manifest_id(newest[window]) or "")
+        for change in header.changes.sample if header.changes else ():
+            if change.kind == DATABASE_DROPPED:
+                lost[change.scope] = change, window.key
+    known = store.newest("catalog_snapshot")
+    listed = frozenset[str]() if known is None else listed_databases(known)
+    return [lost[name] for name in sorted(lost.keys() - listed)]
 
 
 def few_omissions(flow: Flow, now: Now) -> dg.AssetChecksDefinition:

@@ -29,6 +29,8 @@ LAG = "collected after the hour's end (min)"
 NEWEST_END = "newest query ended at"
 COLLECTED_AT = "collected_at"
 OMISSIONS = "omissions"
+CHANGED = "changes: "
+"""Before the kind of a change between two catalogs."""
 READ_BESIDE = "read beside"
 PUSH_PREFIX = "monte_carlo/"
 PUSH_STATUS = "monte_carlo/status"
@@ -181,7 +183,7 @@ def _changes(changes: Changes) -> Metadata:
     if changes.reason:
         metadata["not compared"] = dg.MetadataValue.text(changes.reason)
     metadata |= {
-        f"changes: {kind}": dg.MetadataValue.int(count) for kind, count in changes.counts.items()
+        f"{CHANGED}{kind}": dg.MetadataValue.int(count) for kind, count in changes.counts.items()
     }
     if changes.total:
         shown = changes.sample[:PREVIEW_ROWS]

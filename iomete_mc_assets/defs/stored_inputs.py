@@ -3,7 +3,12 @@
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from iomete_mc_assets.collectors.catalog_changes import EarlierCatalog, silent_scopes
+from iomete_mc_assets.collectors.catalog_changes import (
+    DATABASES,
+    EarlierCatalog,
+    database_names,
+    silent_scopes,
+)
 from iomete_mc_assets.collectors.lineage.hours import QueriesInput, StoredLineage
 from iomete_mc_assets.collectors.observations import SWEPT, CatalogInput, EarlierInput
 from iomete_mc_assets.manifests.model import Header, JsonValue
@@ -36,11 +41,13 @@ class StoredInputs:
             return None
         omissions = header.omissions
         all_listed = omissions.total == len(omissions.sample)
+        entries = tuple(r for r in self._store.records(header) if isinstance(r, TableEntry))
         return EarlierCatalog(
             manifest_id=header.manifest_id,
             window=header.window,
             catalogs=header.source.catalogs,
-            entries=tuple(r for r in self._store.records(header) if isinstance(r, TableEntry)),
+            databases=listed_databases(header) or frozenset(database_names(entries)),
+            entries=entries,
             silent=silent_scopes(omissions.sample) if all_listed else None,
         )
 
@@ -115,6 +122,12 @@ class StoredInputs:
             observations=tuple(records),
             swept=HourWindow.from_key(swept) if isinstance(swept, str) else None,
         )
+
+
+def listed_databases(header: Header) -> frozenset[str]:
+    """As the catalog's listing had them; none of a manifest older than that."""
+    listed = header.collector_state.get(DATABASES)
+    return frozenset(map(str, listed)) if isinstance(listed, list) else frozenset()
 
 
 def _not_shown(header: Header) -> list[Omission]:

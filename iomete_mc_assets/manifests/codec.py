@@ -36,11 +36,9 @@ RECORD_TYPES: Mapping[Flow, type[Record]] = {
     "lineage": LineageEdge,
 }
 """What the lines of a flow's parts are. A line names no type: the flow decides."""
-LEFT_OUT_EMPTY: Mapping[type[object], Mapping[str, object]] = {
-    QueryRecord: {"extra": {}, "plan": None}
-}
-"""Fields whose key stands in a line only when they hold something, and what they hold without it: lines from
-before them are the same bytes."""
+LEFT_OUT_EMPTY: Mapping[type[object], frozenset[str]] = {QueryRecord: frozenset({"extra", "plan"})}
+"""Fields whose key stands in a line only when they hold something; without it they have their default: lines
+from before them are the same bytes."""
 
 
 def encode_record(flow: Flow, record: Record) -> bytes:
@@ -236,10 +234,10 @@ def _dataclass_encoder(kind: type[object], *, level: int | None = None) -> _Enco
     shorter = joined(f'"{name}"{colon}%s' for name, _ in others)
 
     def encode_mostly_without(record: object) -> str:
-        empty = {name for name in left_out if not getattr(record, name)}
-        if len(empty) == len(left_out):
+        present = [name for name in left_out if getattr(record, name)]
+        if not present:
             return shorter % tuple([step(getattr(record, name)) for name, step in others])
-        held = [(name, step) for name, step in steps if name not in empty]
+        held = [(name, step) for name, step in steps if name in present or name not in left_out]
         return joined(f'"{name}"{colon}{step(getattr(record, name))}' for name, step in held)
 
     return encode_mostly_without
@@ -335,23 +333,25 @@ def _mapping_decoder(key_kind: object, value_kind: object) -> _Decode:
 def _dataclass_decoder(kind: type[T]) -> Callable[[Any], T]:
     """Plain fields are looked at in one pass without a call each: a push reads millions of them."""
     hints = get_type_hints(kind)
+    left_out = LEFT_OUT_EMPTY.get(kind, frozenset())
+    required = hints.keys() - left_out
     steps = {name: _decoder(hints[name]) for name in sorted(hints)}
-    plain = [(name, kinds) for name in steps if (kinds := _plain_kinds(hints[name]))]
-    other = [(name, step) for name, step in steps.items() if not _plain_kinds(hints[name])]
+    plain = [(name, kinds) for name in sorted(required) if (kinds := _plain_kinds(hints[name]))]
+    other = [(name, step) for name, step in steps.items() if name not in dict(plain)]
     values_of = _plain_decoder(dict)
-    left_out = LEFT_OUT_EMPTY.get(kind)
 
     def decode(raw: object) -> T:
         values = cast("dict[str, Any]", values_of(raw))  # just parsed, so it may be filled in place
-        if left_out is not None:
-            values = {**left_out, **values}
-        if values.keys() != hints.keys():
-            raise ValueError(_wrong_keys(kind, expected=set(hints), found=set(values)))
+        if values.keys() != required and values.keys() - left_out != required:
+            raise ValueError(
+                _wrong_keys(kind, expected=set(required), found=set(values) - left_out)
+            )
         for name, kinds in plain:
             if type(values[name]) not in kinds:
                 _decoded_field(name, steps[name], values[name])
         for name, step in other:
-            values[name] = _decoded_field(name, step, values[name])
+            if name in values:
+                values[name] = _decoded_field(name, step, values[name])
         return kind(**values)
 
     return decode

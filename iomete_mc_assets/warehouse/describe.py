@@ -79,20 +79,21 @@ def with_snapshot(entry: TableEntry, told: Mapping[str, str]) -> TableEntry:
     )
 
 
-def with_fields(described: Described, rows: Sequence[Row]) -> TableEntry:
-    """The entry with its nested fields and NOT NULL as SHOW CREATE TABLE tells them.
-
-    Where its text is not understood, nested types are left as DESCRIBE prints them, which claims no fields.
-    """
-    entry, types = described.entry, described.types
+def with_fields(described: Described, rows: Sequence[Row]) -> TableEntry | None:
+    """The entry with its nested fields and NOT NULL as SHOW CREATE TABLE tells them; None where its text tells nothing."""
+    entry = described.entry
     statement = "".join(str(row["createtab_stmt"]) for row in rows)
-    columns = with_nested_fields(entry.columns, types, statement)
-    if columns is None:
-        columns = tuple(
-            replace(column, type=kind) if "struct<" in kind else column
-            for column, kind in zip(entry.columns, types, strict=True)
-        )
-    return replace(entry, columns=columns)
+    columns = with_nested_fields(entry.columns, described.types, statement)
+    return None if columns is None else replace(entry, columns=columns)
+
+
+def without_fields(described: Described) -> TableEntry:
+    """The entry with nested types as DESCRIBE prints them, which claims no fields."""
+    columns = tuple(
+        replace(column, type=kind) if "struct<" in kind else column
+        for column, kind in zip(described.entry.columns, described.types, strict=True)
+    )
+    return replace(described.entry, columns=columns)
 
 
 def _typed(rows: Sequence[Row]) -> Sequence[Row]:

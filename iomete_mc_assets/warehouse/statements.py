@@ -177,12 +177,25 @@ def history_and_snapshots(batch: Sequence[HistoryRead]) -> str:
 
 def named_snapshots(batch: Sequence[tuple[TableId, Iterable[int]]]) -> str:
     """Single snapshots by id, in the columns of ``history_and_snapshots``; each table needs one id or more."""
+    return _snapshots(
+        (table, f"snapshot_id IN ({', '.join(map(str, sorted(ids)))})") for table, ids in batch
+    )
+
+
+def older_snapshots(batch: Sequence[tuple[TableId, datetime]]) -> str:
+    """The snapshots committed before an instant, in the columns of ``history_and_snapshots``."""
+    return _snapshots(
+        (table, f"committed_at < timestamp_millis({_milliseconds(before)})")
+        for table, before in batch
+    )
+
+
+def _snapshots(batch: Iterable[tuple[TableId, str]]) -> str:
     return tagged(
         "\nUNION ALL\n".join(
             f"SELECT {number} AS n, 's' AS kind, snapshot_id, parent_id, unix_millis(committed_at) AS at_ms, "
-            f"operation, to_json(summary) AS summary FROM {_name(table, 'snapshots')} "
-            f"WHERE snapshot_id IN ({', '.join(map(str, sorted(ids)))})"
-            for number, (table, ids) in enumerate(batch)
+            f"operation, to_json(summary) AS summary FROM {_name(table, 'snapshots')} WHERE {wanted}"
+            for number, (table, wanted) in enumerate(batch)
         )
     )
 

@@ -37,6 +37,7 @@ from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.living_tables import (
     DATABASE,
     Deed,
+    Home,
     LivingTable,
     name,
     planned_instants,
@@ -132,6 +133,62 @@ def test_a_replacement_by_an_empty_table_and_an_altered_property_differ_in_their
         "emptied": [False, True, False, True],
         "altered": [False, True, True, True],
     }
+
+
+@pytest.mark.parametrize("home", ["spark_catalog", "lake"])
+def test_a_write_taken_back_between_an_hours_end_and_its_listing_is_told_by_the_next_hour(
+    databases: RunningLakehouse, home: Home
+) -> None:
+    """Both listings show what the rollback left: the same snapshot as before the write, and one metadata file."""
+    lives = one_table(databases, home)
+    [table], [first, then] = lives.tables, lives.hours
+    instants = [first.end + timedelta(minutes=minutes) for minutes in (-40, -30, 2, 3)]
+    with connected(lives) as session:
+        table.write(session, instants[:3])
+        table.take_back(session, instants[3])
+        table.publish(session)
+    said = observed(lives, listed(lives, at=first), [first])
+    later = observed(lives, listed(lives, at=then), [then], earlier=remembered(said, first))
+    assert judge(lives, {**said, **later}, lives.hours) == 2
+    changes = [seen.last_data_change for seen in (*said.values(), *later.values())]
+    assert changes == [instants[1], instants[3]]
+
+
+@pytest.mark.parametrize("home", ["spark_catalog", "lake"])
+def test_a_commit_stamped_before_the_row_that_an_hour_saw_is_told_by_the_next_hour(
+    databases: RunningLakehouse, home: Home
+) -> None:
+    """By a writer whose clock is slow; the hour before was observed while it was not there yet."""
+    lives = one_table(databases, home)
+    [table], [first, then] = lives.tables, lives.hours
+    seconds = (-2400, -1800, -10, -20)
+    with connected(lives) as session:
+        table.write(session, [first.end + timedelta(seconds=one) for one in seconds])
+        table.publish(session)
+        rows = session.ask(f"SELECT * FROM {name(table.table)}.history")
+    [newest] = observed(lives, listed(lives, at=first), [first]).values()
+    seen_id, seen_at = rows[1]["snapshot_id"], first.end - timedelta(seconds=10)
+    assert isinstance(seen_id, int)
+    before = replace(
+        newest, snapshot_id=seen_id, surveyed_snapshot_id=seen_id, state_at=seen_at, metadata_location="older"
+    )  # fmt: skip
+    earlier = EarlierInput(manifest_id="earlier", window=first, observations=(before,))
+    said = observed(lives, listed(lives, at=then), [then], earlier=earlier)
+    assert judge(lives, said, [then]) == 1
+    assert said[then, table.table].row_count == table.deeds[-1].rows
+
+
+def one_table(running: RunningLakehouse, home: Home) -> Lives:
+    """That has not been created yet, and two closed hours for its life."""
+    newest = HourWindow.newest_closed(clock.now())
+    table = LivingTable(
+        0,
+        home=home,
+        state=running.state,
+        random=Random(0),  # noqa: S311 - no secret
+        is_plain=True,
+    )
+    return Lives(running=running, tables=[table], hours=[newest.previous, newest])
 
 
 def anonymous(tables: Mapping[str, Sequence[Mapping[str, object]]]) -> object:

@@ -1,12 +1,14 @@
 """The collectors against real Iceberg: Spark's own time travel and the seed's own log are the judges."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from iomete_mc_assets import clock
 from iomete_mc_assets.collectors.catalog_snapshot import CatalogConfig
+from iomete_mc_assets.collectors.history_reading import NO_SNAPSHOT
 from iomete_mc_assets.collectors.limits import Asker
 from iomete_mc_assets.collectors.observations import (
     CatalogInput,
@@ -211,12 +213,45 @@ def test_a_second_look_at_an_unchanged_hour_reads_no_history(
     [hour] = gathered(lakehouse, later, [shop_hour.next], earlier=earlier).values()
     known = day[shop_hour].observed
     settled = {
-        table for table, seen in known.items() if seen.snapshot_id == seen.surveyed_snapshot_id
+        table
+        for table, seen in known.items()
+        if (NO_SNAPSHOT if seen.snapshot_id is None else seen.snapshot_id)
+        == seen.surveyed_snapshot_id
     }
     read = set(hour.observed) - settled
     assert hour.verdict.counts["read"] <= len(read)
     assert len(settled) > 15
     assert {one: hour.observed[one] for one in settled} == {one: known[one] for one in settled}
+
+
+@pytest.fixture
+def unwritten(lakehouse: Lakehouse) -> Iterator[TableId]:
+    """A table without a snapshot in a catalog that shows no metadata files."""
+    table = TableId("lake", ("unwritten",), "t")
+    lakehouse.ask("CREATE NAMESPACE lake.unwritten")
+    lakehouse.ask(f"CREATE TABLE {name(table)} (id BIGINT) USING iceberg")
+    yield table
+    lakehouse.ask(f"DROP TABLE {name(table)}")
+    lakehouse.ask("DROP NAMESPACE lake.unwritten")
+
+
+def test_a_table_never_written_is_read_once_also_where_no_metadata_file_is_shown(
+    lakehouse: Lakehouse, unwritten: TableId
+) -> None:
+    hour = HourWindow.holding(clock.now())
+    config = CatalogConfig(catalogs=("lake",))
+    whole = own_survey(lakehouse, config=config, now=hour.end + MINUTES_LATER)
+    entries = tuple(entry for entry in whole.entries if entry.table == unwritten)
+    listing = replace(whole, entries=entries)
+    [first] = gathered(lakehouse, listing, [hour]).values()
+    earlier = EarlierInput(
+        manifest_id="m", window=hour, observations=tuple(first.observed.values())
+    )
+    later = replace(listing, collected_at=hour.next.end + MINUTES_LATER)
+    [then] = gathered(lakehouse, later, [hour.next], earlier=earlier).values()
+    reads = first.verdict.counts["read"], then.verdict.counts["read"]
+    assert (reads, then.verdict.counts["statements"]) == ((1, 0), 0)
+    assert [one.observed[unwritten].row_count for one in (first, then)] == [0, 0]
 
 
 def name(table: TableId) -> str:

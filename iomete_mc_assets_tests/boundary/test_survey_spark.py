@@ -75,6 +75,7 @@ def lakehouse(lakehouse_config: LakehouseConfig) -> Iterator[Lakehouse]:
             + ")",
             f"CREATE TABLE {DATABASE}.hidden (url STRING NOT NULL, Id INT) USING iceberg",
             f"CREATE TABLE {DATABASE}.parquet (a INT COMMENT 'x', b STRING) USING parquet PARTITIONED BY (b)",
+            f"CREATE TABLE {DATABASE}.silent (a INT COMMENT '') USING iceberg COMMENT ''",
             f"CREATE VIEW {DATABASE}.v AS SELECT Id,\n at FROM {DATABASE}.plain",
             f"CREATE TABLE {DATABASE}.opted (a INT) USING iceberg TBLPROPERTIES ('iomete.governance.index'='false')",
             f"INSERT INTO {DATABASE}.hidden VALUES ('x', 1)",
@@ -119,7 +120,9 @@ def test_every_table_is_there_once_and_what_opted_out_is_counted(
     survey: Survey, entries: Mapping[str, TableEntry]
 ) -> None:
     said = [f"said_{number}" for number in range(len(TEXTS))]
-    assert sorted(entries) == sorted(["hidden", "hostile", "parquet", "plain", *said, "v"])
+    assert sorted(entries) == sorted(
+        ["hidden", "hostile", "parquet", "plain", *said, "silent", "v"]
+    )
     assert survey.omissions == ()
     assert survey.counts["excluded: opted out"] >= 1
     assert survey.counts["excluded: temporary view"] == 1
@@ -230,7 +233,9 @@ def test_survey_and_describe_agree_on_every_iceberg_table_of_the_shop(lakehouse:
                     for column in surveyed.entry.columns
                 )
                 created = lakehouse.ask(statements.show_create_table(table))
-                assert with_fields(described, created).columns == surveyed.entry.columns
+                entry = with_fields(described, created)
+                assert entry is not None
+                assert entry.columns == surveyed.entry.columns
                 agreed += 1
     assert agreed > 5
 
@@ -300,6 +305,13 @@ def properties(pairs: Mapping[str, str]) -> str:
     return ", ".join(f"{literal(name)} = {literal(value)}" for name, value in pairs.items())
 
 
+ENDING = ["", "\\", "ends with \\", "it's \\", "\\'", "', b: INT COMMENT ", "', `f1`: INT>"]
+"""Comments of fields that SHOW CREATE TABLE does not escape so that their end is plain."""
+COMMENTED = (
+    "CREATE TABLE lake.surveyed.Commented (Id BIGINT NOT NULL COMMENT '', s STRUCT<"
+    + ", ".join(f"f{n}: INT COMMENT {literal(said)}" for n, said in enumerate(ENDING + TEXTS))
+    + "> COMMENT 'ends with \\\\') USING iceberg"
+)
 HEADER = (
     f"CREATE TABLE spark_catalog.{ODD}.header (Id BIGINT NOT NULL COMMENT 'k', "
     "h STRUCT<`user-agent`: STRING COMMENT 'which'>) USING iceberg COMMENT 'odd'"
@@ -330,13 +342,14 @@ def odd(lakehouse: Lakehouse) -> Iterator[Survey]:
         VIEW,
         "CREATE TABLE lake.surveyed.Orders (s STRUCT<`a:int,b`: STRING COMMENT 'x'>) USING iceberg",
         "CREATE TABLE lake.surveyed.orders (id INT) USING iceberg",
+        COMMENTED,
     ]
     for statement in made:
         lakehouse.ask(statement)
     scope = Exclusions(("spark_catalog.raw.*", "spark_catalog.staging.*", "spark_catalog.marts.*"))
     yield survey_catalogs(lakehouse, catalogs=("spark_catalog", "lake"), exclusions=scope)
     lakehouse.ask(f"DROP DATABASE spark_catalog.{ODD} CASCADE")
-    for name in ("Orders", "orders"):
+    for name in ("Orders", "orders", "Commented"):
         lakehouse.ask(f"DROP TABLE lake.surveyed.{name}")
     lakehouse.ask("DROP NAMESPACE lake.surveyed")
 
@@ -460,6 +473,32 @@ def test_tables_of_a_v2_catalog_are_told_apart_by_case_and_their_fields_by_quote
     assert [column.name for column in lower.columns] == ["id"]
     [omission] = [one for one in odd.omissions if one.question == "name"]
     assert (omission.scope, omission.kind) == ("lake.surveyed.orders", "unknowable")
+
+
+def test_no_comment_inside_a_struct_costs_its_fields_or_another_comment(odd: Survey) -> None:
+    said = ENDING + TEXTS
+    fields = ", ".join(f"f{n}: INT" for n in range(len(said)))
+    assert found(odd, "Commented", "surveyed").columns == (
+        Column(name="Id", type="BIGINT", required=True),
+        Column(
+            name="s",
+            type=f"STRUCT<{fields}>",
+            required=False,
+            comment="ends with \\",
+            field_comments=tuple((f"f{n}", text) for n, text in enumerate(said) if text),
+        ),
+    )
+    assert [one.scope for one in odd.omissions if one.question == "nested fields"] == []
+
+
+def test_a_table_with_an_empty_comment_is_listed_as_any_other(
+    survey: Survey, entries: Mapping[str, TableEntry]
+) -> None:
+    silent = entries["silent"]
+    assert (silent.comment, silent.columns[0].comment) == (None, None)
+    assert silent.state is not None
+    assert silent.state.uuid is not None
+    assert f"spark_catalog.{DATABASE}.silent" not in {one.scope for one in survey.omissions}
 
 
 @pytest.mark.parametrize(

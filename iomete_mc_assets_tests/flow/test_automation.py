@@ -363,6 +363,7 @@ def test_definitions_have_every_asset_with_its_checks(
     assert {key.name for key in repository.asset_checks_defs_by_key} == {
         "newest_manifest_complete",
         "omissions_within_limit",
+        "databases_still_listed",
         "volume_plausible",
         "fresh_as_usual",
         "collected_on_time",

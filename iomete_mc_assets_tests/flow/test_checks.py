@@ -21,10 +21,10 @@ from iomete_mc_assets.defs.pushed import pushed_assets
 from iomete_mc_assets.defs.resources import ManifestStoreResource
 from iomete_mc_assets.defs.schedules import WATCH_CRON
 from iomete_mc_assets.manifests.history import remember
-from iomete_mc_assets.manifests.model import Collector, Draft, Header, Verdict
+from iomete_mc_assets.manifests.model import Changes, Collector, Draft, Header, JsonValue, Verdict
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.records import Observation, Omission, TableId
+from iomete_mc_assets.records import Change, Observation, Omission, TableId
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.collecting import COMPLETE, Collecting
 from iomete_mc_assets_tests.push_bench import SOURCE
@@ -32,7 +32,7 @@ from iomete_mc_assets_tests.push_bench import SOURCE
 FLOW = "catalog_snapshot"
 MANIFEST = "m001"
 HOUR = HourWindow.newest_closed(datetime.now(UTC))
-ALL = 7 * len(FLOWS) + 1
+ALL = 7 * len(FLOWS) + 2
 TABLES = [TableId("lake", ("shop",), name) for name in ("orders", "returns", "stock")]
 
 
@@ -249,6 +249,38 @@ def test_the_limit_of_omissions_is_a_setting(
     monkeypatch.setenv("IOMETE_MC_OMISSIONS_PERCENT", "49")
     assert not watched(instance, str(tmp_path))[check].passed
     monkeypatch.setenv("IOMETE_MC_OMISSIONS_PERCENT", "50")
+    assert watched(instance, str(tmp_path))[check].passed
+
+
+def test_a_database_that_vanished_is_named_for_a_day_or_until_it_is_listed_again(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    hours = [HOUR.previous.previous.previous, HOUR.previous.previous, HOUR.previous, HOUR]
+    check = (collected_key(FLOW).to_user_string(), "databases_still_listed")
+    world = Collecting(tmp_path, instance)
+
+    def hour(window: HourWindow, *listed: str, dropped: str | None = None) -> None:
+        gone = (
+            [Change(kind="database dropped", scope=dropped, before="3 tables")] if dropped else []
+        )
+        changes = Changes(
+            since=window.previous, counts={"database dropped": len(gone)}, sample=tuple(gone)
+        )
+        state: dict[str, JsonValue] = {"databases": [*listed]}
+        verdict = Verdict(state="complete", collector_state=state, changes=changes)
+        world.collect(FLOW, [], window, verdict)
+
+    hour(hours[0], "lake.raw", "lake.shop")
+    assert watched(instance, str(tmp_path))[check].passed
+    hour(hours[1], "lake.raw", dropped="lake.shop")
+    hour(hours[2], "lake.raw")
+    said = watched(instance, str(tmp_path))[check]
+    assert (said.passed, said.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"lake.shop since {hours[1].key}, with 3 tables" in str(said.description)
+    assert metadata_of(said)["of"] == ["lake.shop"]
+    a_day_later = datetime.now(UTC) + timedelta(hours=24, minutes=1)
+    assert watched_at(instance, str(tmp_path), a_day_later)[check].passed
+    hour(hours[3], "lake.raw", "lake.shop")
     assert watched(instance, str(tmp_path))[check].passed
 
 

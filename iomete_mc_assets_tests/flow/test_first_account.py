@@ -76,3 +76,8 @@ def test_definitions_can_be_merged_with_others_as_is_shown(instance: dg.DagsterI
     assert {collected_key(flow) for flow in FLOWS} <= set(
         merged.get_repository_def().assets_defs_by_key
     )
+
+
+def test_the_page_switches_every_flow_on() -> None:
+    _, _, switching = PAGE.partition("## Switch it on")
+    assert [flow for flow in FLOWS if f"`push_{flow}`" not in switching] == []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from iomete_mc_assets.collectors.lineage.model import (
+    GLOBAL_TEMP,
     NOTHING,
     SESSION_CATALOG,
     Edges,
@@ -305,7 +306,7 @@ def _reads(node: _Node) -> Iterator[TableKey]:
 def _persistent_view(node: _Node) -> TableKey | None:
     view = _VIEW.match(node.text)
     key = () if view is None else _key(view["name"])
-    return key if len(key) > 1 else None
+    return key if len(key) > 1 and key[:-1] != (GLOBAL_TEMP,) else None
 
 
 class _Walk:

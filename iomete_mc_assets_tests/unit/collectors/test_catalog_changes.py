@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,9 +47,15 @@ def earlier(
     *entries: TableEntry,
     silent: frozenset[str] | None = frozenset(),
     catalogs: tuple[str, ...] = ("spark_catalog",),
+    databases: tuple[str, ...] = ("spark_catalog.db",),
 ) -> EarlierCatalog:
     return EarlierCatalog(
-        manifest_id="m", window=HOUR, catalogs=catalogs, entries=entries, silent=silent
+        manifest_id="m",
+        window=HOUR,
+        catalogs=catalogs,
+        databases=frozenset(databases),
+        entries=entries,
+        silent=silent,
     )
 
 
@@ -56,6 +63,7 @@ def survey(
     *entries: TableEntry,
     unreadable: tuple[str, ...] = (),
     left_out: dict[str, Exclusion] | None = None,
+    databases: tuple[str, ...] = ("spark_catalog.db",),
 ) -> Survey:
     return Survey(
         entries=entries,
@@ -64,6 +72,7 @@ def survey(
             for scope in unreadable
         ),
         counts={},
+        databases=frozenset(databases),
         left_out=left_out or {},
         asked=0,
         unreadable=0,
@@ -99,6 +108,50 @@ def test_an_earlier_catalog_that_does_not_list_its_omissions_is_no_basis_for_any
 def test_an_unchanged_catalog_counts_every_kind_as_zero() -> None:
     said = changes(earlier(table("t"), view("v")), survey(table("t"), view("v")))
     assert said == Changes(since=HOUR, counts=dict.fromkeys(KINDS, 0))
+
+
+def test_a_database_that_is_not_listed_any_more_is_named_before_its_tables() -> None:
+    said = changes(earlier(table("a"), view("b")), survey(databases=("spark_catalog.other",)))
+    assert said.sample == (
+        Change(kind="database dropped", scope="spark_catalog.db", before="2 tables and views"),
+        Change(kind="table dropped", scope="spark_catalog.db.a"),
+        Change(kind="table dropped", scope="spark_catalog.db.b"),
+    )
+
+
+def test_a_database_that_was_denied_before_it_vanished_is_named_too() -> None:
+    before = earlier(silent=frozenset({"spark_catalog.db"}))
+    assert changes(before, survey(databases=())).sample == (
+        Change(kind="database dropped", scope="spark_catalog.db"),
+    )
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        survey(),  # it lost its tables alone
+        survey(databases=(), left_out={"spark_catalog.db": "pattern"}),
+        survey(databases=(), unreadable=("spark_catalog.db",)),
+        survey(databases=(), unreadable=("spark_catalog",)),
+    ],
+)
+def test_a_database_that_is_listed_or_not_told_of_is_not_taken_for_dropped(now: Survey) -> None:
+    assert changes(earlier(table("a")), now).counts["database dropped"] == 0
+
+
+def test_a_database_that_an_upgrade_shows_in_another_case_is_the_same() -> None:
+    shown = ("spark_catalog.Db",), ("spark_catalog.dB",)
+    assert changes(earlier(databases=shown[0]), survey(databases=shown[1])).total == 0
+
+
+def test_a_database_inside_one_that_is_left_out_or_of_another_catalog_is_not_dropped() -> None:
+    before = earlier(databases=("lake.a.b", "lake.a"), catalogs=("lake",))
+    now = survey(databases=(), left_out={"lake.a": "pattern"})
+    assert changes(before, now, catalogs=("lake",)).total == 0
+    assert changes(before, survey(databases=()), catalogs=("other",)).total == 0
+    assert changes(before, survey(databases=("lake.a",)), catalogs=("lake",)).sample == (
+        Change(kind="database dropped", scope="lake.a.b"),
+    )
 
 
 def test_tables_come_and_go() -> None:

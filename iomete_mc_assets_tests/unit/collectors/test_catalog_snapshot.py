@@ -530,6 +530,45 @@ def test_nested_fields_of_a_v2_catalog_are_told_by_the_create_statement() -> Non
     assert [one.scope for one in verdict.omissions] == ["lake.ns.odd"]
 
 
+def test_nested_fields_that_can_be_read_in_two_ways_are_named_and_claimed_in_none() -> None:
+    odd = TableId("lake", ("ns",), "odd")
+    answers = v2_catalog("odd", "plain")
+    answers[statements.describe_table(odd)] = [
+        {"col_name": "s", "data_type": "struct<a:int,b:int>", "comment": None},
+        *described()[1:],
+    ]
+    columns = "s STRUCT<a: INT COMMENT '\\', b: INT COMMENT ', b: INT>)\n'>)\nUSING x"
+    answers[statements.show_create_table(odd)] = [
+        {"createtab_stmt": f"CREATE TABLE lake.ns.odd (\n  {columns}"}
+    ]
+    entries, verdict = hour(answers, catalogs=("lake",))
+    assert [entry.table.table for entry in entries] == ["odd", "plain"]
+    assert entries[0].columns == (Column(name="s", type="struct<a:int,b:int>"),)
+    [omission] = verdict.omissions
+    assert (omission.scope, omission.question, omission.kind) == (
+        "lake.ns.odd",
+        "nested fields",
+        "unknowable",
+    )
+    assert silent_scopes(verdict.omissions) == frozenset()
+
+
+def test_nested_fields_of_a_table_that_opted_out_are_nobodys_business() -> None:
+    odd = TableId("lake", ("ns",), "odd")
+    answers = v2_catalog("odd")
+    answers[statements.describe_table(odd)] = [
+        {"col_name": "s", "data_type": "struct<a:int,b:int>", "comment": None},
+        *described(properties="[iomete.governance.index=false]")[1:],
+    ]
+    answers[statements.show_create_table(odd)] = [{"createtab_stmt": "not understood"}]
+    answers[statements.show_table_properties(odd)] = [
+        {"key": "iomete.governance.index", "value": "false"}
+    ]
+    entries, verdict = hour(answers, catalogs=("lake",))
+    assert (entries, verdict.state) == ([], "complete")
+    assert verdict.counts["excluded: opted out"] == 1
+
+
 def test_a_block_under_a_name_in_other_case_belongs_to_the_name_as_listed() -> None:
     """SHOW TABLES may keep a case that the metastore folds: that is one table, not two."""
     answers = session_catalog("Orders", blocks=[block("orders")])
@@ -571,6 +610,27 @@ def test_a_v2_catalog_is_walked_by_namespace_and_described_table_by_table() -> N
     assert entries[1].state is not None
     assert entries[1].state.snapshot_id == 42
     assert verdict.state == "complete"
+
+
+@pytest.mark.parametrize(("denied", "red"), [(3, False), (4, True)])
+def test_a_denied_database_counts_once_however_many_tables_it_may_hold(
+    denied: int, *, red: bool
+) -> None:
+    answers = session_catalog("a", "b")
+    shut = [f"shut_{n}" for n in range(denied)]
+    answers[statements.show_namespaces(CATALOG)] = [{"namespace": one} for one in ("db", *shut)]
+    for one in shut:
+        answers[statements.describe_namespace(CATALOG, (one,))] = []
+        answers[statements.show_tables(CATALOG, (one,))] = StatementFailed("no permission.")
+    if red:
+        assert f"{denied} of {denied + 2} tables and databases" in str(failure(answers))
+    else:
+        entries, verdict = hour(answers)
+        assert [entry.table.table for entry in entries] == ["a", "b"]
+        assert [one.scope for one in verdict.omissions] == [f"{CATALOG}.{one}" for one in shut]
+        assert verdict.collector_state == {
+            "databases": [f"{CATALOG}.db", *(f"{CATALOG}.{one}" for one in shut)]
+        }
 
 
 def test_a_database_that_cannot_be_listed_is_an_omission_of_its_own() -> None:

@@ -143,7 +143,8 @@ class HistoryWarehouse(Warehouse):
         """Up to the first row from an instant on."""
         before = re.search(r"min\(made_current_at\).* >= timestamp_millis\((\d+)\)\)", branch)
         since = re.search(r"AND \w+ >= timestamp_millis\((\d+)\)", branch)
-        until = 1 << 62
+        older = re.search(r"WHERE committed_at < timestamp_millis\((\d+)\)", branch)
+        until = 1 << 62 if older is None else int(older[1]) - 1
         if before is not None:
             later = [_ms(one.at) for one in self.commits[name] if _ms(one.at) >= int(before[1])]
             until = min(later, default=int(before[1]))
@@ -280,6 +281,31 @@ def hour(
     return said(run(warehouse, source, before=before, own=own, batch_tables=batch_tables)[HOUR])
 
 
+def next_hour(
+    warehouse: HistoryWarehouse, entry: TableEntry, before: Observation
+) -> tuple[dict[str, Observation], Verdict]:
+    """The hour after, listed five minutes past its end."""
+    later = catalog(entry, collected_at=HOUR.next.end + timedelta(minutes=5))
+    answers = collect(
+        [HOUR.next],
+        warehouse,
+        config=ObservationConfig(),
+        catalog_for=lambda _: later,
+        earlier=earlier(before, window=HOUR),
+        own=never,
+        survey=no_survey,
+        now=HOUR.next.end + timedelta(minutes=10),
+    )
+    return said(dict(answers)[HOUR.next])
+
+
+def without_location(entry: TableEntry) -> TableEntry:
+    """As a v2 catalog lists it: the snapshot id alone tells whether it changed."""
+    assert entry.state is not None
+    state = replace(entry.state, metadata_location=None, snapshot_count=None)
+    return replace(entry, state=state)
+
+
 LOADED = Commit(at=at("09:10"), rows=100)
 
 
@@ -300,9 +326,7 @@ def test_a_table_is_observed_as_of_the_hours_end_and_not_as_it_is_now() -> None:
         equality_deletes=0,
         last_data_change=at("09:10"),
         exact_deletes=True,
-        surveyed_snapshot_id=2,
-        metadata_location="file:/t/2.json",
-    )
+    )  # nothing of the listing beside it: that shows a later state, on which no hour may lean
     assert verdict.state == "complete"
 
 
@@ -311,20 +335,7 @@ def test_an_unchanged_table_is_not_read() -> None:
     source = catalog(listed("t", LOADED))
     first, _ = hour(warehouse, source)
     warehouse.asked.clear()
-    later = catalog(listed("t", LOADED), collected_at=HOUR.next.end + timedelta(minutes=5))
-    answers = dict(
-        collect(
-            [HOUR.next],
-            warehouse,
-            config=ObservationConfig(),
-            catalog_for=lambda _: later,
-            earlier=earlier(first["t"], window=HOUR),
-            own=never,
-            survey=no_survey,
-            now=HOUR.next.end + timedelta(minutes=10),
-        )
-    )
-    observed, verdict = said(answers[HOUR.next])
+    observed, verdict = next_hour(warehouse, listed("t", LOADED), first["t"])
     assert warehouse.asked == []
     assert observed == first
     assert verdict.counts["unchanged"] == 1
@@ -349,10 +360,22 @@ def test_a_moved_metadata_file_is_read_from_the_observed_state_on() -> None:
     )  # fmt: skip
     observed, _ = hour(warehouse, catalog(listed("t", again, number=2)), before=earlier(before))
     assert observed["t"].row_count == 120
+    since = at("08:09")  # a minute before it: by so much the next commit may be stamped too early
     assert (
-        f"made_current_at >= timestamp_millis({round(at('08:10').timestamp() * 1000)})"
+        f"made_current_at >= timestamp_millis({round(since.timestamp() * 1000)})"
         in warehouse.asked[0]
     )
+
+
+def test_a_commit_that_a_slow_clock_stamped_before_the_observed_row_is_not_missed() -> None:
+    """Iceberg takes it, up to a minute."""
+    slow = Commit(at=LOADED.at - timedelta(seconds=59), rows=120)
+    warehouse = HistoryWarehouse({"t": [LOADED]})
+    first, _ = hour(warehouse, catalog(listed("t", LOADED)))
+    warehouse.commits = {"t": [LOADED, slow]}
+    observed, verdict = next_hour(warehouse, listed("t", slow, number=2), first["t"])
+    seen = observed["t"]
+    assert (seen.snapshot_id, seen.row_count, verdict.state) == (2, 120, "complete")
 
 
 def test_ledger_4_a_write_that_was_rolled_back_moves_the_metadata_file_and_is_read() -> None:
@@ -364,6 +387,39 @@ def test_ledger_4_a_write_that_was_rolled_back_moves_the_metadata_file_and_is_re
     )  # fmt: skip
     hour(warehouse, catalog(listed("t", loaded, number=3)), before=earlier(before))
     assert warehouse.asked != []
+
+
+@pytest.mark.parametrize("v2", [False, True])
+def test_ledger_4_a_write_rolled_back_before_the_hours_own_listing_is_read_in_the_next_hour(
+    v2: bool,
+) -> None:
+    """That listing shows the file that the rollback wrote, and so does the next one."""
+    rollback = replace(LOADED, at=at("10:03"), id=1)
+    warehouse = HistoryWarehouse({"t": [LOADED, Commit(at=at("10:02"), rows=150), rollback]})
+    entry = listed("t", rollback, number=3)
+    entry = without_location(entry) if v2 else entry
+    first, _ = hour(warehouse, catalog(entry))
+    assert first["t"].last_data_change == LOADED.at
+    warehouse.asked.clear()
+    observed, verdict = next_hour(warehouse, entry, first["t"])
+    assert (observed["t"].row_count, observed["t"].last_data_change) == (100, rollback.at)
+    assert verdict.counts["read"] == 1
+    warehouse.asked.clear()
+    next_hour(warehouse, entry, observed["t"])
+    assert warehouse.asked == []
+
+
+@pytest.mark.parametrize(("minutes", "asked"), [(5, 0), (65, 2)])
+def test_a_table_without_a_snapshot_or_a_location_is_read_until_a_listing_of_its_hour_is_known(
+    minutes: int, asked: int
+) -> None:
+    warehouse = HistoryWarehouse({"t": []}, created={"t": at("01:00")})
+    entry = without_location(listed("t", None))
+    listed_at = HOUR.end + timedelta(minutes=minutes)
+    first, _ = hour(warehouse, catalog(entry, collected_at=listed_at))
+    warehouse.asked.clear()
+    observed, _ = next_hour(warehouse, entry, first["t"])
+    assert (observed["t"].row_count, len(warehouse.asked)) == (0, asked)
 
 
 def test_a_late_survey_is_nothing_the_next_hour_may_lean_on() -> None:
@@ -414,6 +470,44 @@ def test_a_range_that_is_read_from_a_rewrite_on_knows_its_last_change_in_every_h
     )
     changes = [said(answers[window])[0]["t"].last_data_change for window in windows]
     assert changes == [at("05:10")] * 3
+
+
+BROKEN = StatementFailed("metadata file is gone.")
+
+DELETING = [
+    Commit(at=LOADED.at - timedelta(days=3), rows=100),
+    Commit(at=LOADED.at - timedelta(days=2), operation="delete", rows=100, position=3),
+    Commit(at=LOADED.at, operation="delete", rows=100, position=5),
+]
+"""Position deletes since long ago: whether they can be subtracted stands in the oldest snapshots."""
+
+
+def test_ancestors_alone_are_read_where_they_alone_are_missing() -> None:
+    warehouse = HistoryWarehouse({"t": DELETING})
+    observed, _ = hour(warehouse, catalog(listed("t", DELETING[2], number=3)))
+    assert observed["t"].row_count == 95
+    bounded, older = warehouse.asked
+    since = round((DELETING[2].at - timedelta(hours=25)).timestamp() * 1000)
+    assert f"made_current_at >= timestamp_millis({since})" in bounded
+    assert f"committed_at < timestamp_millis({since})" in older
+    assert "history" not in older
+
+
+def test_ancestors_that_cannot_be_read_leave_the_table_unreadable() -> None:
+    class Failing(HistoryWarehouse):
+        """Its older snapshots cannot be read."""
+
+        def ask(self, statement: str, *, deadline_s: float | None = None) -> Sequence[Row]:
+            if "`history`" not in statement:
+                raise BROKEN
+            return HistoryWarehouse.ask(self, statement, deadline_s=deadline_s)
+
+    observed, verdict = hour(
+        Failing({"t": DELETING, "u": [LOADED]}),
+        catalog(listed("t", DELETING[2], number=3), listed("u", LOADED)),
+    )
+    [omission] = verdict.omissions
+    assert (set(observed), omission.scope[-1], omission.kind) == ({"u"}, "t", "unreadable")
 
 
 def test_hours_before_a_table_was_created_say_nothing_of_it() -> None:
@@ -491,9 +585,6 @@ def test_equality_deletes_leave_the_row_count_unknown_beside_the_raw_totals() ->
     seen = observed["t"]
     assert (seen.row_count, seen.total_records, seen.equality_deletes) == (None, 100, 2)
     assert [one.question for one in verdict.omissions] == ["row count"]
-
-
-BROKEN = StatementFailed("metadata file is gone.")
 
 
 def test_a_broken_table_takes_no_other_along_and_is_carried_unsent() -> None:
@@ -875,6 +966,8 @@ def test_who_may_read_no_paths_is_refused_once(
     observed, verdict = hour(warehouse, catalog(*(emptied(listed(t, LOADED)) for t in altered)))
     assert (observed, len(verdict.omissions), len(by_path(warehouse))) == ({}, 3, asked)
     assert all(reason in omission.reason for omission in verdict.omissions)
+    not_asked = [one.scope[-1] for one in verdict.omissions if "not asked for" in one.reason]
+    assert not_asked == (["b", "c"] if asked else [])
 
 
 def test_the_hour_between_such_a_replacement_and_the_next_write_is_told_after_it() -> None:

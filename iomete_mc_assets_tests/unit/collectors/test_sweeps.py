@@ -16,9 +16,10 @@ from iomete_mc_assets.collectors.observations import (
     collect,
 )
 from iomete_mc_assets.manifests.model import Verdict
-from iomete_mc_assets.records import Observation, TableEntry
+from iomete_mc_assets.records import Observation
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.unit.collectors.test_observations import (
+    DELETING,
     HOUR,
     NOW,
     Commit,
@@ -30,6 +31,7 @@ from iomete_mc_assets_tests.unit.collectors.test_observations import (
     no_survey,
     said,
     table,
+    without_location,
 )
 
 WRITTEN = Commit(at=at("07:10"), rows=100)
@@ -39,12 +41,6 @@ HIDDEN = [
     Commit(at=at("09:30"), rows=100, id=1),
 ]
 """A write and its rollback: the table shows the first snapshot again."""
-
-
-def without_location(entry: TableEntry) -> TableEntry:
-    """As a v2 catalog lists it: the snapshot id alone tells whether it changed."""
-    assert entry.state is not None
-    return replace(entry, state=replace(entry.state, metadata_location=None))
 
 
 def known() -> Observation:
@@ -144,6 +140,27 @@ def test_a_sweep_takes_from_an_earlier_manifest_what_no_history_tells() -> None:
     )
     [(observed, _)] = [said(answer) for _, answer in answers]
     assert observed["t"].last_data_change == at("04:00")
+
+
+def test_a_sweep_reads_no_ancestors_of_which_an_earlier_manifest_tells() -> None:
+    warehouse = HistoryWarehouse({"t": DELETING})
+    seen = replace(
+        known(), snapshot_id=2, surveyed_snapshot_id=2, state_at=DELETING[1].at, position_deletes=3
+    )
+    answers = collect(
+        [HOUR],
+        warehouse,
+        config=ObservationConfig(sweep_hours=1),
+        catalog_for=lambda _: catalog(listed("t", DELETING[2], number=3)),
+        earlier=EarlierInput(manifest_id="m", window=HOUR.previous, observations=(seen,)),
+        own=never,
+        survey=no_survey,
+        now=NOW,
+    )
+    [(observed, verdict)] = [said(answer) for _, answer in answers]
+    told = observed["t"].row_count, observed["t"].last_data_change, len(warehouse.asked)
+    assert told == (95, DELETING[2].at, 1)
+    assert verdict.collector_state == {SWEPT: HOUR.key}
 
 
 def test_an_hour_that_names_no_sweep_counts_as_one() -> None:

@@ -41,9 +41,12 @@ def collected(
     *tables: str,
     unreadable: str | None = None,
     manifest_id: str | None = None,
+    gone: bool = False,
 ) -> Written:
-    """One hour whose listing shows these tables, written."""
+    """One hour whose listing shows these tables, or not even their database, written."""
     answers = session_catalog(*tables)
+    if gone:
+        answers[statements.show_namespaces(CATALOG)] = []
     if unreadable:
         listed = statements.show_tables(CATALOG, ("db",))
         answers[listed] = session_catalog(*tables, unreadable)[listed]
@@ -59,6 +62,32 @@ def collected(
     )
     assert isinstance(draft, Draft), draft
     return store.write(draft, manifest_id=manifest_id or f"m{window.start.hour}")
+
+
+def test_a_database_that_is_not_listed_any_more_is_shown_with_what_it_held(
+    store: ManifestStore,
+) -> None:
+    first = collected(store, HOUR, "a", "b")
+    assert first.header.collector_state == {"databases": [f"{CATALOG}.db"]}
+    second = collected(store, HOUR.next, gone=True)
+    said = shown(store, second)
+    assert (said["changes: database dropped"], said["changes: table dropped"]) == (1, 2)
+    assert f"| database dropped | {CATALOG}.db | 2 tables and views |" in str(said["changes shown"])
+    third = shown(store, collected(store, HOUR.next.next, "a", "b"))
+    assert (third["changes: database dropped"], third["changes: table added"]) == (0, 2)
+
+
+def test_a_catalog_of_before_databases_were_kept_has_those_of_its_tables(
+    store: ManifestStore,
+) -> None:
+    collected(store, HOUR, "a")
+    [path] = Path(store.root).glob("catalog_snapshot/2026-11-21-09/m9/manifest.json")
+    said = json.loads(path.read_bytes())
+    said["collector_state"] = {}
+    path.write_text(json.dumps(said))
+    second = collected(store, HOUR.next, gone=True)
+    assert second.header.changes is not None
+    assert second.header.changes.counts["database dropped"] == 1
 
 
 def shown(store: ManifestStore, written: Written) -> Mapping[str, object]:

@@ -93,6 +93,7 @@ def test_every_statement_begins_with_the_tag_once() -> None:
         statements.metadata_logs([table]),
         statements.current_snapshots(["s3a://bucket/t/metadata/00000-a.metadata.json"]),
         statements.named_snapshots([(table, {1})]),
+        statements.older_snapshots([(table, datetime(2026, 11, 21, tzinfo=UTC))]),
         statements.history_and_snapshots(
             [HistoryRead(table=table, since=None, before=datetime(2026, 11, 21, tzinfo=UTC))]
         ),

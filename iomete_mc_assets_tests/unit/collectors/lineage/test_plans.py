@@ -20,6 +20,7 @@ CATALOG = Catalog(
             ("s", "STRUCT<a:int,b:string>"),
         ),
         ("spark_catalog", "raw", "two"): PLAIN,
+        ("spark_catalog", "shop", "src"): (("id", "BIGINT"), ("amt", "DOUBLE")),
         ("spark_catalog", "raw", "v1"): PLAIN[:2],
         ("spark_catalog", "raw", "pv"): (("id", "BIGINT"), ("up", "STRING")),
         ("lake", "crm", "odd name"): PLAIN,
@@ -37,7 +38,10 @@ TABLES_ONLY = {"merge", "merge_mor", "merge_insert_only", "wide", "pivot"}
 def both(name: str) -> tuple[PlanReading | None, Reading]:
     sql = PLANS[name]["sql"]
     start = Session(Place("spark_catalog", ("default",)))
-    made = "CREATE TEMP VIEW tv AS SELECT id, upper(name) AS nm, value FROM raw.src"
+    made = (
+        "CREATE TEMP VIEW tv AS SELECT id, upper(name) AS nm, value FROM raw.src; "
+        "CREATE GLOBAL TEMP VIEW gv AS SELECT id g, amt FROM shop.src"
+    )
     session = read_text(made, start, CATALOG).session
     return read_plan(PLANS[name]["plan"], sql), read_text(sql, session, CATALOG)
 
