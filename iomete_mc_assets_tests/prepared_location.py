@@ -1,6 +1,6 @@
 """A code location without a lakehouse: what its collected assets find is made up here, hour by hour.
 
-IO manager, store, pushed assets, sensors and jobs are the product's own.
+IO manager, store, all other assets, sensors and jobs are the product's own.
 """
 
 import os
@@ -13,7 +13,7 @@ import dagster as dg
 from iomete_mc_assets import clock, settings
 from iomete_mc_assets.defs.build import build_definitions
 from iomete_mc_assets.defs.collected import MANIFESTS_IO
-from iomete_mc_assets.defs.keys import FLOWS, LAKEHOUSE_POOL, collected_key, pushed_key
+from iomete_mc_assets.defs.keys import FLOWS, LAKEHOUSE_POOL, collected_key
 from iomete_mc_assets.defs.partitions import (
     MAX_HOURS_PER_RUN,
     accepting_beta,
@@ -103,7 +103,7 @@ def _prepared(flow: Flow, hours: dg.HourlyPartitionsDefinition) -> dg.AssetsDefi
 def _definitions() -> dg.Definitions:
     product = build_definitions()
     hours = hourly(settings.IOMETE_MC_START.read(os.environ))
-    pushed = {pushed_key(flow) for flow in FLOWS}
+    made_up = {collected_key(flow) for flow in FLOWS}
     with accepting_beta():
         collected = [_prepared(flow, hours) for flow in FLOWS]
     return dg.Definitions(
@@ -112,7 +112,7 @@ def _definitions() -> dg.Definitions:
             *(
                 asset
                 for asset in product.assets or ()
-                if isinstance(asset, dg.AssetsDefinition) and asset.key in pushed
+                if isinstance(asset, dg.AssetsDefinition) and asset.key not in made_up
             ),
         ],
         asset_checks=product.asset_checks,
