@@ -17,11 +17,11 @@ from iomete_mc_assets.collectors.query_sources import (
     SourceHour,
     nothing_seen,
 )
+from iomete_mc_assets.collectors.session_places import Place
 from iomete_mc_assets.collectors.spark_events import (
     UNSTARTED,
     Kind,
     Lines,
-    Place,
     Server,
     instant_of,
 )

@@ -25,6 +25,7 @@ from iomete_mc_assets.collectors.query_sources import Findings, Present, SourceH
 from iomete_mc_assets.errors import HourFailed, LogDamaged, SettingsError
 from iomete_mc_assets.records import Omission
 from iomete_mc_assets.warehouse.files import LogFile, LogFiles
+from iomete_mc_assets.warehouse.ordering import in_order
 from iomete_mc_assets.warehouse.rows import Row
 from iomete_mc_assets.windows import HourWindow
 
@@ -41,6 +42,12 @@ _LONGEST_FIELD = 2**31 - 1
 """Of CSV; Python's own limit is 128 KiB, and statements are longer."""
 
 Fields = Mapping[str, object]
+
+
+def _by_end(row: Row) -> tuple[int | str, ...]:
+    """As a table's rows are ordered: lineage follows sessions from statement to statement."""
+    times = [one if isinstance(one, int) else -1 for one in (row["ended_us"], row["started_us"])]
+    return (*times, *(str(row.get(role) or "") for role in ("id", "user", "text")))
 
 
 class QueryExports:
@@ -66,7 +73,7 @@ class QueryExports:
         """As ``QuerySource.hour``."""
         found = self._files.listed()
         reading = _Reading(self._files, window, self._mapping, self.shown)
-        return SourceHour(rows=reading.rows(found), findings=reading.findings)
+        return SourceHour(rows=in_order(reading.rows(found), _by_end), findings=reading.findings)
 
 
 @dataclass(slots=True)

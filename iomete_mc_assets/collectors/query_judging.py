@@ -8,13 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from iomete_mc_assets.collectors.lineage.model import SESSION_CATALOG
 from iomete_mc_assets.collectors.lineage.plans import read_plan
-from iomete_mc_assets.collectors.query_text import UNMASKABLE, kept
+from iomete_mc_assets.collectors.query_text import UNMASKABLE, bare_text, kept
+from iomete_mc_assets.collectors.session_places import Place, SessionPlaces, switches
 from iomete_mc_assets.records import Omission, PlannedEdges, QueryRecord, QueryStatus
 from iomete_mc_assets.settings import QueryText
 from iomete_mc_assets.warehouse.rows import Row
@@ -36,7 +37,6 @@ UNFINISHED = frozenset({"submitted", "pending", "queued", "started", "running", 
 """IOMETE's and Spark's words for queries that have not ended, whatever their end column says."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LEADING = re.compile(r"(?:\s+|/\*.*?\*/|--[^\n]*(?:\n|$)|;)*", re.DOTALL)
 _NOISE = {
     "USE": "USE",
     "SET": "SET",
@@ -45,6 +45,7 @@ _NOISE = {
     "DESC": "DESCRIBE",
     "LISTING": "driver's metadata call",
 }
+_MAY_SWITCH = frozenset({"USE", "SET", "own statement"})
 _ERROR_CLASS = re.compile(r"\s*\[([A-Z][A-Z0-9_.]+)\]")
 _HEALTH_CHECK = re.compile(r"SELECT\s+1\s*;?\s*", re.IGNORECASE)
 _SPARK_CONNECT = "DataFrame operation via Spark Connect"
@@ -58,11 +59,13 @@ class QueryLogRules:
         delay_minutes: after an hour's end, until the source is believed to show all of it.
         exclude_users: whose queries are left out; case does not matter.
         query_text: what is kept of a text; error messages are kept with ``whole`` only.
+        catalogs: known ones: a USE of another name means a database.
     """
 
     delay_minutes: int = 30
     exclude_users: tuple[str, ...] = ()
     query_text: QueryText = "whole"
+    catalogs: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,9 +86,12 @@ class Judged:
     tally: Counter[str] = field(default_factory=Counter[str])
     unknown: Counter[str] = field(default_factory=Counter[str])
     _excluded: frozenset[str] = frozenset()
+    _places: SessionPlaces = field(init=False)
 
     def __post_init__(self) -> None:
-        """Fold the users to leave out."""
+        """Fold the users to leave out, and the catalogs."""
+        known = (*self.rules.catalogs, SESSION_CATALOG)
+        self._places = SessionPlaces(frozenset(name.casefold() for name in known))
         self._excluded = frozenset(user.casefold() for user in self.rules.exclude_users)
 
     def records(self, rows: Iterable[Row]) -> Iterator[QueryRecord]:
@@ -110,19 +116,23 @@ class Judged:
         """The row's query, or the name under which it is counted instead."""
         text, user = _text(row, "text") or "", _text(row, "user")
         kind = noise(text)
+        if kind in _MAY_SWITCH:
+            self._follow(row, text)
         if kind is None and user is not None and user.casefold() in self._excluded:
             kind = "excluded user"
         if kind is not None:
             return f"left out: {kind}"
-        status = self._status(row)
+        status = _status(row)
         started, ended = _instant(row["started_us"]), _instant(row["ended_us"])
         timeless = ended is None and started is not None and "status" not in row
         if status == "unfinished" or timeless:
             return _NOT_ENDED
         if status == "unknown":
+            self.unknown[_said_status(row)] += 1
             return _UNKNOWN_STATUS
         if started is None or ended is None or started > ended:
             return _UNUSABLE_TIMES
+        place = self._place(row)
         failure, whole = status in ("failed", "cancelled"), self.rules.query_text == "whole"
         return QueryRecord(
             query_id=_text(row, "id") or hashed_id(text, user, started, ended),
@@ -137,31 +147,37 @@ class Judged:
             error_text=_text(row, "error_text") if failure and whole else None,
             returned_rows=_row_count(row.get("rows")),
             session_id=_text(row, "session"),
-            catalog=_text(row, "catalog"),
-            database=_text(row, "database"),
+            catalog=place.catalog,
+            database=place.database,
             plan=_planned(row, text) if status == "succeeded" else None,
         )
+
+    def _follow(self, row: Row, text: str) -> None:
+        """What a USE or SET CATALOG says of its session."""
+        session, status = _text(row, "session"), _status(row)
+        if session is None or not switches(text) or status in ("failed", "cancelled"):
+            return
+        began_us, ended_us = row["started_us"], row["ended_us"]
+        told = status in ("succeeded", None)
+        if told and isinstance(began_us, int) and isinstance(ended_us, int):
+            self._places.move(session, text, began_us=began_us, ended_us=ended_us)
+        else:
+            self._places.lose(session)
+
+    def _place(self, row: Row) -> Place:
+        """Where the names of a query with both times belong: as the source tells, else as its session's statements did."""
+        session = _text(row, "session")
+        if "database" in row or session is None:
+            return Place(_text(row, "catalog"), _text(row, "database"))
+        began_us, ended_us = cast("int", row["started_us"]), cast("int", row["ended_us"])
+        place = self._places.at(session, began_us=began_us, ended_us=ended_us)
+        return replace(place, catalog=_text(row, "catalog")) if "catalog" in row else place
 
     def _kept(self, text: str) -> str:
         said = kept(text, self.rules.query_text)
         if said is UNMASKABLE:
             self.tally["texts withheld: not maskable"] += 1
         return said
-
-    def _status(self, row: Row) -> QueryStatus | Literal["unfinished", "unknown"] | None:
-        """How the query ended. A source without a status column shows ended queries, failed ones by their error, if it tells errors."""
-        if "status" not in row:
-            if "error_text" not in row and "error_code" not in row:
-                return None
-            failed = _text(row, "error_text") or _text(row, "error_code") not in (None, "0")
-            return "failed" if failed else "succeeded"
-        said = (_text(row, "status") or "").strip()
-        if said.casefold() in UNFINISHED:
-            return "unfinished"
-        if said.casefold() in STATUSES:
-            return STATUSES[said.casefold()]
-        self.unknown[said] += 1
-        return "unknown"
 
     def counts(self) -> dict[str, int]:
         """Every row of the source, by what became of it; ``queries`` are the records."""
@@ -230,15 +246,24 @@ _UNKNOWN_STATUS = "held back: unknown status"
 _UNUSABLE_TIMES = "held back: unusable times"
 
 
-def bare_text(text: str) -> str:
-    """A statement without the white space, comments and semicolons before it."""
-    found = _LEADING.match(text)
-    return text[found.end() :] if found else text
-
-
 def _text(row: Row, role: str) -> str | None:
     value = row.get(role)
     return None if value is None or value == "" else str(value)
+
+
+def _status(row: Row) -> QueryStatus | Literal["unfinished", "unknown"] | None:
+    """How the query ended. A source without a status column shows ended queries, failed ones by their error, if it tells errors."""
+    if "status" not in row:
+        if "error_text" not in row and "error_code" not in row:
+            return None
+        failed = _text(row, "error_text") or _text(row, "error_code") not in (None, "0")
+        return "failed" if failed else "succeeded"
+    said = _said_status(row).casefold()
+    return "unfinished" if said in UNFINISHED else STATUSES.get(said, "unknown")
+
+
+def _said_status(row: Row) -> str:
+    return (_text(row, "status") or "").strip()
 
 
 def _instant(micros: object) -> datetime | None:

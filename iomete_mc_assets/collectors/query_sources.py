@@ -43,7 +43,7 @@ class SourceHour:
     """One hour of a source.
 
     Attributes:
-        rows: consumed once. Columns are ``started_us`` and ``ended_us`` (microseconds since the epoch, or
+        rows: consumed once, in the order of their ends. Columns are ``started_us`` and ``ended_us`` (microseconds since the epoch, or
             None) and roles as ``query_log_source`` names them; ``plan`` where the source logs plans, of what may write.
         findings: asked once, after the rows, with their number.
         estimated: the source knows no end.

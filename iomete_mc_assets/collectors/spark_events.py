@@ -6,13 +6,14 @@ Which files there are, and which operations are an hour's, is decided in ``event
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import orjson
 
 from iomete_mc_assets.collectors.lineage.guards import noise_of
-from iomete_mc_assets.collectors.query_judging import bare_text, error_class
+from iomete_mc_assets.collectors.query_judging import error_class
+from iomete_mc_assets.collectors.session_places import UNTOLD, Place, switched, switches
 from iomete_mc_assets.warehouse.rows import Row
 
 Kind = Literal[
@@ -74,14 +75,6 @@ _KEYS: Mapping[Kind, tuple[str, ...]] = {
 
 _OFTEN_IDLE = ("OperationParsed", "OperationClosed")
 _NAME_BEGINS = len(b'{"Event":"')
-_SWITCHES = re.compile(
-    r"(?:USE\s+(?:(?:NAMESPACE|DATABASE|SCHEMA)\s+)?(?P<use>.+?)|SET\s+CATALOG\s+(?P<set>.+?))\s*;?\s*",
-    re.IGNORECASE | re.DOTALL,
-)
-_PART = re.compile(r"`((?:[^`]|``)+)`|([^.`\s'\"]+)|['\"]([^'\"]+)['\"]")
-_SWITCHED = re.compile(
-    r"SetCatalogAndNamespace [\w.$]*CatalogManager@[0-9a-f]+, (?P<catalog>[^,]+), \w+\((?P<namespace>[^)\n]*)\)"
-)
 _PLAN_BEHIND = re.compile(r";\n'?[A-Z]\w*[^\n]*\n[ :]*[:+]- .*", re.DOTALL)
 _STACK_BEHIND = re.compile(r"\n\tat .*", re.DOTALL)
 _EXCEPTION = re.compile(r"(?:[\w$]+\.)*([\w$]+)")
@@ -122,14 +115,6 @@ class Lines:
                     if kind is not None:
                         yield Line(kind, self.end, text)
                 self.end += len(text) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a session's statements take unqualified names for; None where the log has not told it."""
-
-    catalog: str | None = None
-    database: str | None = None
 
 
 @dataclass(slots=True)
@@ -220,7 +205,7 @@ class Server:
             case "OperationStart":
                 self.start(event, at)
             case "SessionCreated":
-                self.sessions[str(event["sessionId"])] = _UNTOLD
+                self.sessions[str(event["sessionId"])] = UNTOLD
             case "SessionClosed":
                 self.sessions.pop(str(event["sessionId"]), None)
             case "ApplicationStart" | "ApplicationEnd":
@@ -240,8 +225,8 @@ class Server:
             user=None if user is None else str(user),
             session=session,
             started_ms=instant_of("OperationStart", event),
-            place=place or self.sessions.get(session, _UNTOLD),
-            switches=_SWITCHES.fullmatch(bare_text(text)) is not None,
+            place=place or self.sessions.get(session, UNTOLD),
+            switches=switches(text),
             writes=noise_of(text) is None,
         )
         self.operations[operation.id] = operation
@@ -258,35 +243,10 @@ class Server:
             self.sessions[operation.session] = switched(
                 operation.text,
                 operation.plan,
-                before=self.sessions.get(operation.session, _UNTOLD),
+                before=self.sessions.get(operation.session, UNTOLD),
                 catalogs=self.catalogs,
             )
         return _row(operation, kind, event)
-
-
-_UNTOLD = Place()
-
-
-def switched(text: str, plan: str | None, *, before: Place, catalogs: frozenset[str]) -> Place:
-    """Where a session is after a USE or SET CATALOG that succeeded.
-
-    Args:
-        text: of the statement.
-        plan: what Spark logged of it; it names catalog and namespace.
-        before: where the session was.
-        catalogs: known ones, folded: without a plan nothing else tells a catalog from a database.
-    """
-    if plan is not None and (said := _SWITCHED.search(plan)):
-        return Place(said["catalog"], said["namespace"].replace(", ", ".") or None)
-    words = _SWITCHES.fullmatch(bare_text(text))
-    if words is None:
-        return before
-    if words["set"] is not None:
-        return Place(".".join(_parts(words["set"])))
-    parts = _parts(words["use"])
-    if parts and parts[0].casefold() in catalogs:
-        return Place(parts[0], ".".join(parts[1:]) or None)
-    return replace(before, database=".".join(parts))
 
 
 def error_code(message: str, trace: str = "") -> str | None:
@@ -328,13 +288,6 @@ def _row(operation: Operation, kind: Kind, event: Json) -> Row:
     if kind == "OperationClosed":
         row["end_estimated"] = True
     return row
-
-
-def _parts(name: str) -> list[str]:
-    return [
-        quoted.replace("``", "`") if quoted else bare or other
-        for quoted, bare, other in _PART.findall(name)
-    ]
 
 
 def _parsed(text: bytes) -> Json:

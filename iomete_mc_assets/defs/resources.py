@@ -138,6 +138,7 @@ class LakehouseResource(Configured):
             delay_minutes=settings.IOMETE_QUERY_LOG_DELAY_MINUTES.read(seen),
             exclude_users=settings.IOMETE_QUERY_LOG_EXCLUDE_USERS.read(seen),
             query_text=settings.IOMETE_QUERY_TEXT.read(seen),
+            catalogs=settings.IOMETE_CATALOGS.read(seen),
         )
 
     @contextmanager

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from iomete_mc_assets.collectors.event_logs import EventLogs, logs
 from iomete_mc_assets.collectors.query_judging import QueryLogRules
 from iomete_mc_assets.collectors.query_logs import collect
-from iomete_mc_assets.collectors.spark_events import Lines, Place, error_text, switched
+from iomete_mc_assets.collectors.session_places import Place, switched
+from iomete_mc_assets.collectors.spark_events import Lines, error_text
 from iomete_mc_assets.errors import HourFailed, IometeMcError, LakehouseUnavailable
 from iomete_mc_assets.manifests.model import Draft, JsonValue, Verdict
 from iomete_mc_assets.manifests.storage import Storage
@@ -665,6 +666,8 @@ def test_in_a_bucket_a_running_log_is_believed_as_far_as_it_is_shown(
         ("SET CATALOG 'lake'", Place("lake")),
         ("SET spark.sql.x=1", Place("c", "d")),
         ("SELECT 1 AS use", Place("c", "d")),
+        ("USE IDENTIFIER('raw')", Place()),
+        ("USE raw -- not lake", Place()),
     ],
 )
 def test_a_session_is_followed_by_its_statements_where_no_plan_tells(

@@ -99,6 +99,27 @@ def test_a_row_becomes_a_query_in_every_form(tmp_path: Path, name: str, data: by
     )
 
 
+def test_queries_come_in_the_order_of_their_ends_and_so_after_the_use_before_them(
+    tmp_path: Path,
+) -> None:
+    """An export often has the newest first, and the second file the older ones."""
+
+    def minute(number: int, **other: object) -> dict[str, object]:
+        times = [f"2026-11-21T05:{number:02}:{second}Z" for second in ("00", "30")]
+        return a_query(number, start_time=times[0], end_time=times[1], session_id="s", **other)
+
+    (tmp_path / "a.ndjson").write_bytes(json_lines([minute(5), minute(4, sql_text="USE late")]))
+    (tmp_path / "b.csv").write_bytes(
+        comma_separated([minute(3), minute(2), minute(1, sql_text="USE early")])
+    )
+    records, _ = read(tmp_path)
+    assert [(one.query_id, one.database) for one in records] == [
+        ("q2", "early"),
+        ("q3", "early"),
+        ("q5", "late"),
+    ]
+
+
 def test_one_file_may_be_named_instead_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_bytes(comma_separated([a_query()]))
     (tmp_path / "other.csv").write_bytes(comma_separated([a_query(2)]))

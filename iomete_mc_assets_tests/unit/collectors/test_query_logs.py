@@ -22,6 +22,7 @@ from iomete_mc_assets.collectors.query_log_source import (
 from iomete_mc_assets.collectors.query_log_table import QueryTable
 from iomete_mc_assets.collectors.query_logs import collect
 from iomete_mc_assets.collectors.query_text import UNMASKABLE, WITHHELD
+from iomete_mc_assets.collectors.session_places import MAX_SESSIONS, SessionPlaces
 from iomete_mc_assets.errors import (
     HourFailed,
     IometeMcError,
@@ -320,6 +321,85 @@ def test_noise_own_statements_and_excluded_users_are_counted_by_kind() -> None:
         "left out: excluded user": 1,
         "succeeded": 1,
     }
+
+
+def at(began_s: int, text: str = "INSERT INTO t SELECT 1", *, ends_s: int, **other: object) -> Row:
+    """A row of session ``s``, by seconds of the hour."""
+    began, ended = (micros(HOUR.start) + second * 1_000_000 for second in (began_s, ends_s))
+    return row(text=text, started_us=began, ended_us=ended, **{"session": "s", **other})
+
+
+def places(rows: Sequence[Row]) -> list[tuple[str | None, str | None]]:
+    records, _ = of(rows, rules=QueryLogRules(catalogs=("lake",)))
+    queries = [one for one in records if isinstance(one, QueryRecord)]
+    return [(one.catalog, one.database) for one in queries]
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ({"text": "USE raw"}, (None, "raw")),
+        ({"text": "/* iomete_mc_assets */ USE `raw`"}, (None, "raw")),
+        ({"text": "USE lake"}, ("lake", None)),
+        ({"text": "USE Lake.crm"}, ("Lake", "crm")),
+        ({"text": "set catalog lake"}, ("lake", None)),
+        ({"text": "USE raw", "status": "FAILED"}, (None, "before")),
+        ({"text": "USE raw", "session": "another"}, (None, "before")),
+        ({"text": "USE raw", "session": None}, (None, "before")),
+        ({"text": "SET x=USE"}, (None, "before")),
+        ({"text": "USE raw", "status": "RUNNING"}, (None, None)),
+        ({"text": "USE raw", "status": "who knows"}, (None, None)),
+        ({"text": "USE raw", "started_us": None}, (None, None)),
+        ({"text": "USE IDENTIFIER('raw')"}, (None, None)),
+    ],
+)
+def test_where_no_column_tells_the_database_the_sessions_use_does(
+    said: dict[str, object], place: tuple[str | None, str | None]
+) -> None:
+    rows = [
+        at(0, ends_s=1),
+        at(2, "USE before", ends_s=3),
+        {**at(4, ends_s=5), **said},
+        at(6, ends_s=7),
+    ]
+    assert places(rows) == [(None, None), place]
+    assert of(rows)[1].omissions == ()
+
+
+def test_a_database_follows_the_catalog_that_the_session_is_in() -> None:
+    rows = [at(0, "SET CATALOG lake", ends_s=1), at(2, "USE crm", ends_s=3), at(4, ends_s=5)]
+    assert places(rows) == [("lake", "crm")]
+
+
+def test_a_column_for_the_database_is_believed_also_where_it_is_empty() -> None:
+    rows = [at(0, "USE raw", ends_s=1), at(2, ends_s=3)]
+    assert places([{**one, "database": None} for one in rows]) == [(None, None)]
+    assert places([{**one, "catalog": "c"} for one in rows]) == [("c", "raw")]
+    told = {**at(4, "USE dw", ends_s=5), "database": "raw"}  # JSON leaves out what is null
+    assert places([*rows, told, at(6, ends_s=7)]) == [(None, "raw"), (None, "dw")]
+
+
+def test_a_use_moves_what_begins_after_its_end_and_nothing_that_ran_beside_it() -> None:
+    uses = [at(0, "USE a", ends_s=1), at(3, "USE b", ends_s=5)]
+    beside = [at(2, ends_s=9), at(4, ends_s=10), at(5, ends_s=11), at(0, ends_s=12)]
+    assert places([*uses, *beside]) == [(None, "a"), (None, "a"), (None, "b"), (None, None)]
+
+
+def test_what_a_coarse_clock_leaves_open_is_not_placed() -> None:
+    at_once = at(5, ends_s=5)
+    assert places([at(0, "USE a", ends_s=1), at_once]) == [(None, None)]
+    both = [at(5, "USE a", ends_s=5), at(5, "USE b", ends_s=5)]
+    assert places([*both, at(5, ends_s=6)]) == [(None, None)]
+    assert places([*both, at(6, "USE c", ends_s=7), at(7, ends_s=8)]) == [(None, "c")]
+    assert places([both[0], both[0], at(5, ends_s=6)]) == [(None, "a")]
+
+
+def test_of_the_session_that_was_quiet_for_longest_nothing_is_known_any_more() -> None:
+    sessions = SessionPlaces(frozenset())
+    for number in range(MAX_SESSIONS + 1):
+        sessions.move(str(number), "USE raw", began_us=0, ended_us=1)
+    known = [sessions.at(str(number), began_us=1, ended_us=2).database for number in (0, 1)]
+    assert known == [None, "raw"]
 
 
 def test_a_query_without_an_id_gets_one_that_only_its_own_facts_decide() -> None:
