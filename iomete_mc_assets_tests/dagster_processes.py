@@ -301,7 +301,10 @@ class DagsterProcesses:
         return ("-w", str(self._workspace))
 
     def _serves(self) -> bool:
-        """Whether the code server listens, which it does once it has loaded its module."""
+        """Whether the code server listens, which it does once it has loaded its module; a dead one never will."""
+        assert self._code_server is not None
+        log = self.home / "dagster.log"
+        assert self._code_server.poll() is None, log.read_text()[-3_000:]
         try:
             socket.create_connection(("127.0.0.1", self._code_port), timeout=5).close()
         except OSError:

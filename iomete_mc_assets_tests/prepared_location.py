@@ -1,6 +1,6 @@
 """A code location without a lakehouse: what its collected assets find is made up here, hour by hour.
 
-IO manager, store, pushed assets, sensors and jobs are the product's own.
+IO manager, store, all other assets, sensors and jobs are the product's own.
 """
 
 import os

@@ -561,12 +561,12 @@ class World:
 
     def named(self, flow: Flow) -> Mapping[HourWindow, str]:
         """By the newest event, else by the pointer."""
-        named: dict[HourWindow, str] = {}
+        named = self.newest_events(flow)
         for window in self.store.hours(flow):
-            current = self.store.current(flow, window)
+            current = None if window in named else self.store.current(flow, window)
             if current is not None:
                 named[window] = current.manifest_id
-        return {**named, **self.newest_events(flow)}
+        return named
 
     def newest_events(self, flow: Flow) -> dict[HourWindow, str]:
         return {window: manifest_id for of, window, manifest_id in self.events if of == flow}
