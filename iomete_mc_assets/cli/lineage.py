@@ -157,8 +157,8 @@ def _change(
     yes: bool,
 ) -> None:
     """Say what would be done, ask, do it, and look."""
-    hand = _by_hand()
-    steps = planned(hand, _some(wishes))
+    wishes, hand = _each_once(_some(wishes)), _by_hand()
+    steps = planned(hand, wishes)
     _show(steps)
     if refused := [step for step in steps if step.verdict == "refuse"]:
         msg = f"{len(refused)} of {len(steps)} cannot be done; nothing was changed."
@@ -198,6 +198,16 @@ def _by_hand() -> "ByHand":
     api = ControlPlane(ApiConfig.read(os.environ))
     store = ManifestStore.open(settings.IOMETE_MC_MANIFESTS.read(os.environ), source=None)
     return ByHand(api, store, PushConfig.read(os.environ).destination, now=clock.now())
+
+
+def _each_once(wishes: "Sequence[Wish]") -> "Sequence[Wish]":
+    """Two wishes for one node or edge would take turns, run after run."""
+    named = [str(wish) for wish in wishes]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        msg = f"Asked for more than once: {', '.join(twice)}. Leave one of each."
+        raise SettingsError(msg)
+    return wishes
 
 
 def _some(wishes: "Sequence[Wish]") -> "Sequence[Wish]":

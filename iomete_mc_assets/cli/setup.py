@@ -139,6 +139,8 @@ def _told(wanted: "Wanted", plan: "Plan") -> Iterator[str]:
         yield "= it has a Spark connection for SQL monitors"
     if plan.declare_push:
         yield "+ declare metadata and query logs as pushed"
+    elif wanted.declare_push:
+        yield "= it collects neither metadata nor query logs: pushes need no declaration"
     match plan.key_step:
         case "make":
             yield "+ make an ingestion key for this warehouse alone"

@@ -7,6 +7,7 @@ from typing import Literal
 from iomete_mc_assets.montecarlo import answered
 from iomete_mc_assets.montecarlo.control_plane import Api
 from iomete_mc_assets.operations.readiness import Detector, Readiness
+from iomete_mc_assets.operations.sampling import spread
 
 Agreement = Literal["same", "different", "not shown"]
 
@@ -35,8 +36,7 @@ def compared(
     if not sample or not tables:
         return []
     mcons = {table.key: table.mcon for table in answered.tables(api, warehouse)}
-    step = -(-len(tables) // sample)
-    return [_compared(api, mcons, one) for one in tables[::step]]
+    return [_compared(api, mcons, one) for one in spread(tables, sample)]
 
 
 def _compared(api: Api, mcons: Mapping[str, str], ours: Readiness) -> Compared:

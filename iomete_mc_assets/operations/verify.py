@@ -17,6 +17,7 @@ from iomete_mc_assets.montecarlo.answered import PushEvent, ShownTable
 from iomete_mc_assets.montecarlo.control_plane import Api
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.operations.accepted import Accepted, batches, record, records
+from iomete_mc_assets.operations.sampling import spread
 from iomete_mc_assets.operations.verify_lineage import Edges, compared, edges_of
 from iomete_mc_assets.push.candidates import table_of
 from iomete_mc_assets.push.config import Destination
@@ -227,7 +228,7 @@ class Verifier:
             if finding.verdict == "seen":
                 seen.append((expected, found[0]))
         self._begin("fields, volume and freshness of sampled tables")
-        for expected, table in _spread(seen, sample):
+        for expected, table in spread(seen, sample):
             yield from self._details(expected, table)
         self._begin("lineage")
         yield from self._lineage(receipts.edges, shown, sample=sample)
@@ -482,14 +483,6 @@ def _fields_differ(pushed: Mapping[str, str], shown: Mapping[str, str]) -> str:
         ),
     ]
     return "; ".join(one for part in parts for one in part)
-
-
-def _spread(
-    seen: Sequence[tuple[Expected, ShownTable]], sample: int
-) -> list[tuple[Expected, ShownTable]]:
-    """At most so many, evenly over all names."""
-    step = max(1, -(-len(seen) // sample)) if sample else len(seen) + 1
-    return list(seen[::step]) if sample else []
 
 
 def _shown(instant: datetime) -> str:

@@ -11,6 +11,7 @@ from iomete_mc_assets.montecarlo import answered
 from iomete_mc_assets.montecarlo.control_plane import Api
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.operations.accepted import Batch, records
+from iomete_mc_assets.operations.sampling import spread
 from iomete_mc_assets.records import LineageEdge
 
 LineageSubject = Literal["lineage", "column lineage"]
@@ -89,14 +90,14 @@ def compared(
         ControlPlaneError: as ``Api.ask``.
     """
     names = {mcon: key for key, mcon in mcons.items()}
-    for target in _spread([key for key in sorted(edges.tables) if key in mcons], sample):
+    for target in spread([key for key in sorted(edges.tables) if key in mcons], sample):
         found = answered.upstream(api, mcons[target])
         shown = {names.get(mcon, "") for mcon in found.mcons}
         expected = {key: at for key, at in edges.tables[target].items() if key in mcons}
         if not found.whole:
             expected = {key: at for key, at in expected.items() if key in shown}
         yield _compared("lineage", target, expected, shown)
-    for source in _spread([one for one in sorted(edges.columns) if one[0] in mcons], sample):
+    for source in spread([one for one in sorted(edges.columns) if one[0] in mcons], sample):
         derived = answered.derived_columns(api, mcons[source[0]], source[1])
         shown_columns = {f"{names.get(mcon, '')}.{column.casefold()}" for mcon, column in derived}
         wanted = {
@@ -118,8 +119,3 @@ def _compared(
         at=min((expected[one] for one in lacking), default=None),
         shown=bool(expected.keys() & shown),
     )
-
-
-def _spread(every: Sequence[T], sample: int) -> Sequence[T]:
-    """At most so many, evenly over all."""
-    return every[:: max(1, -(-len(every) // sample))] if sample else []

@@ -262,6 +262,10 @@ edges:
         ("nodes: [{node: 'report:w', expires: 2020-01-01}]", "2020-01-01 is past"),
         ("nodes: [{node: 'report:w', expires: soon}]", "'soon' is no expiry"),
         ("nodes: [{node: 'report:w', expires: '2099-01-01T10:00:00'}]", "is no expiry"),
+        (
+            "nodes: [{node: 'report:w'}, {node: 'report:w', name: W}]",
+            "more than once: node report:w. Leave one",
+        ),
         ("tables: []", "takes the lists `nodes:` and `edges:`, and nothing else"),
         ("- 1", "takes the lists"),
         ("nodes: [", "is no YAML"),

@@ -286,7 +286,8 @@ def test_credentials_are_given_anew_and_pushes_declared_only_when_asked_for(
     set_up("--yes", "--new-credentials", environment={**environment, "IOMETE_USER": "other"})
     assert [one.username for one in gateway.control.credentials] == ["monte_carlo", "other"]
     before = changes(gateway)
-    set_up("--yes", "--declare-push", environment=environment)
+    again = set_up("--yes", "--declare-push", environment=environment)
+    assert "pushes need no declaration" in again.stderr
     assert changes(gateway) == before
 
 
