@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from iomete_mc_assets import settings
+from iomete_mc_assets import clock, settings
 from iomete_mc_assets.defs import imported, readiness
 from iomete_mc_assets.defs.alerts import failure_sensor
 from iomete_mc_assets.defs.browsing import Guide
@@ -63,14 +63,18 @@ def build_definitions(
     importing = settings.IOMETE_MC_IMPORTS.read(seen) is not None
     telling = settings.MCD_ETL_CONTAINER_UUID.read(seen) is not None
     if importing:
-        assets += [imported.imported_manifests, imported.pushed_imported_manifests]
+        assets += imported.imported_assets(guide)
     monte_carlo = wired["monte_carlo"]
     asking = isinstance(monte_carlo, MonteCarloResource) and bool(
         {**seen, **monte_carlo.options}.get(settings.MCD_ID.name)
     )
     return dg.Definitions(
         assets=[*assets, readiness.readiness_asset(guide), *_tables(wired["manifests"], seen)],
-        asset_checks=[*checks(hours), *([seen_checks()] if asking else [])],
+        asset_checks=[
+            *checks(hours),
+            *([imported.files_settled(seen, clock.now)] if importing else []),
+            *([seen_checks()] if asking else []),
+        ],
         jobs=[
             *jobs(apart=SEEN_KEYS if asking else ()),
             readiness.readiness_job(),

@@ -8,12 +8,16 @@ Nothing of this exists unless ``IOMETE_MC_IMPORTS`` is set.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from iomete_mc_assets import clock, settings
 from iomete_mc_assets.defs import metadata
+from iomete_mc_assets.defs.browsing import NO_GUIDE, PUSH_PAGE, Guide
+from iomete_mc_assets.defs.checks import SETTLE_WITHIN
+from iomete_mc_assets.defs.content_checks import Now, result
 from iomete_mc_assets.defs.keys import (
     FLOW_TAG,
     IMPORT_JOB,
@@ -29,7 +33,7 @@ from iomete_mc_assets.defs.materializations import text_metadata
 from iomete_mc_assets.defs.pushed import is_finished_in
 from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloResource
 from iomete_mc_assets.errors import ManifestError, NotImportable, SettingsError
-from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.manifests.storage import Storage, written_at_s
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.operations import imports
 from iomete_mc_assets.operations.imports import TakenIn
@@ -58,15 +62,38 @@ class Dropped:
     data: bytes
 
 
-@dg.asset(
-    key=IMPORTED_KEY,
-    partitions_def=files,
-    group_name=IMPORTED_GROUP,
-    kinds={"json"},
-    description="JSON manifests that other collectors dropped (Snowflake, BigQuery, BigQuery Iceberg, Databricks, "
-    "Redshift, Hive), a partition a file.\n\n*Was the file understood, and what does it say?* A file that is not what "
-    "it should be makes its partition red with the place in it, and stays where it is.",
-)
+def imported_assets(guide: Guide = NO_GUIDE) -> list[dg.AssetsDefinition]:
+    """What files say, and what Monte Carlo was told of it; no freshness policy, as files come when they come."""
+    taken_in = dg.asset(
+        key=IMPORTED_KEY,
+        partitions_def=files,
+        group_name=IMPORTED_GROUP,
+        owners=guide.owners,
+        kinds={"json"},
+        description=guide.described(
+            "JSON manifests that other collectors dropped (Snowflake, BigQuery, BigQuery Iceberg, Databricks, "
+            "Redshift, Hive), a partition a file.\n\n*Was the file understood, and what does it say?* A file that is not what "
+            "it should be makes its partition red with the place in it, and stays where it is."
+        ),
+    )
+    pushed = dg.asset(
+        key=PUSHED_IMPORTED_KEY,
+        deps=[IMPORTED_KEY],
+        partitions_def=files,
+        pool=MONTE_CARLO_POOL,
+        group_name=PUSHED_GROUP,
+        owners=guide.owners,
+        kinds={"montecarlo"},
+        description=guide.described(
+            "Imported manifests at Monte Carlo, in the warehouse of their source.\n\n*Did what the file says arrive, and "
+            "in which request?* What was accepted of a source before is not sent again, and a table of which a newer "
+            "file told goes from that one.",
+            f"[Monte Carlo's push API]({PUSH_PAGE})",
+        ),
+    )
+    return [taken_in(imported_manifests), pushed(pushed_imported_manifests)]
+
+
 def imported_manifests(
     context: dg.AssetExecutionContext, manifests: ManifestStoreResource
 ) -> dg.MaterializeResult[Any]:
@@ -77,16 +104,6 @@ def imported_manifests(
     return dg.MaterializeResult(metadata=_of_file(taken, dropped))
 
 
-@dg.asset(
-    key=PUSHED_IMPORTED_KEY,
-    deps=[IMPORTED_KEY],
-    partitions_def=files,
-    pool=MONTE_CARLO_POOL,
-    group_name=PUSHED_GROUP,
-    kinds={"montecarlo"},
-    description="Imported manifests at Monte Carlo, in the warehouse of their source. What was accepted of a source "
-    "before is not sent again, and a table of which a newer file told goes from that one.",
-)
 def pushed_imported_manifests(
     context: dg.AssetExecutionContext,
     manifests: ManifestStoreResource,
@@ -127,7 +144,7 @@ def import_job():
     """Takes one file in and pushes it."""
     return dg.define_asset_job(
         IMPORT_JOB,
-        selection=dg.AssetSelection.assets(IMPORTED_KEY, PUSHED_IMPORTED_KEY),
+        selection=dg.AssetSelection.assets(IMPORTED_KEY, PUSHED_IMPORTED_KEY).without_checks(),
         description="Takes in a JSON manifest of another collector and pushes it to its source's warehouse.",
         tags={MAX_RUNTIME_TAG: "1800", FLOW_TAG: "imported"},
     )
@@ -150,6 +167,47 @@ def import_sensor(
         return tick(context.instance, seen, now_s=clock.now().timestamp())
 
     return see
+
+
+def files_settled(seen: Mapping[str, str], now: Now) -> dg.AssetChecksDefinition:
+    """Whether all that was dropped was taken in and pushed."""
+
+    @dg.asset_check(
+        asset=PUSHED_IMPORTED_KEY,
+        name="files_settled",
+        description="Every file that was written more than 12 minutes ago is settled at Monte Carlo.",
+    )
+    def settled(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        try:
+            late = _overdue(context.instance, seen, now=now())
+        except Exception as error:  # noqa: BLE001 - object stores' clients raise errors of their own
+            return result(f"The dropped files cannot be listed: {error}", "")
+        problem = None
+        if late:
+            problem = (
+                f"{len(late)} dropped files are not settled, the first is {late[0]}. Is the sensor {IMPORT_JOB} on? "
+                "Look at its newest tick, and at the file's newest run: it says what to mend in the file."
+            )
+        return result(
+            problem,
+            "Every dropped file is settled.",
+            overdue=len(late),
+            files=late[:SHOWN_OMISSIONS],
+        )
+
+    return settled
+
+
+def _overdue(instance: dg.DagsterInstance, seen: Mapping[str, str], *, now: datetime) -> list[str]:
+    """Files that were written some time ago and are not settled as they are."""
+    dropped, _ = _listed(seen)
+    settled = _settled_versions(instance, list(dropped))
+    limit = (now - SETTLE_WITHIN).timestamp()
+    return [
+        key
+        for key, version in dropped.items()
+        if settled.get(key) != version and written_at_s(version) < limit
+    ]
 
 
 def tick(

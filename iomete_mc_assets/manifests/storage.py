@@ -245,6 +245,11 @@ def _only_os_errors() -> Generator[None]:
         raise OSError(msg) from error
 
 
+def written_at_s(version: str) -> float:
+    """The epoch second in a text of ``versions``."""
+    return float(version.rpartition("-")[2])
+
+
 def _written_at(child: Mapping[str, object]) -> datetime | None:
     """A file's instant as the local disk, S3 or memory word it; None for a folder."""
     if child.get("type") != "file":

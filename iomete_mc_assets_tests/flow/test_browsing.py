@@ -11,7 +11,14 @@ import pytest
 from iomete_mc_assets.defs.browsing import Guide
 from iomete_mc_assets.defs.build import build_definitions, default_resources
 from iomete_mc_assets.defs.jobs import jobs
-from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
+from iomete_mc_assets.defs.keys import (
+    FLOWS,
+    IMPORTED_KEY,
+    PUSHED_IMPORTED_KEY,
+    READINESS_KEY,
+    collected_key,
+    pushed_key,
+)
 from iomete_mc_assets.defs.partitions import accepting_beta, hourly
 from iomete_mc_assets.defs.pushed import pushed_assets
 from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloResource
@@ -22,11 +29,15 @@ from iomete_mc_assets_tests.collecting import HOUR, Collecting
 # an instance that another module closed stays the one that definitions are loaded with, until a new one is there
 pytestmark = pytest.mark.usefixtures("instance")
 
-OURS = [key for flow in FLOWS for key in (collected_key(flow), pushed_key(flow))]
+OURS = [
+    *(key for flow in FLOWS for key in (collected_key(flow), pushed_key(flow))),
+    *(IMPORTED_KEY, PUSHED_IMPORTED_KEY, READINESS_KEY),
+]
 
 
 def specs(**environment: str) -> dict[dg.AssetKey, dg.AssetSpec]:
-    graph = build_definitions(environment=environment).get_repository_def().assets_defs_by_key
+    seen = {"IOMETE_MC_IMPORTS": "dropped", **environment}
+    graph = build_definitions(environment=seen).get_repository_def().assets_defs_by_key
     return {key: graph[key].get_asset_spec(key) for key in OURS}
 
 

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,13 @@ import pytest
 from iomete_mc_assets import clock
 from iomete_mc_assets.defs import imported
 from iomete_mc_assets.defs.build import build_definitions
-from iomete_mc_assets.defs.keys import IMPORT_JOB, IMPORTED_FILES, IMPORTED_KEY, PUSHED_IMPORTED_KEY
+from iomete_mc_assets.defs.keys import (
+    IMPORT_JOB,
+    IMPORTED_FILES,
+    IMPORTED_KEY,
+    PUSHED_IMPORTED_KEY,
+    WATCH,
+)
 from iomete_mc_assets.defs.resources import AlertsResource
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -71,6 +78,15 @@ class Site:
         """Run what the sensor asks for; whether each file's run succeeded."""
         return {str(one.partition_key): self.run(one).success for one in self.asked(later=later)}
 
+    def settled(self) -> dg.AssetCheckEvaluation:
+        """What the check says, as the schedule ``watch_checks`` has it evaluated."""
+        job = self.definitions.resolve_job_def(WATCH)
+        run = job.execute_in_process(instance=self.instance, raise_on_error=False)
+        evaluations = run.get_asset_check_evaluations()
+        [said] = [one for one in evaluations if one.check_name == "files_settled"]
+        assert said.severity is dg.AssetCheckSeverity.WARN
+        return said
+
     def newest(self, key: dg.AssetKey, partition: str) -> dg.AssetMaterialization:
         found = self.instance.fetch_materializations(
             dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1
@@ -120,6 +136,23 @@ def test_nothing_of_it_exists_unless_the_setting_is_there() -> None:
     assert IMPORTED_KEY not in definitions.assets_defs_by_key
     assert not definitions.has_job(IMPORT_JOB)
     assert IMPORT_JOB not in {sensor.name for sensor in definitions.sensor_defs}
+
+
+def test_a_file_that_nobody_takes_in_shows_within_half_an_hour(site: Site, now: datetime) -> None:
+    kind, written_at_s = samples.KINDS[0], (now - timedelta(minutes=13)).timestamp()
+    content = samples.metadata(kind, collected_at=now)
+    key = site.drop(kind, "metadata.json", content)
+    assert site.settled().passed  # its minute has not come
+    os.utime(site.folder / key, times=(written_at_s, written_at_s))
+    waits = site.settled()
+    assert not waits.passed
+    assert key in str(waits.description)
+    assert site.work() == {key: True}
+    assert site.settled().passed
+    site.drop(kind, "metadata.json", "{")
+    os.utime(site.folder / key, times=(written_at_s, written_at_s))
+    assert site.work() == {key: False}
+    assert not site.settled().passed
 
 
 def test_all_six_kinds_are_seen_taken_in_and_pushed_and_then_left_alone(
