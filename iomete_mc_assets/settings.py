@@ -663,7 +663,7 @@ IOMETE_MC_TABLE_ASSETS = Setting(
     group="dagster",
     default="all",
     takes="all, off, or globs over catalog.database.table, separated by commas",
-    meaning="Which tables of the lakehouse are shown in Dagster as external assets, with columns, rows and freshness.",
+    meaning="Which tables of the lakehouse are shown in Dagster as external assets, with columns, rows and freshness; chosen anew with the next collected catalog, off as soon as Dagster loads.",
     parse=_table_globs,
 )
 IOMETE_MC_TABLE_ASSETS_LIMIT = Setting(
@@ -671,7 +671,7 @@ IOMETE_MC_TABLE_ASSETS_LIMIT = Setting(
     group="dagster",
     default="200",
     takes="1 to 2000",
-    meaning="At most so many of them, the first by name.",
+    meaning="At most so many of them, the first by name; as of the next collected catalog.",
     parse=_whole(1, 2000),
 )
 IOMETE_MC_OWNERS = Setting(

@@ -84,7 +84,7 @@ def run_demo(home: Path, *, hours: int, fresh: bool, query_log: QueryLog = "tabl
 
 
 def _run_alone(home: Path, *, hours: int, fresh: bool, query_log: QueryLog) -> int:
-    console = Console()
+    console = Console(emoji=False)
     steps = Steps(console)
     began = clock.now()
     windows = _last_hours(began, hours)  # fixed here: the demo may cross an hour while it works
@@ -237,7 +237,11 @@ class Journey:
     def show(self, console: Console) -> None:
         """Print what the Dagster UI shows of these hours; ids stand below the table where it is too narrow."""
         wide = not console.is_terminal or console.width >= TABLE_WIDTH
-        paper = console if console.is_terminal else Console(file=console.file, width=TABLE_WIDTH)
+        paper = (
+            console
+            if console.is_terminal
+            else Console(file=console.file, width=TABLE_WIDTH, emoji=False)
+        )
         paper.print(self.table(with_ids=wide))
         if not wide:
             for line in self.invocations():

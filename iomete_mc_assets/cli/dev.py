@@ -22,7 +22,7 @@ def run_dev(home: Path, *, port: int | None) -> None:
     Raises:
         SandboxError: the demo's servers cannot be started.
     """
-    console = Console()
+    console = Console(emoji=False)
     if not (home / "manifests" / "store.json").exists():
         msg = f"There is no demo below {home}. Run `{command('demo', home=home)}` first."
         raise click.ClickException(msg)

@@ -40,7 +40,7 @@ Checks = Iterator[Check]
 
 def run_doctor(*, as_object: bool) -> int:
     """Check everything and tell it; returns the exit code."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     found: list[Check] = []
     for group, checks in _groups(os.environ).items():
         with console.status(f"{group} ...") if console.is_terminal else nullcontext():

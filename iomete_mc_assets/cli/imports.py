@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from iomete_mc_assets import clock, settings
-from iomete_mc_assets.errors import NotImportable
+from iomete_mc_assets.errors import IometeMcError, NotImportable
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.operations import imports
 from iomete_mc_assets.operations.imports import TakenIn
@@ -40,14 +40,15 @@ def import_(files: tuple[Path, ...], source: str, *, sending: bool, dry_run: boo
 
     Each becomes manifests in a store of its source's own, below the manifest store. With --push they go to
     the source's warehouse, by the same rules as ours: what was accepted is not sent again. A file that is
-    not what it should be is named with the place in it and stays as it is; the others are taken in. Exit
-    code 1 when there was one, or when something is not settled.
+    not what it should be, or cannot be written down, is named with the reason and stays as it is; the
+    others are taken in. Exit code 1 when there was one, or when something is not settled.
     """
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     if dry_run and sending:
         msg = "--dry-run reads only, so it does not go with --push."
         raise click.UsageError(msg)
     warehouse = imports.warehouse_of(source, os.environ)
+    query_text = settings.IOMETE_QUERY_TEXT.read(os.environ)
     failed = 0
     root = (
         f"memory://import-{secrets.token_hex(8)}"
@@ -58,9 +59,9 @@ def import_(files: tuple[Path, ...], source: str, *, sending: bool, dry_run: boo
     taken: list[TakenIn] = []
     for path in files:
         try:
-            taken.append(_taken_in(console, store, source, path))
-        except NotImportable as error:
-            console.print(f"[red]✗[/red] {escape(str(error))}")
+            taken.append(_taken_in(console, store, source, path, query_text))
+        except (IometeMcError, OSError) as error:
+            console.print(f"[red]✗[/red] {escape(_why_not(error, f'{source}/{path.name}'))}")
             failed += 1
     if sending:
         taken.sort(key=lambda one: one.collected_at)
@@ -70,12 +71,25 @@ def import_(files: tuple[Path, ...], source: str, *, sending: bool, dry_run: boo
         raise click.ClickException(msg)
 
 
-def _taken_in(console: Console, store: ManifestStore, source: str, path: Path) -> TakenIn:
+def _why_not(error: Exception, file: str) -> str:
+    """Names the file, as only what is wrong with the file itself does already."""
+    if isinstance(error, NotImportable):
+        return str(error)
+    return f"{file} was not taken in: {error} Import it again when that is mended."
+
+
+def _taken_in(
+    console: Console,
+    store: ManifestStore,
+    source: str,
+    path: Path,
+    query_text: settings.QueryText,
+) -> TakenIn:
     taken = imports.take_in(
         store,
         path.read_bytes(),
         file=f"{source}/{path.name}",
-        query_text=settings.IOMETE_QUERY_TEXT.read(os.environ),
+        query_text=query_text,
         now=clock.now(),
     )
     counts = ", ".join(f"{count} {name}" for name, count in taken.counts.items())

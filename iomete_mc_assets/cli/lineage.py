@@ -33,6 +33,11 @@ MARKS: "dict[Verdict, str]" = {
     "refuse": "✗",
 }
 DONE: "dict[Verdict, str]" = {"make": "made", "change": "changed", "remove": "removed"}
+LATE: "dict[Verdict, str]" = {
+    "make": "is not shown yet",
+    "change": "is not shown",
+    "remove": "is still shown, late or because of a push from elsewhere or of queries, which nobody can remove",
+}
 Command = Callable[..., None]
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -159,7 +164,7 @@ def _change(
         msg = f"{len(refused)} of {len(steps)} cannot be done; nothing was changed."
         raise click.ClickException(msg)
     todo = [step for step in steps if step.verdict in DONE]
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     if not todo:
         console.print("Nothing to do.")
         return
@@ -167,20 +172,18 @@ def _change(
         click.confirm("Do this at Monte Carlo?", abort=True)
     late: list[Step] = []
     for step in todo:
-        if not hand.do(step):
+        if hand.do(step):
+            console.print(f"[green]✓[/green] {escape(str(step.wish))} {DONE[step.verdict]}")
+        else:
             late.append(step)
-        console.print(f"[green]✓[/green] {escape(str(step.wish))} {DONE[step.verdict]}")
     if late:
-        listed = ", ".join(str(step.wish) for step in late[:5])
-        msg = (
-            f"Monte Carlo took it, and does not show it yet ({listed}). Look again in some minutes: the same "
-            "command looks first."
-        )
+        listed = "; ".join(f"{step.wish} {LATE[step.verdict]}" for step in late[:5])
+        msg = f"Monte Carlo took it, and: {listed}. Look again in some minutes: the same command looks first."
         raise click.ClickException(msg)
 
 
 def _show(steps: "Sequence[Step]") -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     for step in steps:
         console.print(escape(f"{MARKS[step.verdict]} {step.wish}: {step.text}"))
     if not steps:
@@ -190,10 +193,11 @@ def _show(steps: "Sequence[Step]") -> None:
 def _by_hand() -> "ByHand":
     from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane  # noqa: PLC0415 - only commands that ask need it
     from iomete_mc_assets.operations.lineage_by_hand import ByHand  # noqa: PLC0415 - likewise
+    from iomete_mc_assets.push.config import PushConfig  # noqa: PLC0415 - likewise
 
     api = ControlPlane(ApiConfig.read(os.environ))
     store = ManifestStore.open(settings.IOMETE_MC_MANIFESTS.read(os.environ), source=None)
-    return ByHand(api, store, settings.MCD_RESOURCE_UUID.read(os.environ), now=clock.now())
+    return ByHand(api, store, PushConfig.read(os.environ).destination, now=clock.now())
 
 
 def _some(wishes: "Sequence[Wish]") -> "Sequence[Wish]":

@@ -37,7 +37,7 @@ def prune(days: int, *, dry_run: bool, yes: bool) -> None:
     if not found.manifests and not found.garbage:
         click.echo(f"Nothing to prune in {store.root}.")
         return
-    Console().print(_table(found))
+    Console(emoji=False).print(_table(found))
     if dry_run:
         click.echo(f"Nothing was removed from {store.root}: this was a dry run.")
         return

@@ -79,7 +79,7 @@ def push(
     around = _surroundings(store, flow, partitions)
     named = around.named()
     wanted = {window: named_id for window in partitions if (named_id := named.get(window))}
-    console = Console()
+    console = Console(emoji=False)
     failed: dict[HourWindow, IometeMcError] = {
         window: _never_collected(store) for window in sorted(set(partitions) - wanted.keys())
     }

@@ -63,7 +63,7 @@ def readiness(sample: int, max_calls: int, *, as_object: bool) -> None:
         }
         click.echo(json.dumps(told, indent=2, default=_plain))
     else:
-        _show(Console(soft_wrap=True, highlight=False), found, compared)
+        _show(Console(soft_wrap=True, highlight=False, emoji=False), found, compared)
 
 
 def _compared(

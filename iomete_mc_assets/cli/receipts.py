@@ -35,7 +35,9 @@ def receipts(partition: HourWindow, flow: Flow | None, *, as_objects: bool) -> N
     told = list(told_of(store, partition, (flow,) if flow else RECORD_TYPES))
     if as_objects:
         click.echo(json.dumps([as_json(one) for one in told], indent=2))
-    console = Console(soft_wrap=True)  # ids are there to be copied: nothing is cut at the window
+    console = Console(
+        soft_wrap=True, emoji=False
+    )  # ids are there to be copied: nothing is cut at the window
     if not as_objects:
         for one in told:
             _show(console, one)

@@ -89,7 +89,7 @@ def run_start(
         SandboxError: something is missing or taken; the message says what to do.
         LakehouseError: a statement of the seed failed.
     """
-    steps = Steps(Console(quiet=quiet))
+    steps = Steps(Console(quiet=quiet, emoji=False))
     state = lakehouse_state(home)
     with alone(home):
         if cut_off(home):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from iomete_mc_assets import settings
-from iomete_mc_assets.errors import SecretLost, SettingsError
+from iomete_mc_assets.errors import ControlPlaneError, SecretLost, SettingsError
 
 if TYPE_CHECKING:
     from iomete_mc_assets.montecarlo.answered import Warehouse
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--renew-key",
     metavar="ID",
-    help="Delete this ingestion key, whose secret was lost, and make another.",
+    help="Make another ingestion key for this one, whose secret was lost, and delete it then.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def setup(
@@ -66,7 +66,7 @@ def setup(
         new_credentials=new_credentials,
         renew_key=renew_key,
     )
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     plan = planned(api, wanted)
     if plan.key_step == "secret unknown" and not yes:
         wanted, plan = _offered(console, wanted, plan)
@@ -78,7 +78,9 @@ def setup(
     console.print(
         f"[green]✓[/green] integration {escape(warehouse.name)}: warehouse {warehouse.uuid}"
     )
-    _say(warehouse, _key(api, console, warehouse, wanted, plan, yes=yes), plan, wanted)
+    key = _key(api, console, warehouse, wanted, plan, yes=yes)
+    _say(warehouse, key, plan, wanted)
+    _delete(api, console, plan, key)
 
 
 def _wanted(name: str) -> "Wanted":
@@ -115,11 +117,11 @@ def _offered(console: Console, wanted: "Wanted", plan: "Plan") -> "tuple[Wanted,
         f"An ingestion key for this warehouse exists: {key.id} ({escape(key.description)}{made})."
     )
     question = (
-        "Is its secret lost? Then it is deleted, which ends every push with it, and another is made"
+        "Is its secret lost? Then another is made and it is deleted, which ends every push with it"
     )
     if not click.confirm(question, default=False, err=True):
         return wanted, plan
-    return replace(wanted, renew_key=key.id), replace(plan, key_step="renew")
+    return replace(wanted, renew_key=key.id), replace(plan, key_step="make", obsolete=(key.id,))
 
 
 def _told(wanted: "Wanted", plan: "Plan") -> Iterator[str]:
@@ -140,9 +142,6 @@ def _told(wanted: "Wanted", plan: "Plan") -> Iterator[str]:
     match plan.key_step:
         case "make":
             yield "+ make an ingestion key for this warehouse alone"
-        case "renew":
-            yield f"- delete the ingestion key {wanted.renew_key}: pushes with it are refused from then on"
-            yield "+ make another for this warehouse alone"
         case "keep":
             yield f"= MCD_INGEST_ID {wanted.key_id} may push to it"
         case "secret unknown":
@@ -151,6 +150,8 @@ def _told(wanted: "Wanted", plan: "Plan") -> Iterator[str]:
                 f"= ingestion keys for it exist ({keys}), and none of them is MCD_INGEST_ID: no other is made. "
                 "Put the key where pushes run; if its secret is lost, run this with --renew-key and its id"
             )
+    for one in plan.obsolete:
+        yield f"- delete the ingestion key {one} then: pushes with it are refused from then on"
 
 
 def _key(
@@ -165,23 +166,37 @@ def _key(
     """The key that was made; None where none had to be."""
     from iomete_mc_assets.operations.set_up import deleted_key, made_key  # noqa: PLC0415 - as above
 
-    if plan.key_step not in ("make", "renew"):
+    if plan.key_step != "make":
         return None
-    if plan.key_step == "renew" and wanted.renew_key is not None:
-        deleted_key(api, wanted.renew_key)
-        console.print(f"[green]✓[/green] ingestion key {wanted.renew_key} deleted")
     try:
-        key = made_key(api, warehouse)
+        key = made_key(api, warehouse, instead_of=wanted.renew_key)
     except SecretLost as lost:
         console.print(f"[red]✗[/red] {escape(str(lost))}")
         if yes or not click.confirm("Delete it now and make another?", err=True):
             raise
         deleted_key(api, lost.key_id)
-        key = made_key(api, warehouse)
+        key = made_key(api, warehouse, instead_of=wanted.renew_key)
     console.print(
         f"[green]✓[/green] ingestion key {key.id}: its secret is shown now and never again"
     )
     return key
+
+
+def _delete(api: "Api", console: Console, plan: "Plan", key: "NewKey | None") -> None:
+    """Last of all, so that a run that breaks off never leaves a warehouse without the key that was asked for."""
+    from iomete_mc_assets.operations.set_up import deleted_key  # noqa: PLC0415 - as above
+
+    for one in plan.obsolete:
+        try:
+            deleted_key(api, one)
+        except ControlPlaneError:
+            if key is not None:
+                console.print(
+                    f"[red]✗[/red] The new key is the one above; {one} may be left. Run this again with "
+                    f"{settings.MCD_INGEST_ID.name}={key.id} to delete it."
+                )
+            raise
+        console.print(f"[green]✓[/green] ingestion key {one} deleted")
 
 
 def _say(warehouse: "Warehouse", key: "NewKey | None", plan: "Plan", wanted: "Wanted") -> None:

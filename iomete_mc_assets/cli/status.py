@@ -103,7 +103,7 @@ def _destination(environment: Mapping[str, str]) -> str | None:
 def _show(
     store: ManifestStore, found: Sequence[FlowStatus], alarms: Sequence[Alarm], *, hours: int
 ) -> None:
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     console.print(f"Manifest store {escape(store.root)}, the last {hours} hours")
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("flow", "newest collected", "destination", "newest pushed"):
@@ -115,7 +115,7 @@ def _show(
         for cells in _rows(one):
             table.add_row(*map(escape, cells))
     # a pipe has no width, and cut hours and ids are of no use there
-    wide = Console(width=None if console.is_terminal else 200)
+    wide = Console(width=None if console.is_terminal else 200, emoji=False)
     wide.print(table)
     for alarm in alarms:
         console.print(f"[red]✗[/red] {escape(alarm.text)}")

@@ -51,11 +51,12 @@ def dropped(*, as_objects: bool) -> None:
             "catalogs": [header.window.key for header in found.catalogs],
             "dropped": _ids(found.tables),
             "vanished_databases": {name: _ids(every) for name, every in found.vanished.items()},
+            "left_out": _ids(found.left_out),
             "not_pushed_from_here": _ids(found.foreign),
         }
         click.echo(json.dumps(told, indent=2))
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     hours = " and ".join(header.window.key for header in found.catalogs)
     console.print(f"{len(found.tables)} dropped tables, absent from the catalogs of {hours}")
     for one in _ids(found.tables):
@@ -64,6 +65,11 @@ def dropped(*, as_objects: bool) -> None:
         console.print(
             f"[red]{escape(database)}[/red] has no table left, and Monte Carlo shows {len(every)}: was it dropped, "
             f"or is a grant lost, or a catalog or pattern set otherwise? Deleted only with --database {escape(database)}"
+        )
+    if found.left_out:
+        console.print(
+            f"{len(found.left_out)} more are left out of the catalogs by IOMETE_EXCLUDE, so nobody knows whether they "
+            f"are there ({escape(', '.join(_ids(found.left_out[:5])))}); never deleted here"
         )
     if found.foreign:
         console.print(
@@ -90,7 +96,7 @@ def delete(named: tuple[str, ...], databases: tuple[str, ...], *, execute: bool,
     """
     looked = _look()
     chosen = _chosen(looked.found, named, databases)
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     for one in _ids(chosen):
         console.print(f"  {escape(one)}")
     if not chosen or not execute:
@@ -112,14 +118,18 @@ def delete(named: tuple[str, ...], databases: tuple[str, ...], *, execute: bool,
 
 
 def _look() -> _Looked:
-    from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane  # noqa: PLC0415 - only commands that ask need it
+    from iomete_mc_assets.collectors.exclusions import Exclusions  # noqa: PLC0415 - only commands that ask need it
+    from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane  # noqa: PLC0415 - likewise
     from iomete_mc_assets.operations import dropped as operation  # noqa: PLC0415 - likewise
     from iomete_mc_assets.push.config import PushConfig  # noqa: PLC0415 - likewise
 
     api = ControlPlane(ApiConfig.read(os.environ))
     config = PushConfig.read(os.environ)
     store = ManifestStore.open(settings.IOMETE_MC_MANIFESTS.read(os.environ), source=None)
-    found = operation.dropped(api, store, config.destination, config.naming, now=clock.now())
+    exclusions = Exclusions(settings.IOMETE_EXCLUDE.read(os.environ))
+    found = operation.dropped(
+        api, store, config.destination, config.naming, exclusions=exclusions, now=clock.now()
+    )
     return _Looked(api, store, config.destination.resource_uuid, found)
 
 

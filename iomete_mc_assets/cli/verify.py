@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from iomete_mc_assets import clock, settings
-from iomete_mc_assets.errors import ManifestMissing
+from iomete_mc_assets.errors import ControlPlaneError, ManifestMissing
 from iomete_mc_assets.manifests.store import ManifestStore
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def verify(hours: int, sample: int, max_calls: int, *, as_objects: bool) -> None
 
     Asks with the API key (MCD_ID, MCD_TOKEN) and changes nothing. What is younger than Monte Carlo needs
     (15 minutes for metadata, an hour for query logs) is "not yet". Exit code 0 when all is seen, 1 when
-    something is missing or different, 3 when nothing is wrong and something is not there yet.
+    something is missing or different or not everything could be asked, 3 when nothing is wrong and
+    something is not there yet.
     """
     from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane  # noqa: PLC0415 - only commands that ask need it
     from iomete_mc_assets.operations.verify import Verifier, receipts_of  # noqa: PLC0415 - likewise
@@ -74,11 +75,21 @@ def verify(hours: int, sample: int, max_calls: int, *, as_objects: bool) -> None
         )
         raise ManifestMissing(msg)
     verifier = Verifier(api, store, config.destination.resource_uuid, now=now)
-    findings = list(verifier.findings(receipts, sample=sample))
+    findings: list[Finding] = []
+    broken_off: ControlPlaneError | None = None
+    try:
+        findings.extend(verifier.findings(receipts, sample=sample))
+    except ControlPlaneError as error:
+        broken_off = error
     if as_objects:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        _show(Console(soft_wrap=True, highlight=False), findings, calls=api.calls)
+        _show(Console(soft_wrap=True, highlight=False, emoji=False), findings, calls=api.calls)
+    if broken_off is not None:
+        at, *later = verifier.left
+        never = f", and not at all: {'; '.join(later)}" if later else ""
+        msg = f"Not everything was compared, not all {at}{never}. {broken_off}"
+        raise click.ClickException(msg) from broken_off
     verdicts = {finding.verdict for finding in findings}
     if verdicts & {"missing", "different"}:
         raise SystemExit(1)

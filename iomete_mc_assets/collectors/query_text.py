@@ -5,6 +5,7 @@ Literals are told in ``masking``.
 
 import re
 
+from iomete_mc_assets.collectors.masking import masked
 from iomete_mc_assets.settings import QueryText
 
 WITHHELD = "/* query text withheld */"
@@ -31,8 +32,5 @@ def kept(text: str, how: QueryText) -> str:
         return text
     if how == "none":
         return WITHHELD
-    # sqlglot takes 0.26 s to load, and most sites keep whole texts
-    from iomete_mc_assets.collectors.masking import masked  # noqa: PLC0415
-
     said = masked(text)
     return UNMASKABLE if said is None else said

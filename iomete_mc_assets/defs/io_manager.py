@@ -74,8 +74,8 @@ class ManifestIOManager(dg.ConfigurableIOManager):
         if chosen is None:
             return
         try:
-            storage, records = previews.store.storage, previews.records
-            for event in table_assets.observed_tables(storage, headers, chosen, records):
+            store, records = previews.store, previews.records
+            for event in table_assets.observed_tables(store, headers, chosen, records):
                 context.log_event(event)
         except (IometeMcError, OSError) as error:
             logger.warning("tables shown in Dagster stay as they were: %s", error)

@@ -19,6 +19,7 @@ from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.manifests.history import RecordsOf
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.manifests.table_index import (
     Feed,
     IndexedTable,
@@ -27,11 +28,20 @@ from iomete_mc_assets.manifests.table_index import (
     read_index,
     write_index,
 )
-from iomete_mc_assets.records import Column, LineageEdge, Observation, TableEntry, TableId
+from iomete_mc_assets.records import (
+    Column,
+    LineageEdge,
+    Observation,
+    Record,
+    TableEntry,
+    TableId,
+)
 from iomete_mc_assets.windows import HourWindow
 
 LOAD_S = 2.0
 """Loading definitions waits no longer for the store: Dagster loads them in every run too."""
+LEARNED_HOURS = 48
+"""Hours of lineage that a new index reads: what a query shows daily is in them."""
 LAST_UPDATED = "dagster/last_updated_timestamp"
 
 logger = logging.getLogger(__name__)
@@ -150,12 +160,12 @@ def _column(column: Column) -> dg.TableColumn:
 
 
 def observed_tables(
-    storage: Storage, headers: Iterable[Header], chosen: TableChoice, records: RecordsOf
+    store: ManifestStore, headers: Iterable[Header], chosen: TableChoice, records: RecordsOf
 ) -> Iterator[dg.AssetObservation]:
     """Take newly written manifests into the index, and say what changed of which table.
 
     Args:
-        storage: where they lie.
+        store: where they lie.
         headers: of one flow, in any order; only the newest known one counts, and none that is older
             than what the index has. Of lineage each counts: an hour tells what was seen in it alone.
         chosen: which tables.
@@ -167,22 +177,40 @@ def observed_tables(
     known = sorted((one for one in headers if one.known), key=lambda one: one.window)
     if not known:
         return
-    header = known[-1]
+    header, storage = known[-1], store.storage
     before = index = read_index(storage) or TableIndex()
     if header.flow == "lineage":
         for one in known:
-            edges = (edge for edge in records(one) if isinstance(edge, LineageEdge))
-            index = index.with_lineage(edges)
+            index = _with_edges(index, records(one))
         _write(storage, before, index)
     if header.flow == "catalog_snapshot" and not _older(header, before.listed):
         entries = (one for one in records(header) if isinstance(one, TableEntry))
-        _write(storage, before, before.with_catalog(header.window, entries, chosen))
+        index = before.with_catalog(header.window, entries, chosen)
+        if before.listed is None:
+            index = _with_stored_lineage(index, store, records)
+        _write(storage, before, index)
     if header.flow == "observations" and not _older(header, before.observed):
         seen = (one for one in records(header) if isinstance(one, Observation))
         index, changed = before.with_observations(header.window, seen)
         for one in changed:
             yield _observation(one, header.window)
         _write(storage, before, index)
+
+
+def _with_stored_lineage(index: TableIndex, store: ManifestStore, records: RecordsOf) -> TableIndex:
+    """As the newest hours tell it, for an index that is the first or was lost; a damaged hour costs its own edges."""
+    for window in store.hours("lineage")[-LEARNED_HOURS:]:
+        try:
+            header = store.current("lineage", window)
+            if header is not None:
+                index = _with_edges(index, records(header))
+        except IometeMcError as error:
+            logger.warning("tables shown in Dagster lack the edges of %s: %s", window.key, error)
+    return index
+
+
+def _with_edges(index: TableIndex, records: Iterable[Record]) -> TableIndex:
+    return index.with_lineage(edge for edge in records if isinstance(edge, LineageEdge))
 
 
 def _older(header: Header, known: HourWindow | None) -> bool:

@@ -1,6 +1,6 @@
 """`tables.json`: the newest word on a limited number of tables, small enough to be read when Dagster loads.
 
-A view made from manifests, never an input of a collector or a push: losing it loses nothing.
+A view made from manifests, never an input of a collector or a push: when it is lost, the next catalog makes it anew.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,7 @@
 """What an answer of the ingest API means: the table of answers, and nothing about how it arrived."""
 
 import json
+import math
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ ANSWER_CAP = 65_536
 """Bytes read of an answer; Monte Carlo's is about 60, a refusal's ``details`` a few hundred."""
 DETAILS_CAP = 2_000
 SHOWN_CAP = 300
+LONGEST_WAIT_S = 86_400.0
+"""Longer than any run. ``Retry-After`` may say more than a clock can be moved on by, even ``inf``."""
 
 CONTENT_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 NOT_TAKEN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -59,7 +62,7 @@ class Answer:
         """The body as a JSON object; None when it is anything else."""
         try:
             value: object = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):  # a server may nest as deeply as it likes
             return None
         return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
@@ -140,17 +143,21 @@ def _rejected(answer: Answer, told: str) -> Rejected:
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """``Retry-After`` in seconds (>= 0) from either of its two forms; None when absent or neither."""
+    """``Retry-After`` in seconds, 0 to ``LONGEST_WAIT_S``, from either of its two forms; None when absent or neither."""
     if retry_after is None:
         return None
     try:
-        return max(0.0, float(retry_after))
+        seconds = float(retry_after)
     except ValueError:
-        pass
+        seconds = _seconds_until(retry_after)
+    if seconds is None or math.isnan(seconds):
+        return None
+    return min(LONGEST_WAIT_S, max(0.0, seconds))
+
+
+def _seconds_until(date: str) -> float | None:
     try:
-        instant = parsedate_to_datetime(retry_after)
-    except ValueError:
+        instant = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):  # no date, or none of our calendar
         return None
-    if instant.tzinfo is None:
-        return None
-    return max(0.0, (instant - clock.now()).total_seconds())
+    return None if instant.tzinfo is None else (instant - clock.now()).total_seconds()

@@ -162,14 +162,18 @@ def _failure(answer: Answer, document: Document, *, told: str) -> ControlPlaneEr
         return ApiKeyRefused(_refused_key(answer, told))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait_s = seconds_to_wait(answer.retry_after)
-        msg = f"{told}: the quota of calls is spent for now ({answer.shown or 'no words'}). Ask again later."
+        later = "later" if wait_s is None else f"in {wait_s:.0f} s, as it says"
+        msg = f"{told}: the quota of calls is spent for now ({answer.shown or 'no words'}). Ask again {later}."
         return ApiUnavailable(msg, retry_after_s=wait_s)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         msg = f"{told}: {answer.shown or 'no words'}. {_afterwards(document)}"
         return ApiUnavailable(msg, unknown=document.changes)
     fields = answer.fields or {}
     if fields.get("errors"):
-        return OperationRefused(f"{told}: {_shown_errors(fields['errors'])}")
+        return OperationRefused(
+            f"{told}: {_shown_errors(fields['errors'])}. Monte Carlo understood what was asked and refused it. Check that "
+            "what is named is there and that the API key's user may do this; if so, ask its support with these words."
+        )
     where = f" to {answer.location}, not followed" if answer.location else ""
     page = f"a web page ({answer.shown})" if answer.html else answer.shown or "an empty body"
     what = "an answer without data" if "data" in fields else page

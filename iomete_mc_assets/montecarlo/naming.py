@@ -1,7 +1,7 @@
 """How a table is called at Monte Carlo: one function for metadata, lineage and look-ups. Sends nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -93,6 +93,24 @@ class Naming:
                 return AssetName(database=database, schema=database, name=table.table)
             case "databricks":
                 return AssetName(database=table.catalog, schema=database, name=table.table)
+
+    def tables_of(self, key: str) -> Iterator[TableId]:
+        """Tables of the surveyed catalogs that may have that name, in lower case."""
+        database, _, rest = key.partition(":")
+        schema, _, name = rest.rpartition(".")
+        for catalog in map(str.casefold, self.catalogs):
+            if self.strategy == "databricks" and catalog != database:
+                continue
+            levels = schema if self.strategy == "databricks" else database
+            prefix = self._prefix(catalog)
+            if levels.startswith(prefix):
+                yield TableId(catalog, tuple(levels.removeprefix(prefix).split(".")), name)
+
+    def _prefix(self, catalog: str) -> str:
+        return next(
+            (text.casefold() for one, text in self.prefixes.items() if one.casefold() == catalog),
+            "",
+        )
 
     def holders(self, tables: Iterable[TableId]) -> dict[str, TableId]:
         """Who gets each name: of tables whose names are equal after folding case, the first in sorted order."""

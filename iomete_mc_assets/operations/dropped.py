@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.errors import ApiUnavailable, ControlPlaneError, ManifestMissing
 from iomete_mc_assets.manifests import deletions
 from iomete_mc_assets.manifests.deletions import DeletedTable, Deletion
@@ -39,12 +40,14 @@ class Dropped:
         catalogs: the complete ones that were believed, newest first.
         tables: of databases that have other tables still.
         vanished: by database: all of its tables are gone, as after a lost grant.
+        left_out: of databases that have other tables still, and left out of catalogs by today's patterns.
         foreign: pushed by somebody else, or under another naming; never deleted here.
     """
 
     catalogs: tuple[Header, ...]
     tables: tuple[ShownTable, ...]
     vanished: Mapping[str, tuple[ShownTable, ...]]
+    left_out: tuple[ShownTable, ...]
     foreign: tuple[ShownTable, ...]
 
 
@@ -54,7 +57,13 @@ def database_of(full_table_id: str) -> str:
 
 
 def dropped(
-    api: Api, store: ManifestStore, destination: Destination, naming: Naming, *, now: datetime
+    api: Api,
+    store: ManifestStore,
+    destination: Destination,
+    naming: Naming,
+    *,
+    exclusions: Exclusions,
+    now: datetime,
 ) -> Dropped:
     """Compare; changes nothing.
 
@@ -73,18 +82,22 @@ def dropped(
     wanted = {table.invocation_id for table in gone if table.invocation_id is not None}
     ours = _ours(store, destination, wanted)
     tables: list[ShownTable] = []
+    left_out: list[ShownTable] = []
     vanished: defaultdict[str, list[ShownTable]] = defaultdict(list)
     for table in sorted(gone, key=lambda table: table.key):
         if table.invocation_id not in ours:
             continue
-        if database_of(table.key) in databases:
-            tables.append(table)
-        else:
+        if database_of(table.key) not in databases:
             vanished[database_of(table.full_table_id)].append(table)
+        elif any(exclusions.of_table(one) for one in naming.tables_of(table.key)):
+            left_out.append(table)
+        else:
+            tables.append(table)
     return Dropped(
         catalogs=catalogs,
         tables=tuple(tables),
         vanished={database: tuple(every) for database, every in vanished.items()},
+        left_out=tuple(left_out),
         foreign=tuple(table for table in gone if table.invocation_id not in ours),
     )
 
@@ -162,20 +175,31 @@ def delete(
 ) -> Deleted:
     """Delete tables at Monte Carlo, at most 1,000 a call, and look whether they are gone.
 
-    Each call is on record in the store before it is made. A call whose outcome is unknown ends the
+    Each call is on record in the store before it is made, and its answer at once. A call whose outcome is unknown ends the
     calls; looking tells what it did.
 
     Raises:
-        ControlPlaneError: refused, or Monte Carlo cannot be asked what is left; earlier calls are on record.
+        ControlPlaneError: refused, or Monte Carlo cannot be asked what is left; says how many were deleted.
     """
     calls = [tables[at : at + MAX_DELETED] for at in range(0, len(tables), MAX_DELETED)]
     made: dict[str, Deletion] = {}
-    for number, call in enumerate(calls):
-        name = f"{now:%Y-%m-%dT%H%M%S}-{number:03d}-{secrets.token_hex(4)}"
-        made[name] = _asked(api, store, warehouse, call, name=name, now=now)
-        if made[name].deleted is None:
-            break
-    shown = {table.mcon for table in answered.tables(api, warehouse)}
+    try:
+        for number, call in enumerate(calls):
+            name = f"{now:%Y-%m-%dT%H%M%S}-{number:03d}-{secrets.token_hex(4)}"
+            made[name] = _asked(api, store, warehouse, call, name=name, now=now)
+            if made[name].deleted is None:
+                break
+        shown = {table.mcon for table in answered.tables(api, warehouse)}
+    except ControlPlaneError as error:
+        if not made:
+            raise
+        confirmed = sum(one.deleted or 0 for one in made.values())
+        msg = (
+            f"{error} Before that Monte Carlo was asked to delete {sum(len(one.tables) for one in made.values())} of "
+            f"{len(tables)} tables and confirmed {confirmed}, on record in {store.root}/{deletions.FOLDER}. "
+            "`iomete-mc tables dropped` lists what is left."
+        )
+        raise ControlPlaneError(msg) from error
     for name, deletion in made.items():
         left = tuple(one.full_table_id for one in deletion.tables if one.mcon in shown)
         deletions.write(store.storage, name, replace(deletion, still_shown=left))
@@ -213,4 +237,6 @@ def _asked(
             return told
         raise
     count = answer.node("deletePushIngestedTables").number("deletedCount")
-    return replace(asked, deleted=int(count))
+    done = replace(asked, deleted=int(count))
+    deletions.write(store.storage, name, done)
+    return done

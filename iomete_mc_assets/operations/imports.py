@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from iomete_mc_assets import settings
 from iomete_mc_assets.collectors.query_judging import hashed_id
 from iomete_mc_assets.collectors.query_text import kept
-from iomete_mc_assets.errors import IometeMcError, NotImportable, SettingsError
+from iomete_mc_assets.errors import IometeMcError, ManifestMissing, NotImportable, SettingsError
 from iomete_mc_assets.manifests import toolkit_read
 from iomete_mc_assets.manifests.model import Collector, Draft, Flow, Header, Source, Verdict
 from iomete_mc_assets.manifests.store import ManifestStore
@@ -88,7 +88,7 @@ def warehouse_of(source: str, environment: Mapping[str, str]) -> str:
 def take_in(
     store: ManifestStore, data: bytes, *, file: str, query_text: settings.QueryText, now: datetime
 ) -> TakenIn:
-    """Read one file and write what it says; the same file again writes nothing new.
+    """Read one file and write what it says; the same file again, under any name, writes nothing new.
 
     Tables that a file collected later has told already are left to that one: a schema is simply the
     latest, and Monte Carlo knows no measurement time.
@@ -205,6 +205,8 @@ class _Writer:
     ) -> Header:
         """Write a manifest, or find it written; ``partial``, as another file may know other tables or queries."""
         told = f"{self._said} {flow} {window.key}"
+        manifest_id = hashlib.sha256(told.encode()).hexdigest()[:16]
+        reason = self._reason(flow, window, manifest_id)
         draft = Draft(
             flow=flow,
             window=window,
@@ -213,13 +215,19 @@ class _Writer:
             records=records,
             verdict=lambda: Verdict(
                 state="partial",
-                reason=f"what the file {self._file} tells",
+                reason=reason,
                 counts=counts,
                 omissions=omissions,
             ),
         )
-        manifest_id = hashlib.sha256(told.encode()).hexdigest()[:16]
         return self._store.write(draft, manifest_id=manifest_id).header
+
+    def _reason(self, flow: Flow, window: HourWindow, manifest_id: str) -> str | None:
+        """The same bytes under another name are the same manifest, which goes on naming the first one."""
+        try:
+            return self._store.header(flow, window, manifest_id).reason
+        except ManifestMissing:
+            return f"what the file {self._file} tells"
 
 
 def otherwise_set(taken: TakenIn, *, warehouse: str) -> dict[str, str]:

@@ -20,7 +20,11 @@ from iomete_mc_assets.manifests.lineage_by_hand import EdgeCall
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo import lineage_graph as graph
 from iomete_mc_assets.montecarlo.control_plane import Api
+from iomete_mc_assets.montecarlo.events.lineage import is_between
 from iomete_mc_assets.montecarlo.lineage_graph import Direction, Place, Surroundings
+from iomete_mc_assets.push.candidates import entry_of
+from iomete_mc_assets.push.config import Destination
+from iomete_mc_assets.push.ledger import Log
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """How Monte Carlo is told that something does not expire. Source: the push-ingestion skill."""
@@ -116,13 +120,19 @@ class ByHand:
         record: the newest call of each edge that was made from this store, by the MCONs of its ends.
     """
 
-    def __init__(self, api: Api, store: ManifestStore, warehouse: str, *, now: datetime) -> None:
-        """Read the record; one question.
+    def __init__(
+        self, api: Api, store: ManifestStore, destination: Destination, *, now: datetime
+    ) -> None:
+        """Read the record and what was pushed; one question.
 
         Raises:
             ControlPlaneError: as ``Api.ask``.
+            LedgerBusy: the ledger of pushed lineage cannot be read.
         """
-        self._api, self._store, self._warehouse, self._now = api, store, warehouse.lower(), now
+        self._api, self._store, self._now = api, store, now
+        self._warehouse = destination.resource_uuid.lower()
+        ledger = Log(store.storage, f"lineage/ledger/{destination.id}")
+        self._pushed = ledger.state(ledger.head())
         self._account = graph.account(api)
         self._calls = 0
         self._seen: dict[tuple[str, Direction], Surroundings] = {}
@@ -173,6 +183,8 @@ class ByHand:
         return Step(wish, "keep", told(node.expire_at))
 
     def _adding_edge(self, wish: EdgeWish) -> Step:
+        if self._ends(wish)[0] == self._ends(wish)[1]:
+            return Step(wish, "refuse", "it leads from a node to itself, which is no lineage")
         for ref in (wish.source, wish.destination):
             if self._around(ref, _towards(wish, ref)).node is None:
                 how = "push it" if ref.object_type in PUSHED_TYPES else "add the node"
@@ -207,6 +219,12 @@ class ByHand:
                 "it was pushed, or comes from queries, or was made elsewhere: this store has no record of having "
                 "made it, and Monte Carlo can delete no single edge. A pushed table edge goes with its table; a "
                 "custom one made elsewhere can be removed with the store that made it, or with its node"
+            )
+            return Step(wish, "refuse", text)
+        if self._was_pushed(wish):
+            text = (
+                "it was made by hand, and this store has pushed it too: Monte Carlo can delete no single edge, and "
+                "would go on showing the pushed one. That goes with its table"
             )
             return Step(wish, "refuse", text)
         return Step(
@@ -273,6 +291,14 @@ class ByHand:
     def _call(self, wish: EdgeWish) -> EdgeCall | None:
         """How the edge was made from here; None when it was not, or was removed since."""
         return None if self._removed(wish) else self.record.get(self._ends(wish))
+
+    def _was_pushed(self, wish: EdgeWish) -> bool:
+        """Whether Monte Carlo accepted it from this store, before or after it was made by hand."""
+        source, target = wish.source.object_id, wish.destination.object_id
+        return any(
+            is_between(key, source, target) and entry_of(self._pushed, key).get("accepted_at")
+            for key in self._pushed
+        )
 
     def _removed(self, wish: EdgeWish) -> bool:
         """Whether it was made from here, and removed for certain; what is shown after that is another's, or late."""

@@ -34,7 +34,7 @@ class Wanted:
         declare_push: say of metadata and query logs that they are pushed, which ends their collection.
         new_credentials: test and give the credentials though there is a connection.
         key_id: the ingestion key in use; None without one.
-        renew_key: id of a key that is deleted and made anew; None keeps all.
+        renew_key: id of a key that another is made for, and that is deleted then; None keeps all.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Wanted:
     renew_key: str | None = None
 
 
-KeyStep = Literal["make", "renew", "keep", "secret unknown"]
+KeyStep = Literal["make", "keep", "secret unknown"]
 """``keep``: the key in use fits. ``secret unknown``: keys for the warehouse exist, and none is in use here."""
 
 
@@ -63,6 +63,8 @@ class Plan:
         collector: who connects; None where nobody has to.
         declare_push: whether the integration is told that metadata and query logs are pushed.
         keys: ingestion keys that may push to the warehouse.
+        obsolete: ids of keys that are deleted once a new one is there: the renewed one first, then those
+            that a renewal which broke off made in its place.
     """
 
     warehouse: Warehouse | None
@@ -71,11 +73,12 @@ class Plan:
     declare_push: bool
     keys: tuple[IngestionKey, ...]
     key_step: KeyStep
+    obsolete: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether anything is to be done at Monte Carlo."""
-        return self.connect or self.declare_push or self.key_step in ("make", "renew")
+        return self.connect or self.declare_push or self.key_step == "make" or bool(self.obsolete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ def planned(api: Api, wanted: Wanted) -> Plan:
     connect = warehouse is None or not warehouse.monitored or wanted.new_credentials
     every = () if warehouse is None else tuple(answered.ingestion_keys(api))
     keys = tuple(one for one in every if warehouse and _may_push(one, warehouse))
+    key_step, obsolete = _key_step(wanted, warehouse, every)
     return Plan(
         warehouse=warehouse,
         connect=connect,
@@ -104,7 +108,8 @@ def planned(api: Api, wanted: Wanted) -> Plan:
         declare_push=wanted.declare_push
         and (warehouse is None or bool(warehouse.job_types & COLLECTED)),
         keys=keys,
-        key_step=_key_step(wanted, warehouse, every),
+        key_step=key_step,
+        obsolete=obsolete,
     )
 
 
@@ -153,19 +158,53 @@ def _alone(key: IngestionKey, warehouse: Warehouse) -> bool:
 
 def _key_step(
     wanted: Wanted, warehouse: Warehouse | None, every: tuple[IngestionKey, ...]
-) -> KeyStep:
-    if warehouse is None:
-        return "make"
-    renewed = next((one for one in every if one.id == wanted.renew_key), None)
-    if renewed is not None:  # a run that broke off may have deleted it already
-        if not _alone(renewed, warehouse):
-            msg = f"--renew-key: {renewed.id} may push to other warehouses too, so it is not deleted here. Delete it at Monte Carlo if you are sure."
-            raise SettingsError(msg)
-        return "renew"
-    keys = [one for one in every if _may_push(one, warehouse)]
+) -> tuple[KeyStep, tuple[str, ...]]:
+    """What becomes of keys, and which are obsolete then."""
+    keys = [one for one in every if warehouse and _may_push(one, warehouse)]
+    if warehouse is not None and wanted.renew_key is not None:
+        return _renewal(wanted.renew_key, wanted.key_id, warehouse, every)
+    if wanted.renew_key is not None:
+        msg = f"--renew-key: there is no integration {wanted.name!r} yet, and so no key {wanted.renew_key} of it. Leave it out; nothing was changed."
+        raise SettingsError(msg)
     if any(one.id == wanted.key_id for one in keys):
-        return "keep"
-    return "secret unknown" if any(one.warehouses for one in keys) else "make"
+        return "keep", ()
+    return ("secret unknown" if any(one.warehouses for one in keys) else "make"), ()
+
+
+def _renewal(
+    renewed_id: str, in_use: str | None, warehouse: Warehouse, every: tuple[IngestionKey, ...]
+) -> tuple[KeyStep, tuple[str, ...]]:
+    """The key is deleted last, so one that is gone was renewed, and its successor says so."""
+    renewed = next((one for one in every if one.id == renewed_id), None)
+    successors = [
+        one.id
+        for one in every
+        if _alone(one, warehouse) and one.description.endswith(_instead(renewed_id))
+    ]
+    if renewed is None and not successors:
+        listed = ", ".join(one.id for one in every if _alone(one, warehouse)) or "none"
+        msg = (
+            f"--renew-key: Monte Carlo shows no ingestion key {renewed_id}, so nothing was changed. Keys for this "
+            f"warehouse alone: {listed}. Correct the id, or leave it out if somebody deleted that key."
+        )
+        raise SettingsError(msg)
+    if renewed is None:
+        return ("keep" if in_use in successors else "secret unknown"), ()
+    if not _alone(renewed, warehouse):
+        msg = f"--renew-key: {renewed.id} may push to other warehouses too, so it is not deleted here. Delete it at Monte Carlo if you are sure."
+        raise SettingsError(msg)
+    if in_use in successors:
+        return "keep", (renewed.id,)
+    return "make", (renewed.id, *successors)
+
+
+def _description(warehouse: Warehouse, renewed_id: str | None) -> str:
+    """Of a key that is made here; it says whose place it takes."""
+    return f"iomete-mc: {warehouse.name}{_instead(renewed_id) if renewed_id else ''}"
+
+
+def _instead(renewed_id: str) -> str:
+    return f", instead of {renewed_id}"
 
 
 def integrated(api: Api, wanted: Wanted, plan: Plan) -> Warehouse:
@@ -245,35 +284,40 @@ def _read_back(api: Api, uuid: str) -> Warehouse:
     raise ControlPlaneError(msg)
 
 
-def made_key(api: Api, warehouse: Warehouse) -> NewKey:
-    """A new ingestion key for this warehouse alone.
+def made_key(api: Api, warehouse: Warehouse, *, instead_of: str | None) -> NewKey:
+    """A new ingestion key for this warehouse alone, perhaps in another's place.
 
     Raises:
         SecretLost: it was made, and the answer with its secret never came.
         ControlPlaneError: as ``Api.ask``.
     """
     before = {one.id for one in answered.ingestion_keys(api)}
-    description = f"iomete-mc: {warehouse.name}"
+    description = _description(warehouse, instead_of)
     try:
         answer = ask(api, documents.CREATE_KEY, d=description, w=[warehouse.uuid])
     except ApiUnavailable as error:
         if error.unknown:
-            _raise_if_made(api, warehouse, before, description, error)
+            _raise_if_made(api, warehouse, before, instead_of, error)
         raise
     key = answer.node("createIntegrationKey").node("key")
     return NewKey(id=key.text("id"), secret=key.text("secret"))
 
 
 def _raise_if_made(
-    api: Api, warehouse: Warehouse, before: set[str], description: str, error: ApiUnavailable
+    api: Api,
+    warehouse: Warehouse,
+    before: set[str],
+    instead_of: str | None,
+    error: ApiUnavailable,
 ) -> None:
     """Whether the lost answer was that of a key which is there now."""
+    description = _description(warehouse, instead_of)
     for one in answered.ingestion_keys(api):
         of_this = _alone(one, warehouse) and one.description == description
         if one.id not in before and of_this:
             msg = (
                 f"The ingestion key {one.id} was made, but the answer with its secret never came ({error}). "
-                f"Nobody can push with it: run again with --renew-key {one.id}, which deletes it and makes another."
+                f"Nobody can push with it: run again with --renew-key {instead_of or one.id}, which makes another and deletes it."
             )
             raise SecretLost(msg, key_id=one.id) from error
     msg = (

@@ -185,14 +185,24 @@ def _expected(key: str, catalogued: list[Accepted], observed: list[Accepted]) ->
     )
 
 
+Part = Literal[
+    "push events", "tables", "fields, volume and freshness of sampled tables", "lineage", "queries"
+]
+
+
 class Verifier:
-    """Compares receipts with Monte Carlo as of one instant."""
+    """Compares receipts with Monte Carlo as of one instant.
+
+    Attributes:
+        left: what is not compared to its end yet; the first part is at work.
+    """
 
     def __init__(self, api: Api, store: ManifestStore, warehouse: str, *, now: datetime) -> None:
         self._api = api
         self._store = store
         self._warehouse = warehouse
         self._now = now
+        self.left: tuple[Part, ...] = ()
 
     def findings(self, receipts: Receipts, *, sample: int) -> Iterator[Finding]:
         """Everything compared, as it is asked.
@@ -201,7 +211,9 @@ class Verifier:
             ControlPlaneError: as ``Api.ask``; also when the budget of calls is spent.
             SettingsError: the warehouse is not shown to this key.
         """
+        self.left = _parts(receipts, sample=sample)
         yield from self._push_events(receipts)
+        self._begin("tables")
         seen: list[tuple[Expected, ShownTable]] = []
         shown: dict[str, list[ShownTable]] = {}
         if receipts.tables or receipts.edges.tables:
@@ -214,11 +226,19 @@ class Verifier:
             yield finding
             if finding.verdict == "seen":
                 seen.append((expected, found[0]))
+        self._begin("fields, volume and freshness of sampled tables")
         for expected, table in _spread(seen, sample):
             yield from self._details(expected, table)
+        self._begin("lineage")
         yield from self._lineage(receipts.edges, shown, sample=sample)
+        self._begin("queries")
         for query in receipts.queries:
             yield self._query(query)
+        self.left = ()
+
+    def _begin(self, part: Part) -> None:
+        if part in self.left:
+            self.left = self.left[self.left.index(part) :]
 
     def _lineage(
         self, edges: Edges, shown: Mapping[str, Sequence[ShownTable]], *, sample: int
@@ -419,6 +439,18 @@ class Verifier:
             verdict=verdict if late else "not yet",
             difference=difference,
         )
+
+
+def _parts(receipts: Receipts, *, sample: int) -> tuple[Part, ...]:
+    """What there is to compare, in the order of asking."""
+    expected: Mapping[Part, bool] = {
+        "push events": True,
+        "tables": bool(receipts.tables),
+        "fields, volume and freshness of sampled tables": bool(receipts.tables and sample),
+        "lineage": bool(receipts.edges.tables and sample),
+        "queries": bool(receipts.queries),
+    }
+    return tuple(part for part, some in expected.items() if some)
 
 
 class _Invocations:

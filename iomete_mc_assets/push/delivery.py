@@ -313,6 +313,8 @@ class Delivery:
             for piece in self._held:
                 self._work(piece.halves(parts=True))
         except (PushError, PlanOutdated):
+            if not self._policy.misconfigured:
+                self._write_held_refusals()
             self._write_doubts(sending=False)
             raise
         # had everything been refused so far, it would have looked like configuration

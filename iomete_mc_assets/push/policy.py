@@ -100,6 +100,11 @@ class RunPolicy:
         """Whether the run had a request accepted."""
         return self._accepted > 0
 
+    @property
+    def misconfigured(self) -> bool:
+        """Whether the run was stopped because of what looks like configuration."""
+        return isinstance(self.stopped_by, Misconfigured)
+
     def failed(self, started: int, error: PushError) -> None:
         """A request failed transiently.
 

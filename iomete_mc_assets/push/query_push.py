@@ -191,9 +191,10 @@ class QueryPush:
         earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
         settled = self._sent(header).ended() is not None
         accepted = NO_ORDINALS if earlier and force == "all" else account.accepted
-        refused = (
-            NO_ORDINALS if earlier and force != "in_doubt" else account.refused(finished=settled)
-        )
+        # what was refused with another type would go out as other bytes
+        retyped = self._desk.config.retyped(FLOW, account.plan) is not None
+        again = retyped or (earlier and force != "in_doubt")
+        refused = NO_ORDINALS if again else account.refused(finished=settled)
         if not accepted and not refused:
             return
         plan = account.plan

@@ -81,7 +81,12 @@ SITUATIONS: dict[str, tuple[Say, Callable[[Gateway], Key], faults.Fault | None, 
     "asking too much": (asked, api, faults.answers(429), "the quota of calls is spent for now"),
     "asking a page": (asked, api, page, "a web page (<html>log in</html>). That is not Monte"),
     "asking nothing": (asked, api, faults.answers(200, ""), "an empty body. That is not Monte"),
-    "asking in vain": (asked, api, graphql_error, "HTTP 200: no such right"),
+    "asking in vain": (
+        asked,
+        api,
+        graphql_error,
+        "HTTP 200: no such right. Monte Carlo understood what was asked and refused it. Check",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.operations import imports
 from iomete_mc_assets.records import Column, Observation, Record, TableEntry, TableId
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox import other_collectors as samples
@@ -177,6 +178,50 @@ def test_a_bad_file_is_named_and_stays_and_the_good_ones_go(
     assert "2 of 3 files are not done" in told.output
     assert bad.read_text() == text
     assert assets_at(gateway, toolkit_samples.WAREHOUSES["hive"]).keys() == {"orders", "empty"}
+
+
+def test_the_same_bytes_under_a_second_name_are_the_same_manifest_and_go_once(
+    gateway: Gateway, tmp_path: Path, now: datetime
+) -> None:
+    first = dropped(tmp_path, "first", samples.metadata("snowflake", collected_at=now))
+    logs = samples.query_logs("snowflake", collected_at=now, starts=(now - timedelta(hours=1),))
+    assert imported("snowflake", first, dropped(tmp_path, "logs", logs)).exit_code == 0
+    before = len(gateway.requests)
+    again = dropped(tmp_path, "again", json.loads(first.read_text()))
+    told = imported("snowflake", again, dropped(tmp_path, "old-logs", logs))
+    assert told.exit_code == 0, told.output
+    assert "snowflake/again.json: 2 tables" in told.output
+    assert told.output.count("settled before") == 3
+    assert len(gateway.requests) == before
+    store = imports.store_of(str(tmp_path / "manifests"), "snowflake")
+    hour = HourWindow.holding(now)
+    [manifest_id] = store.manifest_ids("catalog_snapshot", hour)
+    header = store.header("catalog_snapshot", hour, manifest_id)
+    assert header.reason == "what the file snowflake/first.json tells"
+
+
+def test_a_file_that_cannot_be_written_down_is_named_and_the_others_go(
+    gateway: Gateway, tmp_path: Path, now: datetime
+) -> None:
+    metadata = dropped(tmp_path, "m", samples.metadata("hive", collected_at=now))
+    logs = samples.query_logs("hive", collected_at=now, starts=(now - timedelta(hours=1),))
+    assert imported("hive", metadata, words=()).exit_code == 0
+    store = imports.store_of(str(tmp_path / "manifests"), "hive")
+    hour = HourWindow.holding(now)
+    [manifest_id] = store.manifest_ids("catalog_snapshot", hour)
+    path = store.folder("catalog_snapshot", hour, manifest_id)
+    store.storage.write(f"{path}/manifest.json", b"{")
+    damaged = imported("hive", metadata, dropped(tmp_path, "q", logs))
+    assert (damaged.exit_code, len(queries_at(gateway))) == (1, 1)
+    assert "hive/m.json was not taken in: " in damaged.output
+    assert "1 of 2 files are not done" in damaged.output
+    (tmp_path / "manifests" / "imported" / "databricks").mkdir()
+    (tmp_path / "manifests" / "imported" / "databricks" / "catalog_snapshot").write_bytes(b"")
+    logs["queries"][0]["query_id"] = "another"
+    later = dropped(tmp_path, "later", logs)
+    refused = imported("databricks", metadata, later)
+    assert (refused.exit_code, len(queries_at(gateway))) == (1, 2)
+    assert "databricks/m.json was not taken in: " in refused.output
 
 
 def test_without_push_nothing_is_sent_and_a_dry_run_does_not_even_write(

@@ -26,7 +26,7 @@ from iomete_mc_assets.errors import (
     SettingsError,
     TooLarge,
 )
-from iomete_mc_assets.montecarlo.answers import ANSWER_CAP
+from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, LONGEST_WAIT_S
 from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
 from iomete_mc_assets.redaction import spellings
@@ -145,6 +145,16 @@ def test_an_answer_over_a_connection_that_stood_means_the_same(
     ]
 
 
+@pytest.mark.parametrize(("status", "meaning"), [(202, OutcomeUnknown), (400, Misconfigured)])
+def test_rule_14_an_answer_nested_too_deeply_to_be_read_has_a_verdict_too(
+    gateway: Gateway, status: int, meaning: type[PushError]
+) -> None:
+    gateway.script(faults.answers(status, "[" * 60_000))
+    with pytest.raises(meaning) as caught:
+        an_ingest(gateway).send(a_batch(gateway))
+    assert type(caught.value) is meaning
+
+
 def test_rule_8_the_details_of_a_refusal_are_kept(gateway: Gateway) -> None:
     body = '{"error": "Invalid request body", "details": {"events": ["bad"]}}'
     gateway.script(faults.answers(400, body))
@@ -165,6 +175,28 @@ def test_rule_10_a_429_says_how_long_to_wait(gateway: Gateway) -> None:
         with pytest.raises(NotAccepted) as caught:
             an_ingest(gateway).send(a_batch(gateway))
         assert caught.value.retry_after_s == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("inf", LONGEST_WAIT_S),
+        ("1e300", LONGEST_WAIT_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT_S),
+        ("-inf", 0.0),
+        ("nan", None),
+        ("soon", None),
+        ("Fri, 31 Dec 99999999999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 2026 23:59:59 +99999999999999", None),
+    ],
+)
+def test_rule_10_whatever_a_429_says_becomes_a_wait_that_can_be_added_to_a_clock(
+    gateway: Gateway, said: str, expected: float | None
+) -> None:
+    gateway.script(faults.answers(429, retry_after=said))
+    with pytest.raises(NotAccepted) as caught:
+        an_ingest(gateway).send(a_batch(gateway))
+    assert caught.value.retry_after_s == expected
 
 
 def test_rule_12_a_refused_connection_is_not_accepted_and_names_the_address() -> None:

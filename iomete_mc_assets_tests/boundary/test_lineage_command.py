@@ -18,7 +18,7 @@ from iomete_mc_assets.sandbox.gateway_control import CustomEdge
 from iomete_mc_assets.sandbox.gateway_faults import accept_then_cut, answers
 from iomete_mc_assets.sandbox.gateway_graphql import GRAPHQL_PATH
 from iomete_mc_assets_tests.gateway_questions import ask, asset, listed, posted, push
-from iomete_mc_assets_tests.push_bench import SOURCE
+from iomete_mc_assets_tests.push_bench import SOURCE, Bench, table_edge
 
 ORDERS, TOTALS, WEEKLY = "table:sales:default.orders", "table:sales:default.totals", "report:weekly"
 
@@ -37,6 +37,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch, root: str) -> Iterator[Gateway]:
             "MCD_ID": running.connection.api_id,
             "MCD_TOKEN": running.connection.api_token,
             "MCD_GRAPHQL_ENDPOINT": f"{running.url}{GRAPHQL_PATH}",
+            "MCD_INGEST_ENDPOINT": running.url,
             "MCD_RESOURCE_UUID": running.resource_uuid,
             "IOMETE_MC_MANIFESTS": root,
         }.items():
@@ -143,6 +144,47 @@ def test_an_edge_that_was_pushed_needs_no_hand(gateway: Gateway) -> None:
     assert changes(gateway) == before
 
 
+@pytest.mark.parametrize("first", ["by hand", "push"])
+def test_an_edge_of_ours_that_was_pushed_too_is_refused_with_the_reason(
+    gateway: Gateway, root: str, first: str
+) -> None:
+    bench = Bench(gateway, root)
+    bench.know("totals", "orders")
+    if first == "by hand":
+        done("edge", "add", TOTALS, ORDERS, "--yes")
+    bench.collect("lineage", [table_edge("totals", "orders")])
+    assert bench.push_one("lineage").counts == {"accepted": 1}
+    if first == "push":
+        assert "Nothing to do" in done("edge", "add", TOTALS, ORDERS, "--yes")
+    before = changes(gateway)
+    reason = "this store has pushed it too" if first == "by hand" else "it was pushed, or comes"
+    assert reason in refused("edge", "remove", TOTALS, ORDERS, "--yes")
+    assert changes(gateway) == before
+
+
+def test_an_edge_that_is_still_shown_after_its_removal_is_not_called_removed(
+    gateway: Gateway,
+) -> None:
+    done("edge", "add", TOTALS, ORDERS, "--yes")
+    ends = [{"type": "TABLE", **asset(name)["metadata"]} for name in ("totals", "orders")]
+    body = {
+        "event_type": "LINEAGE",
+        "resource": {"uuid": gateway.resource_uuid, "resource_type": "spark"},
+        "events": [{"sources": ends[:1], "destination": ends[1]}],
+    }
+    assert posted(gateway, "lineage", body).status_code == 202
+    said = refused("edge", "remove", TOTALS, ORDERS, "--yes")
+    assert "is still shown, late or because of a push from elsewhere" in said
+    assert "✓" not in said
+
+
+def test_an_id_is_printed_as_it_is(gateway: Gateway) -> None:
+    said = done("node", "add", "report:a", "r:[b]:smile:", "--yes")
+    assert "+ node report:a: does not expire" in said
+    assert "✓ node report:a made" in said
+    assert "✓ node r:[b]:smile: made" in said
+
+
 def test_one_that_was_made_by_another_hand_is_not_ours(gateway: Gateway) -> None:
     mcons = listed(gateway)
     gateway.control.put_edge(
@@ -166,6 +208,7 @@ def test_a_node_goes_with_its_edges_and_a_table_never(gateway: Gateway) -> None:
     assert "tables delete" in refused("node", "remove", ORDERS, "--yes")
     assert "by pushes, never by hand" in refused("node", "add", "view:sales:default.v", "--yes")
     assert "add the node first" in refused("edge", "add", ORDERS, WEEKLY, "--yes")
+    assert "from a node to itself" in refused("edge", "add", ORDERS, ORDERS, "--yes")
     assert "push it first" in refused("edge", "add", "table:sales:default.gone", TOTALS, "--yes")
     assert changes(gateway) == before
 

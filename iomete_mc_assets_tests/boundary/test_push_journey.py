@@ -118,6 +118,24 @@ def test_rule_8_a_400_is_bisected_and_the_same_bytes_are_never_posted_again(benc
     assert len(bench.gateway.bodies) == len(set(bench.gateway.bodies)) == 5
 
 
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_rule_8_a_refused_event_is_not_posted_again_when_its_run_ends_before_anything_was_accepted(
+    bench: Bench, flow: Flow
+) -> None:
+    bench.configure(max_queries=1, max_assets=1)
+    manifest_id = bench.collect_some(flow, 5)
+    bench.gateway.rule(faults.answers(400), nth=1)
+    bench.gateway.rule(faults.answers(503))
+    assert isinstance(bench.push(flow)[HOUR], NotAccepted)
+    statuses = [request.status for request in bench.gateway.requests]
+    refused = bench.gateway.bodies[statuses.index(400)]
+    (refusal,) = bench.sent(flow, manifest_id).generation(1).refusals()
+    assert (refusal.status, refusal.bytes, refusal.attempts) == (400, len(refused), 1)
+    bench.gateway.clear()
+    assert bench.push_one(flow, run="run-2").counts == {"accepted": 4, "refused": 1}
+    assert bench.gateway.bodies.count(refused) == 1
+
+
 def test_ledger_16_when_the_first_three_batches_are_refused_it_looks_like_configuration(
     bench: Bench,
 ) -> None:
@@ -131,6 +149,21 @@ def test_ledger_16_when_the_first_three_batches_are_refused_it_looks_like_config
     bench.gateway.clear()
     outcome = bench.push_one("query_logs", run="run-2")
     assert outcome.counts == {"accepted": 60}
+
+
+@pytest.mark.parametrize("then", [400, 401])
+def test_ledger_16_single_events_that_configuration_may_have_had_refused_go_again(
+    bench: Bench, then: int
+) -> None:
+    bench.configure(max_queries=1)
+    manifest_id = bench.collect("query_logs", queries(5))
+    bench.gateway.rule(faults.answers(400), nth=1)
+    bench.gateway.rule(faults.answers(400), nth=2)
+    bench.gateway.rule(faults.answers(then))
+    assert isinstance(bench.push("query_logs")[HOUR], Misconfigured)
+    assert bench.sent("query_logs", manifest_id).generation(1).refusals() == []
+    bench.gateway.clear()
+    assert bench.push_one("query_logs", run="run-2").counts == {"accepted": 5}
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -153,6 +186,22 @@ def test_rule_10_a_429_waits_as_told_and_goes_again(bench: Bench) -> None:
     outcome = bench.push_one("query_logs")
     assert (outcome.attempts, outcome.counts) == (3, {"accepted": 3})
     assert bench.clock.waits == [7.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "told", ["inf", "1e300", "1000000000000", "9999", "Fri, 31 Dec 9999 23:59:59 -2359"]
+)
+def test_rule_10_told_to_wait_beyond_its_time_a_push_ends_with_nothing_in_doubt(
+    bench: Bench, told: str
+) -> None:
+    manifest_id = bench.collect_some("observations", 5)
+    requests = len(bench.gateway.requests)
+    bench.gateway.script(faults.answers(429, retry_after=told))
+    assert isinstance(bench.push("observations")[HOUR], BudgetSpent)
+    assert len(bench.gateway.requests) == requests + 1
+    (doubts,) = bench.sent("observations", manifest_id).generation(1).doubts()
+    assert (doubts.sending, doubts.pieces) == (False, ())
+    assert bench.push_one("observations", run="run-2").counts == {"accepted": 5}
 
 
 def test_rule_11_three_transient_failures_in_a_row_stop_the_run(bench: Bench) -> None:

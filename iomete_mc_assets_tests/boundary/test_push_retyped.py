@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from iomete_mc_assets.errors import Misconfigured
+from iomete_mc_assets.errors import Misconfigured, NotAccepted
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import SENT_VERSION, Doubts
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -63,6 +63,21 @@ def test_a_plan_that_was_refused_whole_is_made_anew_with_the_corrected_type(
     first, second = bench.sent(flow, manifest_id).generations()
     assert first.receipts() == []
     assert len(second.receipts()) == 6
+
+
+@each_flow
+def test_an_event_refused_alone_with_the_wrong_type_goes_with_the_corrected_one(
+    bench: Bench, flow: Flow
+) -> None:
+    manifest_id = bench.collect_some(flow, 5)
+    bench.configure(**WRONG, max_queries=1, max_assets=1, max_edges=1)
+    bench.gateway.rule(faults.answers(400), nth=len(bench.gateway.requests) + 1)
+    bench.gateway.rule(faults.answers(503))
+    assert isinstance(bench.push(flow, HOUR)[HOUR], NotAccepted)
+    assert len(bench.sent(flow, manifest_id).generation(1).refusals()) == 1
+    bench.gateway.clear()
+    bench.configure(**RIGHT)
+    assert bench.push_one(flow, run="run-2").counts == {"accepted": 5}
 
 
 @each_flow

@@ -7,6 +7,7 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
+from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.sandbox.gateway_control import Warehouse
@@ -211,11 +212,49 @@ def test_a_lost_secret_is_offered_and_kept_unless_somebody_says_yes(gateway: Gat
 
 def test_a_deletion_whose_answer_is_lost_is_looked_up(gateway: Gateway) -> None:
     first = exported(set_up("--yes"))
-    gateway.rule(accept_then_cut, path=GRAPHQL_PATH, nth=3)
+    gateway.rule(accept_then_cut, path=GRAPHQL_PATH, nth=5)
     result = set_up("--yes", "--renew-key", first["MCD_INGEST_ID"])
+    assert b"deleteIntegrationKey" in gateway.bodies[-2]
     assert result.exit_code == 0, result.output
     assert pushes(gateway, first) == 401
     assert pushes(gateway, exported(result)) == 202
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("nth", range(1, 7))
+def test_a_renewal_that_breaks_off_anywhere_goes_on_also_beside_a_second_key(
+    gateway: Gateway, fault: Fault, nth: int
+) -> None:
+    first = exported(set_up("--yes"))
+    lost = first["MCD_INGEST_ID"]
+    second = gateway.control.make_key("second", [first["MCD_RESOURCE_UUID"]], at=clock.now()).id
+    gateway.rule(fault, path=GRAPHQL_PATH, nth=nth)
+    words = ("--yes", "--renew-key", lost)
+    result = set_up(*words)
+    got = exported(result)
+    if result.exit_code != 0:
+        mine = {"MCD_INGEST_ID": got["MCD_INGEST_ID"]} if "MCD_INGEST_ID" in got else {}
+        result = set_up(*words, environment=mine)
+    assert result.exit_code == 0, result.output
+    got |= exported(result)
+    assert keys(gateway) == {second, got["MCD_INGEST_ID"]}
+    assert pushes(gateway, first) == 401
+    assert pushes(gateway, got) == 202
+    before = changes(gateway)
+    for environment in (None, got):
+        assert set_up(*words, environment=environment).exit_code == 0
+    assert changes(gateway) == before
+
+
+def test_a_key_that_is_not_there_is_not_renewed_and_said_so(gateway: Gateway) -> None:
+    first = exported(set_up("--yes"))
+    before = changes(gateway)
+    for environment in (None, first):
+        result = set_up("--yes", "--renew-key", "typo", environment=environment)
+        assert result.exit_code == 1
+        assert "Monte Carlo shows no ingestion key typo, so nothing was changed" in result.stderr
+        assert first["MCD_INGEST_ID"] in result.stderr
+    assert changes(gateway) == before
 
 
 def test_a_key_of_another_warehouse_too_is_never_deleted(gateway: Gateway) -> None:

@@ -175,6 +175,23 @@ def test_a_vanished_database_is_listed_apart_and_deleted_only_by_name(bench: Ben
     assert not shown(bench) & set(CRM)
 
 
+def test_a_table_that_a_pattern_leaves_out_is_not_called_dropped_nor_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surveyed(bench, entries(6), entries(4), entries(4))
+    monkeypatch.setenv("IOMETE_EXCLUDE", "*.Sales.T004,*.crm.*")
+    found = told()
+    assert (found["dropped"], found["left_out"]) == (GONE[1:], GONE[:1])
+    assert (
+        f"left out of the catalogs by IOMETE_EXCLUDE, so nobody knows whether they are there ({GONE[0]})"
+        in run("dropped").output
+    )
+    assert run("delete", "--execute", "--yes", "--table", GONE[0]).exit_code == 1
+    assert run("delete", "--execute", "--yes").exit_code == 0
+    assert GONE[0] in shown(bench)
+    assert GONE[1] not in shown(bench)
+
+
 def test_one_table_may_be_named(bench: Bench) -> None:
     surveyed(bench, entries(6), entries(4), entries(4))
     wrong = run("delete", "--execute", "--yes", "--table", "sales:default.t000")
@@ -239,6 +256,31 @@ def test_a_deletion_whose_answer_is_lost_is_looked_up_and_on_record(bench: Bench
     deletion = on_record(bench)
     assert (deletion.deleted, deletion.still_shown) == (None, ())
     assert "Nobody knows" in (deletion.problem or "")
+
+
+def test_a_confirmed_deletion_is_on_record_also_when_nobody_can_look_afterwards(
+    bench: Bench,
+) -> None:
+    surveyed(bench, entries(6), entries(4), entries(4))
+    bench.gateway.rule(reset, path=GRAPHQL_PATH, nth=3)
+    done = run("delete", "--execute", "--yes")
+    assert done.exit_code == 1
+    assert "asked to delete 2 of 2 tables and confirmed 2" in done.output
+    deletion = on_record(bench)
+    assert (deletion.deleted, deletion.problem, deletion.still_shown) == (2, None, None)
+
+
+def test_calls_before_one_that_is_refused_are_on_record_and_told(bench: Bench) -> None:
+    bench.configure(max_assets=500)
+    surveyed(bench, entries(1_002), entries(1), entries(1))
+    quota = answers(429, '{"errors": [{"message": "slow down"}]}')
+    bench.gateway.rule(quota, path=GRAPHQL_PATH, nth=8)
+    done = run("delete", "--execute", "--yes")
+    assert done.exit_code == 1
+    assert "asked to delete 1000 of 1001 tables and confirmed 1000" in done.output
+    first, second = read_all(bench.storage)
+    assert (first.deleted, second.deleted) == (1_000, None)
+    assert "quota of calls is spent" in (second.problem or "")
 
 
 def test_tables_that_are_still_shown_are_told_and_on_record(bench: Bench) -> None:

@@ -362,6 +362,34 @@ def test_the_command_ends_with_0_when_all_is_seen_and_tells_programs_everything(
     assert sum(one["subject"] == "table" for one in told) == 12
 
 
+SPENT = answers(429, '{"errors": [{"message": "slow down"}]}', retry_after=40)
+
+
+@pytest.mark.parametrize("how", ["budget", "429"])
+def test_what_was_found_before_it_broke_off_is_told_and_what_was_not_asked(
+    command: Bench, how: str
+) -> None:
+    command.clock.advance(minutes=-30)
+    push_all(command, window=HourWindow.newest_closed(command.clock.now()))
+    mcons = [edge["node"]["mcon"] for edge in tables_of(command)["edges"]]
+    api_of(command.gateway).ask(documents.DROP_TABLES, m=mcons[:1])
+    words = ("--max-calls", "3") if how == "budget" else ()
+    for form in ((), ("--json",)):
+        if how == "429":
+            command.gateway.rule(SPENT, path=GRAPHQL_PATH, nth=4)
+        result = run(*words, *form)
+        assert result.exit_code == 1
+        left = "not all fields, volume and freshness of sampled tables, and not at all: queries"
+        assert left in result.stderr
+        reason = "3 calls are the budget" if how == "budget" else "Ask again in 40 s, as it says"
+        assert reason in result.stderr
+        if form:
+            told = json.loads(result.stdout)
+            assert sum(one["subject"] == "table" for one in told) == 12
+        else:
+            assert "missing: table sales:default.t000" in result.stdout
+
+
 def test_the_command_ends_with_3_while_something_is_not_there_yet(
     command: Bench,
 ) -> None:

@@ -206,7 +206,7 @@ def test_a_foreign_cursor_starts_over_instead_of_failing(text: str | None) -> No
     assert Cursor.read(text).reconciled_at == 0
 
 
-def test_gaps_are_hours_without_a_manifest_or_collected_too_early(
+def test_ledger_7_gaps_are_hours_without_a_manifest_or_collected_too_early(
     instance: dg.DagsterInstance,
 ) -> None:
     hours = hours_from("2026-11-21-00:00", 5)
@@ -267,7 +267,7 @@ def test_the_hourly_schedules_launch_the_newest_closed_hours(
     ]
 
 
-def test_fill_gaps_includes_the_newest_closed_hour_and_goes_newest_first(
+def test_ledger_6_fill_gaps_includes_the_newest_closed_hour_and_goes_newest_first(
     repository: dg.RepositoryDefinition,
 ) -> None:
     with dg.instance_for_test() as on_disk:

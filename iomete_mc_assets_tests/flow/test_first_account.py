@@ -20,35 +20,47 @@ PAGE = (ROOT / "docs" / "first-account.md").read_text()
 TO_RUN = re.compile(r"^<!-- run -->\n```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OURS = f'iomete-mc() {{ "{sys.executable}" -m iomete_mc_assets.cli.main "$@"; }}'
 """In a shell that has not installed the project."""
+SWITCH_ON = "## Switch it on"
 
 
-def test_the_commands_send_one_table_first_and_then_all(
-    sandbox: RunningLakehouse, gateway: Gateway, tmp_path: Path
-) -> None:
-    (tmp_path / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
-    ran = subprocess.run(  # noqa: S603 - the page's own commands
-        ["/bin/bash", "-e", "-c", "\n".join([OURS, *TO_RUN.findall(PAGE)])],
-        cwd=tmp_path,
+def ran(home: Path, commands: list[str], **environment: str) -> str:
+    """What the page's commands said, in a shell in a Dagster home with the files that are shipped."""
+    for name in ("dagster.yaml", "workspace.yaml"):
+        (home / name).write_bytes((ROOT / name).read_bytes())
+    done = subprocess.run(  # noqa: S603 - the page's own commands
+        ["/bin/bash", "-e", "-c", "\n".join([OURS, *commands])],
+        cwd=home,
         env={
-            "HOME": str(tmp_path),
+            "HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "DAGSTER_HOME": str(tmp_path),
+            "DAGSTER_HOME": str(home),
             "DAGSTER_DISABLE_TELEMETRY": "1",
-            "IOMETE_URL": sandbox.url,
-            "IOMETE_USER": sandbox.user,
-            "IOMETE_TOKEN": sandbox.token,
-            "IOMETE_MC_MANIFESTS": str(tmp_path / "manifests"),
-            "MCD_ID": gateway.connection.api_id,
-            "MCD_TOKEN": gateway.connection.api_token,
-            "MCD_GRAPHQL_ENDPOINT": f"{gateway.url}{GRAPHQL_PATH}",
-            **leading_to(gateway),
+            "IOMETE_MC_MANIFESTS": str(home / "manifests"),
+            **environment,
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_commands_send_one_table_first_and_then_all(
+    sandbox: RunningLakehouse, gateway: Gateway, tmp_path: Path
+) -> None:
+    said = ran(
+        tmp_path,
+        TO_RUN.findall(PAGE),
+        IOMETE_URL=sandbox.url,
+        IOMETE_USER=sandbox.user,
+        IOMETE_TOKEN=sandbox.token,
+        MCD_ID=gateway.connection.api_id,
+        MCD_TOKEN=gateway.connection.api_token,
+        MCD_GRAPHQL_ENDPOINT=f"{gateway.url}{GRAPHQL_PATH}",
+        **leading_to(gateway),
+    )
     first, second, *rest = (one for one in gateway.requests if one.endpoint and one.accepted)
     assert [first.events, second.events] == [1, 1]
     assert sum(one.events for one in rest) > 20
@@ -57,7 +69,7 @@ def test_the_commands_send_one_table_first_and_then_all(
     assert names[:2] == ["orders", "orders"]
     assert [one.measures for one in sent] == [False, True, *[False] * (len(sent) - 2)]
     for one in (first, second):
-        assert str(one.invocation_id) in ran.stdout
+        assert str(one.invocation_id) in said
 
 
 def test_the_workspace_that_is_shown_names_the_location_as_ours_does() -> None:
@@ -78,6 +90,24 @@ def test_definitions_can_be_merged_with_others_as_is_shown(instance: dg.DagsterI
     )
 
 
+def test_what_is_switched_on_from_a_shell_runs_in_the_location_that_the_workspace_loads(
+    tmp_path: Path,
+) -> None:
+    _, _, switching = PAGE.partition(SWITCH_ON)
+    ran(tmp_path, TO_RUN.findall(switching))
+    ours = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        switched = {
+            (one.instigator_name, one.origin.repository_origin.code_location_origin.location_name)
+            for one in instance.all_instigator_state()
+            if one.is_running
+        }
+    assert switched == {
+        ("collect_metadata_hourly", ours["location_name"]),
+        ("push_catalog_snapshot", ours["location_name"]),
+    }
+
+
 def test_the_page_switches_every_flow_on() -> None:
-    _, _, switching = PAGE.partition("## Switch it on")
+    _, _, switching = PAGE.partition(SWITCH_ON)
     assert [flow for flow in FLOWS if f"`push_{flow}`" not in switching] == []

@@ -197,7 +197,7 @@ def image_of(markdown: object) -> ET.Element:
     return ET.fromstring(base64.b64decode(data))  # noqa: S314 - our own
 
 
-def test_an_hour_has_the_edges_of_its_queries_and_of_the_views_and_names_what_was_read(
+def test_ledger_5_an_hour_has_the_edges_of_its_queries_and_of_the_views_and_names_what_was_read(
     site: Site, hour: HourWindow
 ) -> None:
     catalog = site.list_catalog(hour)

@@ -173,6 +173,18 @@ def test_a_setting_says_which_tables_are_assets(
     assert len(shown_by(collecting)) == len(expected)
 
 
+def test_another_choice_takes_effect_with_the_next_catalog_and_off_with_the_next_load(
+    collecting: Collecting,
+) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT])
+    collecting.environment["IOMETE_MC_TABLE_ASSETS"] = "*.orders"
+    assert set(shown_by(collecting)) == {key(ORDERS), key(RECENT)}
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT], HOUR.next)
+    assert set(shown_by(collecting)) == {key(ORDERS)}
+    collecting.environment["IOMETE_MC_TABLE_ASSETS"] = "off"
+    assert not shown_by(collecting)
+
+
 def test_a_damaged_index_costs_neither_the_load_nor_the_hour(
     collecting: Collecting, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -262,6 +274,37 @@ def test_edges_stay_with_tables_that_are_listed_again_and_go_with_those_that_are
     collecting.collect("catalog_snapshot", [RECENT, ODD], HOUR.next.next)
     shown = shown_by(collecting)
     assert (upstream(shown, RECENT), columns_of(shown, RECENT)) == (set(), {})
+
+
+def test_a_lost_index_learns_the_edges_of_the_newest_48_hours_again(collecting: Collecting) -> None:
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD])
+    hours = [HourWindow.holding(HOUR.start - timedelta(hours=n)) for n in range(49)]
+    said = {hours[-1]: [fed(RECENT, ODD)], hours[-2]: [fed(ORDERS, ODD)], HOUR: [fed(ODD, RECENT)]}
+    collecting.collect_range("lineage", {hour: said.get(hour, []) for hour in hours})
+    assert len(index_of(collecting).feeds) == 3
+    collecting.storage.remove(PATH)
+    collecting.collect("observations", [SEEN])
+    collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD], HOUR.next)
+    feeds = index_of(collecting).feeds
+    assert {(one.source, one.target) for one in feeds} == {
+        (ORDERS.table, ODD.table),
+        (ODD.table, RECENT.table),
+    }
+
+
+def test_a_damaged_hour_of_lineage_costs_a_new_index_the_edges_of_that_hour(
+    collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {HOUR: [fed(ORDERS, RECENT)], HOUR.next: [fed(RECENT, ODD)]}
+    collecting.collect_range("lineage", said)
+    header = collecting.store.current("lineage", HOUR.next)
+    assert header is not None
+    folder = collecting.store.folder("lineage", HOUR.next, header.manifest_id)
+    collecting.storage.write(f"{folder}/{header.parts[0].file}", b"{")
+    with caplog.at_level("WARNING"):
+        collecting.collect("catalog_snapshot", [ORDERS, RECENT, ODD], HOUR.next)
+    assert [one.target for one in index_of(collecting).feeds] == [RECENT.table]
+    assert f"lack the edges of {HOUR.next.key}: " in caplog.text
 
 
 def test_edges_that_were_not_seen_for_a_month_are_shown_no_more(collecting: Collecting) -> None:

@@ -145,6 +145,13 @@ def test_every_test_named_exists_and_says_its_own_number() -> None:
             assert (numbered[1], int(numbered[2])) == (row.table, row.number), row
 
 
+@pytest.mark.parametrize("table", RULES)
+def test_every_rule_has_a_test_that_bears_its_number(table: str) -> None:
+    mine = [row for row in with_tests() if row.table == table]
+    numbered = {row.number for row in mine if f"::test_{table}_{row.number}_" in row.test}
+    assert numbered == {row.number for row in mine}
+
+
 def test_every_break_can_still_be_made() -> None:
     for row in with_tests():
         for one in row.breaks:

@@ -44,7 +44,17 @@ def key_of(edge: LineageEdge, naming: Naming) -> str:
     source, target = naming.of(edge.source).key, naming.of(edge.target).key
     columns = (edge.source_column or "", edge.target_column or "")
     parts = (source, columns[0].casefold(), target, columns[1].casefold())
-    return "\t".join(part.replace("\\", "\\\\").replace("\t", "\\t") for part in parts)
+    return "\t".join(map(_escaped, parts))
+
+
+def is_between(key: str, source: str, target: str) -> bool:
+    """Whether an edge's key is of two tables, given by their full ids in any case."""
+    parts = key.split("\t")
+    return [parts[0], parts[2]] == [_escaped(source.casefold()), _escaped(target.casefold())]
+
+
+def _escaped(part: str) -> str:
+    return part.replace("\\", "\\\\").replace("\t", "\\t")
 
 
 def event(edge: LineageEdge, key: str, *, source: Ref, target: Ref) -> Event:

@@ -209,7 +209,7 @@ def test_only_the_newest_hour_is_listed_and_the_others_are_unknown_without_recor
         (HOUR.next, NOW, "unknown"),
     ],
 )
-def test_a_listing_stands_for_an_hour_two_hours_long_and_never_below_a_newer_one(
+def test_ledger_6_a_listing_stands_for_an_hour_two_hours_long_and_never_below_a_newer_one(
     newest_known: HourWindow | None, now: datetime, state: str
 ) -> None:
     config = CatalogConfig(catalogs=(CATALOG,))
@@ -669,7 +669,7 @@ def test_more_than_three_unreadable_above_the_share_fail_the_hour() -> None:
     ("unreadable", "asked", "verdict"),
     [(3, 3, False), (4, 80, False), (4, 79, True), (5, 100, False), (6, 100, True), (0, 0, False)],
 )
-def test_three_are_always_tolerated_and_the_share_is_never_rounded(
+def test_ledger_2_three_are_always_tolerated_and_the_share_is_never_rounded(
     unreadable: int, asked: int, verdict: bool
 ) -> None:
     assert too_many(unreadable, asked=asked, percent=5) is verdict

@@ -234,7 +234,7 @@ def visible_at(window: HourWindow, beyond: int) -> int:
 @given(growing(), st.lists(st.integers(0, 60), min_size=len(HOURS), max_size=len(HOURS)))
 @example(("", [], 0, 7), [3] * len(HOURS))
 @example(("", [], 0, 7), [0] * len(HOURS))
-def test_a_growing_log_read_hour_by_hour_says_what_the_finished_one_says(
+def test_ledger_7_a_growing_log_read_hour_by_hour_says_what_the_finished_one_says(
     layout: tuple[str, list[int], int, int | None], beyond: list[int]
 ) -> None:
     packed, cuts, compacted, cut = layout
@@ -320,7 +320,7 @@ def test_an_end_that_stands_behind_an_event_of_the_next_hour_is_the_hours(
     assert len(ids) == len(set(ids)) == 14
 
 
-def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
+def test_ledger_7_what_was_read_is_not_read_again(tmp_path: Path) -> None:
     """All before the hour is overwritten, but for the beginnings and the plans of what was open."""
     data = b"".join(LONG)
     (tmp_path / "app-1.inprogress").write_bytes(data)
@@ -521,7 +521,7 @@ def test_half_a_character_in_a_statement_does_not_cost_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_statement_its_client_let_go_of_is_cancelled_when_it_was_closed(
+def test_ledger_7_a_statement_its_client_let_go_of_is_cancelled_when_it_was_closed(
     tmp_path: Path, *, late: bool
 ) -> None:
     (at,) = (n for n, line in enumerate(PLAIN) if b"OperationCanceled" in line)
@@ -535,7 +535,9 @@ def test_a_statement_its_client_let_go_of_is_cancelled_when_it_was_closed(
     assert verdict.omissions == ()
 
 
-def test_names_of_a_session_whose_beginning_is_not_there_are_left_open(tmp_path: Path) -> None:
+def test_ledger_7_names_of_a_session_whose_beginning_is_not_there_are_left_open(
+    tmp_path: Path,
+) -> None:
     """A ``USE`` may have come before; ``default`` would be a guess."""
     at = next(n for n, line in enumerate(PLAIN) if b"SessionCreated" in line and b'"bob"' in line)
     write_plain(tmp_path, PLAIN[at:], running=False)

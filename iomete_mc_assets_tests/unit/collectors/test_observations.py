@@ -636,7 +636,9 @@ def test_what_was_carried_keeps_the_manifest_it_first_came_from() -> None:
 
 
 @pytest.mark.parametrize("sql_state", ["42P01", "42K05"])
-def test_a_table_dropped_after_the_listing_is_unknowable_and_no_failure(sql_state: str) -> None:
+def test_ledger_2_a_table_dropped_after_the_listing_is_unknowable_and_no_failure(
+    sql_state: str,
+) -> None:
     gone = StatementFailed("not found.", sql_state=sql_state)
     warehouse = HistoryWarehouse({"t": [LOADED], "u": [LOADED]}, broken={"t": gone}, listed=["u"])
     observed, verdict = hour(warehouse, catalog(listed("t", LOADED), listed("u", LOADED)))
@@ -660,7 +662,7 @@ def test_a_table_that_left_the_catalog_is_said_to_be_dropped_once() -> None:
     assert second.omissions == ()
 
 
-def test_tables_of_an_unreadable_database_are_carried_and_not_dropped() -> None:
+def test_ledger_5_tables_of_an_unreadable_database_are_carried_and_not_dropped() -> None:
     shut = Omission(
         scope="spark_catalog.shut",
         question="list tables",
@@ -713,7 +715,7 @@ def test_an_old_uuid_under_a_new_name_is_a_rename() -> None:
     assert verdict.state == "complete"
 
 
-def test_too_many_unreadable_tables_fail_the_hour() -> None:
+def test_ledger_2_too_many_unreadable_tables_fail_the_hour() -> None:
     names = [f"t{number}" for number in range(8)]
     warehouse = HistoryWarehouse(
         {name: [LOADED] for name in names}, broken=dict.fromkeys(names[:4], BROKEN)
@@ -729,7 +731,7 @@ def test_a_lakehouse_that_goes_away_is_every_hours_answer() -> None:
     assert [type(answer) for answer in answers.values()] == [LakehouseUnavailable] * 2
 
 
-def test_an_hour_that_has_not_ended_is_refused_and_the_others_are_not() -> None:
+def test_ledger_6_an_hour_that_has_not_ended_is_refused_and_the_others_are_not() -> None:
     answers = run(
         HistoryWarehouse({"t": [LOADED]}), catalog(listed("t", LOADED)), windows=[HOUR, HOUR.next]
     )
@@ -737,7 +739,7 @@ def test_an_hour_that_has_not_ended_is_refused_and_the_others_are_not() -> None:
     assert isinstance(answers[HOUR.next], HourFailed)
 
 
-def test_one_survey_serves_every_hour_without_a_catalog() -> None:
+def test_ledger_5_one_survey_serves_every_hour_without_a_catalog() -> None:
     surveys: list[CatalogInput] = []
 
     def survey() -> CatalogInput:

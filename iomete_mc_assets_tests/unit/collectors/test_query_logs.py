@@ -468,7 +468,7 @@ def test_an_hour_that_has_not_ended_is_refused_and_not_asked() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "state"), [(0, "partial"), (29, "partial"), (30, "complete")])
-def test_inside_the_settling_delay_an_hour_is_partial(minutes: int, state: str) -> None:
+def test_ledger_7_inside_the_settling_delay_an_hour_is_partial(minutes: int, state: str) -> None:
     now = HOUR.end + timedelta(minutes=minutes)
     ((_, draft),) = collect(
         [HOUR], QueryTable(Recording(hours=lambda _: [row()]), CONFIG), rules=RULES, now=now

@@ -809,7 +809,7 @@ STATES: tuple[State | None, ...] = ("complete", "partial", "unknown", None)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(STATES), min_size=1, max_size=7), st.integers(-1, 7))
-def test_the_nearest_known_hour_is_at_or_before_else_the_oldest_after(
+def test_ledger_5_the_nearest_known_hour_is_at_or_before_else_the_oldest_after(
     states: list[State | None], asked: int
 ) -> None:
     store = ManifestStore.over(fresh_memory(), source=SOURCE)

@@ -24,9 +24,20 @@ ORDERS = TableId("lake", ("Sales", "EU"), "Orders")
 def test_rule_3_each_strategy_names_a_table_in_its_own_way(
     strategy: Strategy, parts: tuple[str, str, str], key: str
 ) -> None:
-    name = Naming(strategy=strategy, catalogs=("lake",)).of(ORDERS)
+    naming = Naming(strategy=strategy, catalogs=("lake",))
+    name = naming.of(ORDERS)
     assert (name.database, name.schema, name.name) == parts
     assert name.key == key
+    assert [table.folded for table in naming.tables_of(key)] == [ORDERS.folded]
+
+
+def test_a_name_leads_back_to_every_table_that_may_have_it() -> None:
+    naming = Naming(strategy="guide", catalogs=("Lake", "b"), prefixes={"Lake": "L_"})
+    assert [table.shown for table in naming.tables_of("l_eu:default.t")] == [
+        "lake.eu.t",
+        "b.l_eu.t",
+    ]
+    assert [table.shown for table in naming.tables_of("eu:default.t")] == ["b.eu.t"]
 
 
 @pytest.mark.parametrize("strategy", ["guide", "hive"])
