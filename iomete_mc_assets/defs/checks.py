@@ -22,6 +22,7 @@ from iomete_mc_assets.defs.content_checks import (
 )
 from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
 from iomete_mc_assets.defs.materializations import (
+    named_since_s,
     newest_by_hour,
     not_acknowledged,
     text_metadata,
@@ -92,7 +93,7 @@ def overdue(instance: dg.DagsterInstance, flow: Flow, *, now: datetime) -> list[
     newest = newest_by_hour(instance, collected_key(flow), after_timestamp=since(now))
     waiting = not_acknowledged(instance, pushed_key(flow), newest)
     limit = (now - SETTLE_WITHIN).timestamp()
-    return sorted(window for window, record in waiting.items() if record.timestamp < limit)
+    return sorted(window for window, record in waiting.items() if named_since_s(record) < limit)
 
 
 def _newest_hour_pushed(flow: Flow, now: Now) -> dg.AssetChecksDefinition:

@@ -10,7 +10,7 @@ from typing import cast
 import dagster as dg
 
 from iomete_mc_assets.defs.keys import collected_key
-from iomete_mc_assets.defs.metadata import COLLECTED_AT, MANIFEST_ID, STORE_ID
+from iomete_mc_assets.defs.metadata import COLLECTED_AT, KEPT, MANIFEST_ID, STORE_ID
 from iomete_mc_assets.defs.partitions import windows_of_run
 from iomete_mc_assets.errors import WrongStore
 from iomete_mc_assets.manifests.model import Flow
@@ -73,6 +73,17 @@ def collected_at(record: dg.EventLogRecord) -> datetime | None:
     if not isinstance(value, dg.TimestampMetadataValue):
         return None
     return datetime.fromtimestamp(value.value, UTC)
+
+
+def named_since_s(record: dg.EventLogRecord) -> float:
+    """The epoch second since when there is the manifest that a materialisation names.
+
+    Collecting an hour again that says the same keeps its manifest, which is no younger for it.
+    """
+    kept, at = _value(record, KEPT), collected_at(record)
+    if isinstance(kept, dg.BoolMetadataValue) and kept.value and at is not None:
+        return at.timestamp()
+    return record.timestamp
 
 
 def newest_by_hour(

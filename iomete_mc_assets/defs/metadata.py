@@ -28,6 +28,7 @@ STATE = "state"
 LAG = "collected after the hour's end (min)"
 NEWEST_END = "newest query ended at"
 COLLECTED_AT = "collected_at"
+KEPT = "kept"
 OMISSIONS = "omissions"
 CHANGED = "changes: "
 """Before the kind of a change between two catalogs."""
@@ -86,7 +87,7 @@ def of_manifest(
         "source": dg.MetadataValue.text(
             f"{header.source.host} ({', '.join(header.source.catalogs)})"
         ),
-        "kept": dg.MetadataValue.bool(written.kept),
+        KEPT: dg.MetadataValue.bool(written.kept),
     }
     if written.why:
         metadata["kept because"] = dg.MetadataValue.text(written.why)

@@ -15,7 +15,7 @@ from iomete_mc_assets.defs.checks import checks
 from iomete_mc_assets.defs.collected import collected_assets
 from iomete_mc_assets.defs.jobs import WATCH, jobs
 from iomete_mc_assets.defs.keys import FLOWS, collected_key, pushed_key
-from iomete_mc_assets.defs.metadata import MANIFEST_ID
+from iomete_mc_assets.defs.metadata import COLLECTED_AT, KEPT, MANIFEST_ID
 from iomete_mc_assets.defs.partitions import accepting_beta, hourly
 from iomete_mc_assets.defs.pushed import pushed_assets
 from iomete_mc_assets.defs.resources import ManifestStoreResource
@@ -209,6 +209,24 @@ def test_sensors_that_are_off_show_within_half_an_hour(
         )
     )
     assert watched_at(instance, str(root), last_run_before)[check].passed
+
+
+def test_an_hour_that_is_collected_again_and_kept_waits_no_less_for_its_push(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    at = datetime.now(UTC)
+    check = (pushed_key(FLOW).to_user_string(), "newest_hour_pushed")
+    for kept, passes in ((False, True), (True, False)):
+        metadata = {
+            MANIFEST_ID: MANIFEST,
+            KEPT: kept,
+            COLLECTED_AT: dg.MetadataValue.timestamp(at - timedelta(minutes=20)),
+        }
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(collected_key(FLOW), partition=HOUR.key, metadata=metadata)
+        )
+        said = watched_at(instance, str(tmp_path / "manifests"), at + timedelta(minutes=1))[check]
+        assert said.passed is passes
 
 
 def test_omissions_above_the_limit_are_a_warning_that_names_them(
