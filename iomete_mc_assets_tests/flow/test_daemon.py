@@ -116,6 +116,7 @@ def test_a_gateway_that_is_down_fails_the_push_by_name_and_gets_everything_later
     assert {query: accepted[query] for query in collected} == collected
 
 
+@pytest.mark.nightly  # the browser's test backfills three hours the same way
 def test_a_backfilled_day_is_pushed_whole_and_once(daemon: Daemon, day: list[HourWindow]) -> None:
     """Hours that were settled before are collected again, kept, and not sent again."""
     before, requests = daemon.queries_accepted(), len(daemon.gateway.requests)
