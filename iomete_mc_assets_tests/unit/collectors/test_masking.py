@@ -59,8 +59,8 @@ comments = st.one_of(
     inside.filter(lambda text: "*/" not in text and "/*" not in text).map(
         lambda text: f"/* {text} */"
     ),
-    # Spark cuts a hint into tokens, so quotes and marks of comments in it are what they are elsewhere
-    inside.filter(lambda text: not re.search(r"\*/|/\*|--|`", text)).map(
+    # Spark cuts a hint into tokens, so quotes, dollars and marks of comments in it are what they are elsewhere
+    inside.filter(lambda text: not re.search(r"\*/|/\*|--|`|\$", text)).map(
         lambda text: f"/*+ {text} */"
     ),
 )
@@ -79,6 +79,11 @@ def test_literals_are_masked_and_everything_else_is_as_it_was(pieces: list[str])
 @given(st.lists(st.one_of(plain, strings, numbers, comments)), st.sampled_from([" ", "\n", "\t  "]))
 def test_nothing_of_a_literal_or_a_comment_survives(pieces: list[str], between: str) -> None:
     assert not set(kept(between.join(pieces), "masked")) & set(SECRETS)
+
+
+@pytest.mark.parametrize("hint", ["/*+ $$ */", "/*+ $a$ */"])
+def test_a_hint_that_opens_what_spark_knows_no_end_of_withholds_the_text(hint: str) -> None:
+    assert masked(f"SELECT {hint} 'secret'") is None
 
 
 @given(st.text(f"{SECRETS}'\"`\\-/*+$.ab (){{}}%#\n"))
