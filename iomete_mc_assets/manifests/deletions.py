@@ -6,11 +6,10 @@ Which tables are deleted is decided in ``operations.dropped``.
 from dataclasses import dataclass
 from datetime import datetime
 
+from iomete_mc_assets.manifests.calls import CallFiles
 from iomete_mc_assets.manifests.codec import JsonFile
-from iomete_mc_assets.manifests.storage import Storage
 
 VERSION = 1
-FOLDER = "deletions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +40,6 @@ class Deletion:
     still_shown: tuple[str, ...] | None = None
 
 
-_DELETION = JsonFile(Deletion, version_field="schema_version", version=VERSION)
-
-
-def write(storage: Storage, name: str, deletion: Deletion) -> None:
-    """Make or replace a call's file; ``name`` is the caller's, and sorts by time."""
-    storage.write(f"{FOLDER}/{name}.json", _DELETION.encode(deletion))
-
-
-def read_all(storage: Storage) -> list[Deletion]:
-    """All calls, oldest first.
-
-    Raises:
-        ManifestDamaged, UnknownSchemaVersion: as other files.
-    """
-    return [
-        _DELETION.decode(storage.read(f"{FOLDER}/{name}"), where=f"{storage.root}/{FOLDER}/{name}")
-        for name in storage.names(FOLDER)
-        if name.endswith(".json")
-    ]
+DELETIONS = CallFiles(
+    "deletions", JsonFile(Deletion, version_field="schema_version", version=VERSION)
+)

@@ -6,11 +6,10 @@ What is asked for is decided in ``operations.lineage_by_hand``.
 from dataclasses import dataclass
 from datetime import datetime
 
+from iomete_mc_assets.manifests.calls import CallFiles
 from iomete_mc_assets.manifests.codec import JsonFile
-from iomete_mc_assets.manifests.storage import Storage
 
 VERSION = 1
-FOLDER = "lineage_by_hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +37,6 @@ class EdgeCall:
         return self.expire_at <= self.asked_at
 
 
-_CALL = JsonFile(EdgeCall, version_field="schema_version", version=VERSION)
-
-
-def write(storage: Storage, name: str, call: EdgeCall) -> None:
-    """Make or replace a call's file; ``name`` is the caller's, and sorts by time."""
-    storage.write(f"{FOLDER}/{name}.json", _CALL.encode(call))
-
-
-def read_all(storage: Storage) -> list[EdgeCall]:
-    """All calls, oldest first.
-
-    Raises:
-        ManifestDamaged, UnknownSchemaVersion: as other files.
-    """
-    return [
-        _CALL.decode(storage.read(f"{FOLDER}/{name}"), where=f"{storage.root}/{FOLDER}/{name}")
-        for name in sorted(storage.names(FOLDER))
-        if name.endswith(".json")
-    ]
+EDGE_CALLS = CallFiles(
+    "lineage_by_hand", JsonFile(EdgeCall, version_field="schema_version", version=VERSION)
+)

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 from iomete_mc_assets.collectors.exclusions import Exclusions
 from iomete_mc_assets.errors import ApiUnavailable, ControlPlaneError, ManifestMissing
-from iomete_mc_assets.manifests import deletions
-from iomete_mc_assets.manifests.deletions import DeletedTable, Deletion
+from iomete_mc_assets.manifests.deletions import DELETIONS, VERSION, DeletedTable, Deletion
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import SentFolder
 from iomete_mc_assets.manifests.store import ManifestStore
@@ -196,13 +195,13 @@ def delete(
         confirmed = sum(one.deleted or 0 for one in made.values())
         msg = (
             f"{error} Before that Monte Carlo was asked to delete {sum(len(one.tables) for one in made.values())} of "
-            f"{len(tables)} tables and confirmed {confirmed}, on record in {store.root}/{deletions.FOLDER}. "
+            f"{len(tables)} tables and confirmed {confirmed}, on record in {store.root}/{DELETIONS.folder}. "
             "`iomete-mc tables dropped` lists what is left."
         )
         raise ControlPlaneError(msg) from error
     for name, deletion in made.items():
         left = tuple(one.full_table_id for one in deletion.tables if one.mcon in shown)
-        deletions.write(store.storage, name, replace(deletion, still_shown=left))
+        DELETIONS.write(store.storage, name, replace(deletion, still_shown=left))
     return Deleted(
         gone=tuple(table for table in tables if table.mcon not in shown),
         still_shown=tuple(table for table in tables if table.mcon in shown),
@@ -220,23 +219,23 @@ def _asked(
 ) -> Deletion:
     """One call as it is on record; ``deleted`` is None where nobody knows."""
     asked = Deletion(
-        schema_version=deletions.VERSION,
+        schema_version=VERSION,
         warehouse=warehouse,
         asked_at=now,
         tables=tuple(
             DeletedTable(full_table_id=table.full_table_id, mcon=table.mcon) for table in call
         ),
     )
-    deletions.write(store.storage, name, asked)
+    DELETIONS.write(store.storage, name, asked)
     try:
         answer = ask(api, documents.DROP_TABLES, m=[table.mcon for table in call])
     except ControlPlaneError as error:
         told = replace(asked, problem=str(error))
-        deletions.write(store.storage, name, told)
+        DELETIONS.write(store.storage, name, told)
         if isinstance(error, ApiUnavailable) and error.unknown:
             return told
         raise
     count = answer.node("deletePushIngestedTables").number("deletedCount")
     done = replace(asked, deleted=int(count))
-    deletions.write(store.storage, name, done)
+    DELETIONS.write(store.storage, name, done)
     return done

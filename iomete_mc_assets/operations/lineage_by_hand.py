@@ -15,8 +15,7 @@ from iomete_mc_assets.errors import (
     OperationRefused,
     SettingsError,
 )
-from iomete_mc_assets.manifests import lineage_by_hand as calls
-from iomete_mc_assets.manifests.lineage_by_hand import EdgeCall
+from iomete_mc_assets.manifests.lineage_by_hand import EDGE_CALLS, VERSION, EdgeCall
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo import lineage_graph as graph
 from iomete_mc_assets.montecarlo.control_plane import Api
@@ -137,7 +136,7 @@ class ByHand:
         self._calls = 0
         self._seen: dict[tuple[str, Direction], Surroundings] = {}
         self.record: dict[tuple[str, str], EdgeCall] = {}
-        for call in calls.read_all(store.storage):
+        for call in EDGE_CALLS.read_all(store.storage):
             if call.warehouse == self._warehouse and call.made is not False:
                 self.record[call.source.casefold(), call.destination.casefold()] = call
 
@@ -352,14 +351,14 @@ class ByHand:
         name = f"{self._now:%Y-%m-%dT%H%M%S%f}-{self._calls:05d}-{secrets.token_hex(4)}"
         source, destination = self._mcon(wish.source), self._mcon(wish.destination)
         call = EdgeCall(
-            schema_version=calls.VERSION,
+            schema_version=VERSION,
             warehouse=self._warehouse,
             source=source,
             destination=destination,
             expire_at=wish.expire_at,
             asked_at=self._now,
         )
-        calls.write(self._store.storage, name, call)
+        EDGE_CALLS.write(self._store.storage, name, call)
         try:
             answered = graph.put_edge(
                 self._api,
@@ -369,10 +368,10 @@ class ByHand:
             )
         except ControlPlaneError as error:
             if not (isinstance(error, ApiUnavailable) and error.unknown):
-                calls.write(self._store.storage, name, replace(call, made=False))
+                EDGE_CALLS.write(self._store.storage, name, replace(call, made=False))
             raise
         made = replace(call, made=True)
-        calls.write(self._store.storage, name, made)
+        EDGE_CALLS.write(self._store.storage, name, made)
         self.record[self._ends(wish)] = made
         _refuse_other(wish, answered)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
-from iomete_mc_assets.manifests import lineage_by_hand
+from iomete_mc_assets.manifests.lineage_by_hand import EDGE_CALLS
 from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo import documents
 from iomete_mc_assets.sandbox.gateway import Gateway
@@ -97,7 +97,7 @@ def test_a_node_and_its_edge_are_made_once_and_do_not_expire(gateway: Gateway, r
     assert f"= edge {ORDERS} -> {WEEKLY}: shown; made by hand, does not expire" in done(
         "edge", "show"
     )
-    (call,) = lineage_by_hand.read_all(ManifestStore.open(root, source=None).storage)
+    (call,) = EDGE_CALLS.read_all(ManifestStore.open(root, source=None).storage)
     assert call.made is True
 
 
@@ -317,7 +317,7 @@ def test_an_edge_that_monte_carlo_refused_is_not_ours(gateway: Gateway, root: st
     no = answers(200, '{"data": null, "errors": [{"message": "no such right"}]}')
     gateway.rule(no, path=GRAPHQL_PATH, nth=4)
     assert "no such right" in refused("edge", "add", ORDERS, WEEKLY, "--yes")
-    (call,) = lineage_by_hand.read_all(ManifestStore.open(root, source=None).storage)
+    (call,) = EDGE_CALLS.read_all(ManifestStore.open(root, source=None).storage)
     assert call.made is False
     assert "No edge was made from this store" in done("edge", "show")
 

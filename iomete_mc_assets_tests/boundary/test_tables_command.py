@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from iomete_mc_assets import clock
 from iomete_mc_assets.cli.main import main
-from iomete_mc_assets.manifests.deletions import Deletion, read_all
+from iomete_mc_assets.manifests.deletions import DELETIONS, Deletion
 from iomete_mc_assets.manifests.model import State
 from iomete_mc_assets.montecarlo import documents
 from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
@@ -100,7 +100,7 @@ def deletions(bench: Bench) -> list[list[str]]:
 
 
 def on_record(bench: Bench) -> Deletion:
-    (deletion,) = read_all(bench.storage)
+    (deletion,) = DELETIONS.read_all(bench.storage)
     return deletion
 
 
@@ -244,7 +244,7 @@ def test_rule_34_at_most_a_thousand_go_in_a_call(bench: Bench) -> None:
     assert done.exit_code == 0, done.output
     assert [len(call) for call in deletions(bench)] == [1_000, 1]
     assert shown(bench) == {"sales:default.t000"}
-    assert [deletion.deleted for deletion in read_all(bench.storage)] == [1_000, 1]
+    assert [deletion.deleted for deletion in DELETIONS.read_all(bench.storage)] == [1_000, 1]
 
 
 def test_a_deletion_whose_answer_is_lost_is_looked_up_and_on_record(bench: Bench) -> None:
@@ -278,7 +278,7 @@ def test_calls_before_one_that_is_refused_are_on_record_and_told(bench: Bench) -
     done = run("delete", "--execute", "--yes")
     assert done.exit_code == 1
     assert "asked to delete 1000 of 1001 tables and confirmed 1000" in done.output
-    first, second = read_all(bench.storage)
+    first, second = DELETIONS.read_all(bench.storage)
     assert (first.deleted, second.deleted) == (1_000, None)
     assert "quota of calls is spent" in (second.problem or "")
 
