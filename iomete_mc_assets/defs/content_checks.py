@@ -28,6 +28,8 @@ LEARN_ANEW = (
 )
 NAMED = 20
 """Tables or hours that a check names."""
+IN_WORDS = 3
+"""Of those so many in its description, too."""
 FEW_OMISSIONS = 3
 Now = Callable[[], datetime]
 LOOK_BACK = timedelta(hours=24)
@@ -127,13 +129,12 @@ def databases_listed(now: Now) -> dg.AssetChecksDefinition:
             return result(f"Which databases were dropped cannot be read: {error} {READ_NEXT}", "")
         problem = None
         if lost:
-            first = "; ".join(
+            told = [
                 f"{one.scope} since {hour}" + (f", with {one.before}" if one.before else "")
-                for one, hour in lost[:3]
-            )
-            rest = f"; and {len(lost) - 3} more" if len(lost) > 3 else ""  # noqa: PLR2004 - as above
+                for one, hour in lost
+            ]
             problem = (
-                f"{len(lost)} databases are not listed any more: {first}{rest}. Dropped on purpose: nothing to do. "
+                f"{len(lost)} databases are not listed any more: {_first_of(told)}. Dropped on purpose: nothing to do. "
                 "Else look whether the lakehouse account lost its rights there; a lost grant looks the same."
             )
         return result(
@@ -260,14 +261,17 @@ def usual_freshness() -> dg.AssetChecksDefinition:
     return fresh_as_usual
 
 
+def _first_of(told: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    rest = f"; and {len(told) - IN_WORDS} more" if len(told) > IN_WORDS else ""
+    return "; ".join(told[:IN_WORDS]) + rest
+
+
 def _odd_result(odd: Sequence[Odd], verdict: str, *, fine: str) -> dg.AssetCheckResult:
     problem = None
     if odd:
-        first = "; ".join(f"{one.name}: {one.found}, usual {one.usual}" for one in odd[:3])
-        rest = f"; and {len(odd) - 3} more" if len(odd) > 3 else ""  # noqa: PLR2004 - as above
-        problem = (
-            f"{len(odd)} {verdict}: {first}{rest}. Ask who writes there, or wait until it is usual."
-        )
+        told = [f"{one.name}: {one.found}, usual {one.usual}" for one in odd]
+        problem = f"{len(odd)} {verdict}: {_first_of(told)}. Ask who writes there, or wait until it is usual."
     shown = markdown(
         ("table or hour", "found", "usual"), [(o.name, o.found, o.usual) for o in odd[:NAMED]]
     )

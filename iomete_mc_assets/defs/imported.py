@@ -201,13 +201,8 @@ def files_settled(seen: Mapping[str, str], now: Now) -> dg.AssetChecksDefinition
 def _overdue(instance: dg.DagsterInstance, seen: Mapping[str, str], *, now: datetime) -> list[str]:
     """Files that were written some time ago and are not settled as they are."""
     dropped, _ = _listed(seen)
-    settled = _settled_versions(instance, list(dropped))
     limit = (now - SETTLE_WITHIN).timestamp()
-    return [
-        key
-        for key, version in dropped.items()
-        if settled.get(key) != version and written_at_s(version) < limit
-    ]
+    return [key for key in _unsettled(instance, dropped) if written_at_s(dropped[key]) < limit]
 
 
 def tick(
@@ -221,8 +216,7 @@ def tick(
         now_s: epoch seconds.
     """
     dropped, strange = _listed(seen)
-    settled = _settled_versions(instance, list(dropped))
-    waiting = [key for key, version in dropped.items() if settled.get(key) != version]
+    waiting = _unsettled(instance, dropped)
     note = f"{len(dropped)} files, {len(waiting)} to take in and push"
     if strange:
         note += (
@@ -258,6 +252,12 @@ def _listed(seen: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
                 if name.endswith(".json"):
                     found[f"{source}/{name}"] = version
     return found, [name for name in folders if name not in sources]
+
+
+def _unsettled(instance: dg.DagsterInstance, dropped: Mapping[str, str]) -> list[str]:
+    """Files that are not settled as they are now."""
+    settled = _settled_versions(instance, list(dropped))
+    return [key for key, version in dropped.items() if settled.get(key) != version]
 
 
 def _settled_versions(instance: dg.DagsterInstance, keys: list[str]) -> dict[str, str]:
