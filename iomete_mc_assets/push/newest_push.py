@@ -106,4 +106,5 @@ class NewestPush(StatePush[NewestRules]):
             max_event_bytes=max_body_bytes - envelope.size,
             complete=header.state == "complete",
             force=self._desk.force,
+            forced=forced,
         )
