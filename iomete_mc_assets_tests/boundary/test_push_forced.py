@@ -157,7 +157,7 @@ def test_ledger_19_what_a_forced_push_had_accepted_before_it_broke_off_is_not_pl
     assert bench.push_one(flow).counts == {"accepted": 1, "refused": 2}
     bench.gateway.clear()
     before = len(bench.accepted_keys())
-    bench.gateway.rule(faults.answers(401), nth=1)
+    bench.gateway.rule(faults.answers(401), nth=2)
     assert isinstance(bench.push(flow, HOUR, run="forced", force="refused")[HOUR], Misconfigured)
     bench.gateway.clear()
     assert len(bench.accepted_keys()) == before + 1
