@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from operator import itemgetter
 from typing import Literal, TypeVar
 
@@ -72,8 +73,11 @@ class Ordinals:
     @classmethod
     def of(cls, ascending: Iterable[int]) -> "Ordinals":
         """From single positions in ascending order."""
+        each = list(ascending)
+        if each and each[-1] - each[0] == len(each) - 1:  # as nearly always: neighbours all
+            return cls(runs=((each[0], each[-1]),))
         runs: list[tuple[int, int]] = []
-        for ordinal in ascending:
+        for ordinal in each:
             if runs and ordinal == runs[-1][1] + 1:
                 runs[-1] = (runs[-1][0], ordinal)
             else:
@@ -96,8 +100,7 @@ class Ordinals:
         return place > 0 and ordinal <= self.runs[place - 1][1]
 
     def __iter__(self) -> Iterator[int]:
-        for first, last in self.runs:
-            yield from range(first, last + 1)
+        return chain.from_iterable(range(first, last + 1) for first, last in self.runs)
 
     def __len__(self) -> int:
         return sum(last - first + 1 for first, last in self.runs)

@@ -29,16 +29,17 @@ def batches(
         column_bytes: more where an event of the request has columns.
     """
     batch: list[Candidate] = []
-    size, has_columns = envelope_bytes, False
+    size = wider = 0  # of the request that is being filled
     for event in events:
-        wider = column_bytes if event.has_columns else 0
-        grown = size + event.size + (len(SEPARATOR) if batch else 0) + (not has_columns and wider)
-        if batch and (len(batch) == max_events or grown > max_bytes):
-            yield _planned(batch, size)
-            batch, has_columns = [], False
-            grown = envelope_bytes + event.size + wider
+        columns = column_bytes if event.has_columns else 0
+        grown = size + event.size + len(SEPARATOR) + (0 if wider else columns)
+        if not batch or len(batch) == max_events or grown > max_bytes:
+            if batch:
+                yield _planned(batch, size)
+            batch = []
+            wider, grown = 0, envelope_bytes + event.size + columns
         batch.append(event)
-        size, has_columns = grown, has_columns or event.has_columns
+        size, wider = grown, wider or columns
     if batch:
         yield _planned(batch, size)
 

@@ -9,7 +9,7 @@ import threading
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -92,23 +92,26 @@ class BodiesReadAgain(Generic[Stored]):
 
     def take(self, batch: PlannedBatch) -> Mapping[int, bytes]:
         """As ``BodySource.take``."""
-        wanted = list(batch.ordinals)
         kept = self._kept
-        built = {ordinal: kept.pop(ordinal) for ordinal in wanted if ordinal in kept}
-        missing = set(wanted[len(built) :])  # what was kept are the first
-        while missing:
-            ordinal, record = next(self._records, (None, None))
-            if ordinal is None or record is None:
-                raise PlanOutdated
-            if ordinal in missing:
-                missing.remove(ordinal)
-                body = self._body(record)
-                if body is None:
-                    raise PlanOutdated
-                built[ordinal] = body
+        built: dict[int, bytes] = {}
+        for ordinal in batch.ordinals:
+            body = kept.pop(ordinal, None) if kept else None
+            if body is None:
+                body = self._read(ordinal)
+            built[ordinal] = body
         if not self._checked and digest_of_bodies(built.values()) != batch.digest:
             raise PlanOutdated
         return built
+
+    def _read(self, wanted: int) -> bytes:
+        """The next event's body; those of other batches' records before it are passed over."""
+        for ordinal, record in self._records:
+            if ordinal == wanted:
+                body = self._body(record)
+                if body is not None:
+                    return body
+                break
+        raise PlanOutdated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +292,7 @@ class Delivery:
         self._ingest, self._policy, self._now = ingest, policy, now
         self._max_sends = max_sends
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._doubts: dict[str, Doubt] = {}
         self._sends_now: dict[str, int] = {}
         self._held: list[_Piece] = []
@@ -313,7 +317,7 @@ class Delivery:
         }
         self._write_doubts(sending=True)
         try:
-            self._send_all(self._with_bodies(sendable, source))
+            self._send_all(self._with_bodies(sendable, source), at_most=len(sendable))
             for piece in self._held:
                 self._work(piece.halves(parts=True))
         except (PushError, PlanOutdated):
@@ -326,32 +330,31 @@ class Delivery:
         self._write_held_refusals()
         self._write_doubts(sending=False)
 
-    def _send_all(self, pieces: Iterator[_Piece]) -> None:
-        """Four at a time, begun in plan order; a failed one lets no other begin."""
-        slots = threading.Semaphore(IN_FLIGHT)
+    def _send_all(self, pieces: Iterator[_Piece], *, at_most: int) -> None:
+        """Four at a time, begun in plan order; a failed one lets no other begin.
 
-        def work(piece: _Piece) -> None:
+        Each thread takes the next piece itself: handing it over would wake three threads a request.
+        """
+        with ThreadPoolExecutor(min(at_most, IN_FLIGHT), thread_name_prefix="push") as pool:
             try:
-                self._work([piece])
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
-                self._failure = self._failure or error
-            finally:
-                slots.release()
-
-        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="push") as pool:
-            try:
-                for piece in pieces:
-                    slots.acquire()
-                    if self._failure is not None:
-                        break
-                    pool.submit(work, piece)
-            except BaseException as error:
-                if not isinstance(error, Exception):
-                    # an interrupted run waits for the answers in flight, and for no retry
-                    self._policy.stop(BudgetSpent("The push was interrupted."))
+                wait([pool.submit(self._send_some, pieces) for _ in range(min(at_most, IN_FLIGHT))])
+            except BaseException:
+                # an interrupted run waits for the answers in flight, and for no retry
+                self._policy.stop(BudgetSpent("The push was interrupted."))
                 raise
         if self._failure is not None:
             raise self._failure
+
+    def _send_some(self, pieces: Iterator[_Piece]) -> None:
+        try:
+            while (piece := self._next(pieces)) is not None:
+                self._work([piece])
+        except BaseException as error:  # noqa: BLE001 - raised again above, in the caller's thread
+            self._failure = self._failure or error
+
+    def _next(self, pieces: Iterator[_Piece]) -> _Piece | None:
+        with self._turn:
+            return None if self._failure is not None else next(pieces, None)
 
     def _with_bodies(self, pending: Sequence[Pending], source: BodySource) -> Iterator[_Piece]:
         """Pieces with the bodies of their events."""

@@ -63,7 +63,8 @@ class _Tally:
             if candidate.status is None:
                 if candidate.notes:
                     self.notes.update(candidate.notes)
-                self._keep(candidate)
+                if self.bytes_left > 0:
+                    self._keep(candidate)
                 yield candidate
                 continue
             self.left_out[candidate.status] += 1

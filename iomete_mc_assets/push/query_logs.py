@@ -1,16 +1,16 @@
 """Which queries go: each once, whatever manifests of its hour hold it. Rules 14 and 15 of ledger.md."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b, sha256
 
 from iomete_mc_assets.manifests import codec
 from iomete_mc_assets.manifests.store import Line
 from iomete_mc_assets.montecarlo.events import query_logs
 from iomete_mc_assets.montecarlo.events.event import Event
-from iomete_mc_assets.push import query_lines
 from iomete_mc_assets.push.candidates import Candidate, reason_too_large
 from iomete_mc_assets.push.key_set import KeySet
+from iomete_mc_assets.push.query_lines import key_and_body
 from iomete_mc_assets.records import QueryRecord
 
 KEY_BYTES = 12
@@ -49,10 +49,10 @@ class QueryRules:
         Raises:
             ManifestDamaged: the line is no query.
         """
-        found = query_lines.key_and_body(line[0], max_bytes=self.max_event_bytes)
+        found = key_and_body(line[0], max_bytes=self.max_event_bytes)
         if found is not None:
             key, body = found
-            return Event(key.decode("ascii"), body, hashlib.sha256(body).hexdigest(), ())
+            return Event(key.decode("ascii"), body, sha256(body).hexdigest(), ())
         return self._event_of_record(line)
 
     def body(self, line: Line) -> bytes:
@@ -61,7 +61,7 @@ class QueryRules:
         Raises:
             ManifestDamaged: as ``event``.
         """
-        found = query_lines.key_and_body(line[0], max_bytes=self.max_event_bytes)
+        found = key_and_body(line[0], max_bytes=self.max_event_bytes)
         return self._event_of_record(line).body if found is None else found[1]
 
     def _event_of_record(self, line: Line) -> Event:
@@ -77,23 +77,29 @@ class QueryRules:
     ) -> Iterator[Candidate]:
         """What becomes of each record; of several with one id the first goes."""
         seen, accepted = KeySet(), earlier.accepted or ()
+        refused, largest = earlier.refused or (), self.max_event_bytes
         for ordinal, line in lines:
-            event = self.event(line)
-            key = _short(event.key.encode("utf-8", "surrogatepass"))
+            found = key_and_body(line[0], max_bytes=largest)
+            if found is None:
+                about, body, digest, notes = self._event_of_record(line)
+                key = _short(about.encode("utf-8", "surrogatepass"))
+            else:  # as ``event`` does, without a call and a tuple for each of a million
+                name, body = found
+                about, digest, notes = name.decode("ascii"), sha256(body).hexdigest(), ()
+                key = _short(name)
             if key in accepted:
-                yield Candidate(ordinal=ordinal, about=event.key, status="accepted_before")
+                yield Candidate(ordinal=ordinal, about=about, status="accepted_before")
             elif not seen.add(key):
-                yield Candidate(ordinal=ordinal, about=event.key, status="duplicate")
-            elif len(event.body) > self.max_event_bytes:
-                reason = reason_too_large(self.max_event_bytes)
-                yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
-            elif earlier.refused and _short(event.body) in earlier.refused:
+                yield Candidate(ordinal=ordinal, about=about, status="duplicate")
+            elif len(body) > largest:
+                reason = reason_too_large(largest)
+                yield Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
+            elif refused and _short(body) in refused:
                 reason = "refused before with the same content"
-                yield Candidate(ordinal=ordinal, about=event.key, status="refused", reason=reason)
+                yield Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
             else:
-                name, body, digest, notes = event
-                yield Candidate(ordinal, name, None, "", len(body), digest, notes, body)
+                yield Candidate(ordinal, about, None, "", len(body), digest, notes, body)
 
 
 def _short(value: bytes) -> bytes:
-    return hashlib.blake2b(value, digest_size=KEY_BYTES).digest()
+    return blake2b(value, digest_size=KEY_BYTES).digest()

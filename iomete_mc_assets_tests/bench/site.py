@@ -37,8 +37,15 @@ class Site:
     def __enter__(self) -> Self:
         # what a killed run left would be measured, and its servers would hold memory and processor
         self._stop()
-        shutil.rmtree(self._home, ignore_errors=True)
+        # the last run's files go at the end: without a journal, ext4 looks at each inode that was
+        # deleted within five minutes before it makes a new one (0.2 to 2 s of a push of 1,000 receipts)
+        aside = self._home.with_name(f"{self._home.name}-before")
+        shutil.rmtree(aside, ignore_errors=True)
+        if self._home.exists():
+            self._home.rename(aside)
         self._home.mkdir(parents=True)
+        if aside.exists():
+            aside.rename(self._before)
         return self
 
     def __exit__(
@@ -48,6 +55,11 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         self._stop()
+        shutil.rmtree(self._before, ignore_errors=True)
+
+    @property
+    def _before(self) -> Path:
+        return self._home / "before"
 
     def _stop(self) -> None:
         stop_servers(self.demo_home)
