@@ -164,7 +164,8 @@ def _pushed(
 
 def _show(console: Console, flow: Flow, outcome: HourOutcome) -> None:
     console.print(f"[green]✓[/green] {flow} {escape(outcome.told)}")
-    _show_ids(console, outcome.window, outcome.invocation_ids)
+    each = (*outcome.beside, outcome)
+    _show_ids(console, outcome.window, tuple(i for one in each for i in one.invocation_ids))
 
 
 def _show_ids(console: Console, window: HourWindow, invocation_ids: tuple[str, ...]) -> None:

@@ -114,6 +114,20 @@ def of_push(outcome: HourOutcome, *, app_url: str) -> Metadata:
     }
     if outcome.reason:
         metadata["monte_carlo/reason"] = dg.MetadataValue.text(outcome.reason)
+    if outcome.not_forced:
+        metadata["monte_carlo/not_forced"] = dg.MetadataValue.text(outcome.not_forced)
+    if outcome.beside:
+        metadata["monte_carlo/beside"] = dg.MetadataValue.json(
+            {
+                other.manifest_id: {
+                    "status": other.word,
+                    "counts": dict(other.counts),
+                    "batches": other.batches,
+                    "invocation_ids": list(other.invocation_ids[:SHOWN_IDS]),
+                }
+                for other in outcome.beside
+            }
+        )
     if outcome.superseded_by is not None:
         newer = outcome.superseded_by
         metadata["monte_carlo/superseded_by"] = dg.MetadataValue.json(

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SENT_VERSION = 1
 SETTLED_VERSION = 2
+DOUBTS_VERSION = 2
 CARRIED_VERSION = 1
 LEFT_OUT_SAMPLE = 50
 """Records left out that a plan lists; all are counted."""
@@ -248,17 +249,20 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubts:
-    """What one run sent without an answer.
+    """What one run sent without an answer, and what answers it kept to itself.
 
     Attributes:
         sending: the run has begun to send and has not come to an end: if it is dead, up to four
             pieces without a receipt were in flight.
+        held: single events refused before anything was accepted, which is no end while the run may
+            still find that it looks like configuration; if it is dead, it is one.
     """
 
     schema_version: int
     run_id: str
     sending: bool
     pieces: tuple[Doubt, ...]
+    held: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +308,11 @@ class Settled:
     run_id: str
     forcing: int | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether it stands: no forced generation is on its way to another."""
+        return self.forcing is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
@@ -323,7 +332,9 @@ def _file(kind: type[T]) -> JsonFile[T]:
 _PLAN = _file(Plan)
 _RECEIPT = _file(Receipt)
 _REFUSAL = _file(Refusal)
-_DOUBTS = _file(Doubts)
+_DOUBTS = JsonFile(
+    Doubts, version_field="schema_version", version=DOUBTS_VERSION, older={1: {"held": []}}
+)
 _SETTLED = JsonFile(
     Settled, version_field="schema_version", version=SETTLED_VERSION, older={1: {"forcing": None}}
 )
@@ -355,7 +366,7 @@ class SentFolder:
     def ended(self) -> Settled | None:
         """The outcome; None while there is none, and while a forced generation has not ended."""
         settled = self.settled()
-        return settled if settled is not None and settled.forcing is None else None
+        return settled if settled is not None and settled.ended else None
 
     def reopen(self, number: int) -> None:
         """A forced generation follows: the outcome stands until the one after it, which counts all."""

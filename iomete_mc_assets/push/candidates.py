@@ -94,6 +94,12 @@ def table_of(record: Record) -> TableId:
     return table
 
 
+def is_called(table: TableId, name: str) -> bool:
+    """Whether somebody's database.table, with its catalog or without, is this one."""
+    spelled = (table.shown, ".".join((*table.namespace, table.table)))
+    return name.casefold() in [one.casefold() for one in spelled]
+
+
 def reason_too_large(limit: int) -> str:
     """Why an event that alone exceeds the cap is not sent."""
     return f"larger than a request may be ({limit:,} bytes for one event)"

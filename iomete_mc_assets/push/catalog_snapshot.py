@@ -34,6 +34,7 @@ class CatalogRules:
         max_event_bytes: what one event may take.
         complete: whether a table that the manifest does not have is gone.
         force: lets refused entries go again, or all.
+        forced: ordinals that go again.
     """
 
     state: State
@@ -42,6 +43,7 @@ class CatalogRules:
     max_event_bytes: int
     complete: bool
     force: Force | None = None
+    forced: Container[int] = ()
 
     def event(self, record: Record) -> Event | None:
         """As ``StateRules.event``."""
@@ -61,6 +63,7 @@ class CatalogRules:
             return Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
         if (
             self.force != "all"
+            and ordinal not in self.forced
             and known.get("digest") == digest
             and known.get("table") == named(entry.table)
             and _day(known.get("accepted_at")) == self.at.astimezone(UTC).date().isoformat()

@@ -26,6 +26,7 @@ from iomete_mc_assets.errors import (
 )
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import (
+    DOUBTS_VERSION,
     SENT_VERSION,
     Doubt,
     Doubts,
@@ -165,6 +166,8 @@ def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: dateti
         at: the latest instant at which they can have been sent.
     """
     for run in [run for run in generation.doubts() if run.sending]:
+        for refusal in run.held:
+            generation.write_refusal(refusal)
         pending = [piece for piece in pending_of(generation, plan) if piece.sends < max_sends]
         places = list(dict.fromkeys(piece.place for piece in pending if not piece.part))
         in_flight = [piece for piece in pending if piece.part or piece.place in places[:IN_FLIGHT]]
@@ -178,7 +181,8 @@ def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: dateti
                 reason="the run ended while this may have been in flight",
             )
         pieces = tuple(doubts[hull] for hull in sorted(doubts))
-        generation.write_doubts(replace(run, sending=False, pieces=pieces))
+        booked = replace(run, schema_version=DOUBTS_VERSION, sending=False, pieces=pieces, held=())
+        generation.write_doubts(booked)
 
 
 def _alike(ordinals: Ordinals, sends: Counter[int]) -> Iterator[tuple[int, Ordinals]]:
@@ -317,8 +321,9 @@ class Delivery:
             for piece in self._held:
                 self._work(piece.halves(parts=True))
         except (PushError, PlanOutdated):
-            if not self._policy.misconfigured:
-                self._write_held_refusals()
+            if self._policy.misconfigured:
+                self._held_refusals.clear()  # they go again
+            self._write_held_refusals()
             self._write_doubts(sending=False)
             raise
         # had everything been refused so far, it would have looked like configuration
@@ -435,10 +440,11 @@ class Delivery:
     def _write_doubts(self, *, sending: bool) -> None:
         self._generation.write_doubts(
             Doubts(
-                schema_version=SENT_VERSION,
+                schema_version=DOUBTS_VERSION,
                 run_id=self._run_id,
                 sending=sending,
                 pieces=tuple(self._doubts[hull] for hull in sorted(self._doubts)),
+                held=tuple(self._held_refusals),
             )
         )
 
@@ -479,20 +485,24 @@ class Delivery:
         if len(piece.bodies) > 1:
             # a mark for whoever resumes: halve this, its bytes are not posted again
             self._generation.write_refusal(refusal)
-        else:
-            # written at once: an ended piece without a file would count among those in flight
-            with self._lock:
-                self._held_refusals.append(refusal)
-            if self._policy.any_accepted:
-                self._write_held_refusals()
         self._policy.refused(error, whole_batch=piece.whole)
         if len(piece.bodies) == 1:
+            self._hold(refusal)
             return []
         if self._policy.any_accepted or piece.pending.part:
             return piece.halves(parts=True)
         with self._lock:
             self._held.append(piece)
         return []
+
+    def _hold(self, refusal: Refusal) -> None:
+        """Keep it until something is accepted or the run ends, on disk: what has no file counts as in flight at a kill."""
+        with self._lock:
+            self._held_refusals.append(refusal)
+            if not self._policy.any_accepted:
+                self._write_doubts(sending=True)
+        if self._policy.any_accepted:
+            self._write_held_refusals()
 
     def _refusal(
         self,
@@ -516,6 +526,6 @@ class Delivery:
 
     def _write_held_refusals(self) -> None:
         with self._lock:
-            held, self._held_refusals = self._held_refusals, []
-        for refusal in held:
-            self._generation.write_refusal(refusal)
+            for refusal in self._held_refusals:
+                self._generation.write_refusal(refusal)
+            self._held_refusals.clear()

@@ -164,6 +164,19 @@ class Desk:
             now=self.now,
         ).deliver(pending_of(generation, plan), bodies)
 
+    def preview_unsent(
+        self, sent: SentFolder, header: Header, unsent: Unsent | None = None
+    ) -> Preview:
+        """Of a manifest that would settle without a request, or with none for what is left of it."""
+        outcome = self.outcome(sent, header, unsent=unsent)
+        return Preview(
+            window=header.window,
+            manifest_id=header.manifest_id,
+            reason=outcome.reason,
+            requests=(),
+            counts=outcome.counts,
+        )
+
     def preview(self, header: Header, plans: Iterable[tuple[Generation, Plan]]) -> Preview:
         """What is left of plans, written or not."""
         requests: list[tuple[int, int]] = []
@@ -177,7 +190,7 @@ class Desk:
         return Preview(
             window=header.window,
             manifest_id=header.manifest_id,
-            reason=None if requests else _why_nothing(header) or "nothing new",
+            reason=None if requests else "nothing new",
             requests=tuple(requests),
             counts=dict(sorted(counts.items())),
         )

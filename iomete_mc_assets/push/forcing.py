@@ -22,7 +22,7 @@ class Past:
         done: accepted, and not to go again; not even looked at.
         accepted: accepted, whether or not it goes again.
         refused, doubtful: had that end, and stay so in a forced push that does not name it.
-        forced: had an end, and goes again.
+        forced: had an end, and goes again, but what this very push had accepted before it broke off.
     """
 
     done: Ordinals
@@ -72,12 +72,13 @@ def past_of(
     if not settled:
         doubtful = NO_ORDINALS
     if force == "all":
-        forced = Ordinals.joined([accepted, refused, doubtful]).without([own])
+        forced = Ordinals.joined([accepted, refused, doubtful])
     elif force is not None:
         forced = refused if force == "refused" else doubtful
+    forced = forced.without([own])
     stays = force is not None
     return Past(
-        done=own if force == "all" else accepted.without([forced]),
+        done=accepted.without([forced]),
         accepted=accepted,
         refused=refused.without([forced]) if stays else NO_ORDINALS,
         doubtful=doubtful.without([forced]) if stays else NO_ORDINALS,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Header
 from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Ordinals, SentFolder, Superseding
 from iomete_mc_assets.push.accounts import Unsent
@@ -73,14 +72,9 @@ class NewestPush(StatePush[NewestRules]):
         self, header: Header, sent: SentFolder, rules: NewestRules, done: Ordinals
     ) -> tuple[Iterable[Candidate], Callable[[], bool]]:
         records = self._records(header, sent)
-        only = self._desk.only
-        candidates, holders = state_candidates(records, rules, rules.naming, done=done, only=only)
-        if only is not None and all(one.status == "not_chosen" for one in candidates):
-            msg = (
-                f"The hour's manifest has no table {only}, so nothing was sent. Say it as "
-                "database.table, as the collected partition shows it."
-            )
-            raise PushError(msg)
+        candidates, holders = state_candidates(
+            records, rules, rules.naming, done=done, only=self._desk.only
+        )
         return candidates, lambda: rules.kept(rules.state, holders) == rules.state
 
     def _rules_at(
@@ -112,4 +106,5 @@ class NewestPush(StatePush[NewestRules]):
             max_event_bytes=max_body_bytes - envelope.size,
             complete=header.state == "complete",
             force=self._desk.force,
+            forced=forced,
         )

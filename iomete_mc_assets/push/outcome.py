@@ -1,7 +1,7 @@
 """How one hour's push ended, as its caller sees it. What lies on disk is ``receipts.Settled``."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -38,6 +38,9 @@ class HourOutcome:
         attempts: posts that came to an end, over all runs; those of a killed run stand in its doubts.
         superseded_by: what took its place; None unless superseded.
         reused: it was settled before; nothing was done now.
+        batches_before: of ``batches``, those that an outcome before a forced push had counted already.
+        beside: of query logs, what became of the hour's other manifests in the same push, oldest first.
+        not_forced: why a forced push left it, or a manifest of its hour, as it was; None otherwise.
     """
 
     window: HourWindow
@@ -53,6 +56,9 @@ class HourOutcome:
     superseded_by: Superseding | None
     settled_at: datetime
     reused: bool
+    batches_before: int = 0
+    beside: "tuple[HourOutcome, ...]" = ()
+    not_forced: str | None = None
 
     @classmethod
     def of(cls, settled: Settled, *, reused: bool) -> "HourOutcome":
@@ -73,13 +79,25 @@ class HourOutcome:
             reused=reused,
         )
 
+    def since(self, before: Settled | None) -> "HourOutcome":
+        """The same, told apart from the outcome that a forced push found."""
+        return self if before is None else replace(self, batches_before=before.batches)
+
     @property
     def told(self) -> str:
-        """One line for people."""
-        why = f" ({self.reason})" if self.reason else ""
-        sent = f"{self.batches} batches, {self.sent_bytes} bytes, {self.attempts} attempts"
+        """One line for people; of an hour with several manifests, all that this push did."""
+        others = "".join(
+            f"; manifest {other.manifest_id} of the hour {other.in_words}" for other in self.beside
+        )
+        return f"{self.window.key} {self.in_words}{others}{_left(self)}"
+
+    @property
+    def in_words(self) -> str:
+        """The same of its manifest alone, without the hour."""
+        now = f" ({self.batches - self.batches_before} of them now)" if self.batches_before else ""
+        sent = f"{self.batches} batches{now}, {self.sent_bytes} bytes, {self.attempts} attempts"
         before = ", settled before" if self.reused else ""
-        return f"{self.window.key} {self.word}{why}: {_counted(self.counts)}; {sent}{before}"
+        return f"{self.word}{_why(self)}: {_counted(self.counts)}; {sent}{before}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +107,8 @@ class Preview:
     Attributes:
         reason: why nothing would go; None where something may.
         requests: events and bytes of each request, in order.
-        counts: records by status; those that would go are ``to_send``.
+        counts: records by status; those that would go are ``to_send``. Where nothing would go, as the
+            hour is settled or would be.
     """
 
     window: HourWindow
@@ -97,6 +116,17 @@ class Preview:
     reason: str | None
     requests: tuple[tuple[int, int], ...]
     counts: Mapping[str, int]
+
+    @classmethod
+    def of_settled(cls, outcome: HourOutcome) -> "Preview":
+        """Of an hour that has its outcome, and is left as it is."""
+        return cls(
+            window=outcome.window,
+            manifest_id=outcome.manifest_id,
+            reason=f"settled before: {outcome.word}{_why(outcome)}{_left(outcome)}",
+            requests=(),
+            counts=outcome.counts,
+        )
 
     @property
     def sent_bytes(self) -> int:
@@ -121,6 +151,14 @@ def word_of(counts: Mapping[str, int], *, superseded: bool) -> Word:
     if superseded:
         return "superseded"
     return "pushed" if counts.get("accepted") else "nothing_to_send"
+
+
+def _why(outcome: HourOutcome) -> str:
+    return f" ({outcome.reason})" if outcome.reason else ""
+
+
+def _left(outcome: HourOutcome) -> str:
+    return f"; not forced: {outcome.not_forced}" if outcome.not_forced else ""
 
 
 def _counted(counts: Mapping[str, int]) -> str:

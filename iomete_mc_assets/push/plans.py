@@ -15,7 +15,13 @@ from iomete_mc_assets.manifests.receipts import (
 )
 from iomete_mc_assets.montecarlo.naming import Naming
 from iomete_mc_assets.push.batches import batches
-from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules, table_of
+from iomete_mc_assets.push.candidates import (
+    Candidate,
+    Numbered,
+    StateRules,
+    is_called,
+    table_of,
+)
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.records import TableId
 
@@ -157,8 +163,7 @@ def state_candidates(
 
 
 def _chosen(candidate: Candidate, table: TableId, only: str) -> Candidate:
-    wanted = only.casefold()
-    if wanted in (table.shown.casefold(), ".".join((*table.namespace, table.table)).casefold()):
+    if is_called(table, only):
         return candidate
     return candidate._replace(status="not_chosen", reason="", body=None)
 

@@ -1,10 +1,18 @@
 """Pushing an hour of query logs: every known manifest of it, oldest first. Rule 14 of ledger.md."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Generation, Plan, SentFolder
+from iomete_mc_assets.manifests.receipts import (
+    NO_ORDINALS,
+    Generation,
+    Ordinals,
+    Plan,
+    SentFolder,
+    Settled,
+)
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
@@ -37,26 +45,48 @@ class QueryPush:
         """
         asked = self._desk.store.header(FLOW, window, manifest_id)
         waiting = self._waiting(window)
-        if waiting:
-            self._settle_all(window, waiting)
+        outcomes = self._settle_all(window, waiting) if waiting else {}
+        outcome = outcomes.pop(manifest_id, None) or self._settled_before(asked)
+        beside = tuple(outcomes.values())
+        return replace(outcome, beside=beside, not_forced=self._not_forced(window))
+
+    def _settled_before(self, asked: Header) -> HourOutcome:
+        """Of a manifest that does not wait."""
         settled = self._sent(asked).settled()
         if settled is None:  # unknown, so it never waits
             return self._desk.settle(self._sent(asked), asked)
-        now_settled = any(header.manifest_id == manifest_id for header in waiting)
-        return HourOutcome.of(settled, reused=not now_settled)
+        return HourOutcome.of(settled, reused=True)
+
+    def _not_forced(self, window: HourWindow) -> str | None:
+        """Which of the hour's manifests a forced push can send nothing of; None where there are none."""
+        if self._desk.force is None:
+            return None
+        pruned = [
+            header.manifest_id
+            for header in self._known(window)
+            if self._desk.store.pruned(header) and self._desk.is_to_force(self._sent(header))
+        ]
+        return f"the records of {', '.join(pruned)} were pruned" if pruned else None
 
     def preview(self, window: HourWindow, manifest_id: str) -> Preview:
         """What a push of the hour would send now; writes nothing."""
         asked = self._desk.store.header(FLOW, window, manifest_id)
-        if self._desk.force != "all" and self._hour_pruned(window):
-            return replace(self._desk.preview(asked, []), reason=PRUNED.reason)
-        plans: list[tuple[Generation, Plan]] = []
-        for header in self._waiting(window):
-            if not self._desk.store.pruned(header):
-                sent = self._sent(header)
-                generation, plan = self._current(sent)
-                plans.append((generation, plan or self._plan(header, sent, generation).plan))
-        return self._desk.preview(asked, plans)
+        sent, waiting = self._sent(asked), self._waiting(window)
+        closed = self._is_closed(window)
+        going = [header for header, _ in waiting if not (closed or self._desk.store.pruned(header))]
+        if not going:
+            settled = sent.settled()
+            if settled is None:
+                return self._desk.preview_unsent(sent, asked, PRUNED if asked.known else None)
+            outcome = HourOutcome.of(settled, reused=True)
+            return Preview.of_settled(replace(outcome, not_forced=self._not_forced(window)))
+        plans: list[tuple[Header, Generation, Plan]] = []
+        for header in going:
+            generation, plan = self._current(self._sent(header))
+            beside = [(other, made) for other, _, made in plans]
+            made = plan or self._plan(header, self._sent(header), generation, beside=beside).plan
+            plans.append((header, generation, made))
+        return self._desk.preview(asked, [(generation, made) for _, generation, made in plans])
 
     def _current(self, sent: SentFolder) -> tuple[Generation, Plan | None]:
         """The generation to go on with, and its plan; None where it is still to be planned."""
@@ -72,57 +102,61 @@ class QueryPush:
             return self._desk.next_generation(sent, number), None
         return generation, plan
 
-    def _waiting(self, window: HourWindow) -> list[Header]:
-        """Known manifests of the hour that are not settled, oldest first."""
+    def _known(self, window: HourWindow) -> Iterator[Header]:
+        """Known manifests of the hour, oldest first."""
         store = self._desk.store
-        headers = (
-            store.header(FLOW, window, manifest_id)
-            for manifest_id in store.manifest_ids(FLOW, window)
-        )
-        return [header for header in headers if header.known and self._waits(header)]
+        for manifest_id in store.manifest_ids(FLOW, window):
+            header = store.header(FLOW, window, manifest_id)
+            if header.known:
+                yield header
 
-    def _waits(self, header: Header) -> bool:
-        sent = self._sent(header)
-        settled = sent.settled()
+    def _waiting(self, window: HourWindow) -> list[tuple[Header, Settled | None]]:
+        """Known manifests of the hour that are not settled, oldest first; with the outcome before a forced push."""
+        headers = [(header, self._sent(header).settled()) for header in self._known(window)]
+        return [(header, before) for header, before in headers if self._waits(header, before)]
+
+    def _waits(self, header: Header, settled: Settled | None) -> bool:
         if settled is None:
             return True
-        forced = settled.forcing is not None or self._desk.is_to_force(sent)
+        forced = not settled.ended or self._desk.is_to_force(self._sent(header))
         return forced and not self._desk.store.pruned(header)
 
-    def _hour_pruned(self, window: HourWindow) -> bool:
+    def _is_closed(self, window: HourWindow) -> bool:
         """Whether records of the hour are gone, so that what was accepted cannot be told (rule 25)."""
         store = self._desk.store
-        headers = (
-            store.header(FLOW, window, manifest_id)
-            for manifest_id in store.manifest_ids(FLOW, window)
-        )
-        return any(header.known and store.pruned(header) for header in headers)
+        return self._desk.force != "all" and any(map(store.pruned, self._known(window)))
 
     def _sent(self, header: Header) -> SentFolder:
         return self._desk.sent(FLOW, header.window, header.manifest_id)
 
-    def _settle_all(self, window: HourWindow, waiting: list[Header]) -> None:
-        closed = self._desk.force != "all" and self._hour_pruned(window)
+    def _settle_all(
+        self, window: HourWindow, waiting: list[tuple[Header, Settled | None]]
+    ) -> dict[str, HourOutcome]:
+        """Settle them; outcomes by manifest."""
+        closed = self._is_closed(window)
         log = self._desk.log(FLOW, window.folder)
         head = log.head()
         refuse_if_held(head, self._desk.owner, now=self._desk.now())
         held = head
-        head = self._desk.opened(log, head, waiting[0], generation=1)
+        head = self._desk.opened(log, head, waiting[0][0], generation=1)
+        outcomes: dict[str, HourOutcome] = {}
         try:
-            for header in waiting:
+            for header, before in waiting:
                 if closed or self._desk.store.pruned(header):
-                    self._desk.settle(self._sent(header), header, unsent=PRUNED)
+                    outcome = self._desk.settle(self._sent(header), header, unsent=PRUNED)
                 else:
-                    self._settle(header, held)
+                    outcome = self._settle(header, held)
+                outcomes[header.manifest_id] = outcome.since(before)
         except PushError:
             self._desk.leave(log, head, replace(head.entry, kind="left"))
             raise
         self._close(log, head)
+        return outcomes
 
     def _close(self, log: Log, head: Head) -> None:
         log.append(head, replace(head.entry, kind="closed", word="settled"))
 
-    def _settle(self, header: Header, held: Head | None) -> None:
+    def _settle(self, header: Header, held: Head | None) -> HourOutcome:
         sent = self._sent(header)
         if held is not None and held.open:
             for generation in sent.generations()[-1:]:
@@ -141,7 +175,7 @@ class QueryPush:
                 planned_now = self._written_plan(header, sent, generation)
             else:
                 break
-        self._desk.settle(sent, header)
+        return self._desk.settle(sent, header)
 
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan
@@ -161,7 +195,15 @@ class QueryPush:
         self._desk.write_plan(sent, generation, made.plan)
         return made
 
-    def _plan(self, header: Header, sent: SentFolder, generation: Generation) -> Planned:
+    def _plan(
+        self,
+        header: Header,
+        sent: SentFolder,
+        generation: Generation,
+        *,
+        beside: Sequence[tuple[Header, Plan]] = (),
+    ) -> Planned:
+        """The plan, not yet written; ``beside`` are those of a dry run that would have gone by then."""
         config = self._desk.config
         rules = self._rules(config.max_body_bytes, config.resource_type, config.log_type)
         past = self._desk.past(sent)
@@ -169,7 +211,7 @@ class QueryPush:
         if past.done:
             lines = ((ordinal, line) for ordinal, line in lines if ordinal not in past.done)
         return planned(
-            past.judged(rules.candidates(lines, self._earlier_keys(header))),
+            past.judged(rules.candidates(lines, self._earlier_keys(header, past.forced, beside))),
             header=header,
             generation=generation.number,
             config=config,
@@ -177,27 +219,39 @@ class QueryPush:
             at=self._desk.now(),
         )
 
-    def _earlier_keys(self, header: Header) -> HourKeys:
+    def _earlier_keys(
+        self, header: Header, forced: Ordinals, beside: Sequence[tuple[Header, Plan]]
+    ) -> HourKeys:
         """What all manifests of the hour have had accepted or refused, as far as that counts now."""
         store, keys = self._desk.store, HourKeys()
         for manifest_id in store.manifest_ids(FLOW, header.window):
             other = store.header(FLOW, header.window, manifest_id)
             for account in accounts_of(self._sent(other)):
-                self._add(keys, other, account)
+                again = forced if manifest_id == header.manifest_id else NO_ORDINALS
+                self._add(keys, other, account, again)
+        for other, plan in beside:
+            going = Ordinals.joined(batch.ordinals for batch in plan.batches)
+            self._add_lines(keys, other, plan, accepted=going, refused=NO_ORDINALS)
         return keys
 
-    def _add(self, keys: HourKeys, header: Header, account: Account) -> None:
+    def _add(self, keys: HourKeys, header: Header, account: Account, forced: Ordinals) -> None:
         force = self._desk.force
         earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
         settled = self._sent(header).ended() is not None
-        accepted = NO_ORDINALS if earlier and force == "all" else account.accepted
+        accepted = account.accepted.without([forced])
+        if earlier and force == "all":
+            accepted = NO_ORDINALS
         # what was refused with another type would go out as other bytes
         retyped = self._desk.config.retyped(FLOW, account.plan) is not None
         again = retyped or (earlier and force != "in_doubt")
         refused = NO_ORDINALS if again else account.refused(finished=settled)
+        self._add_lines(keys, header, account.plan, accepted=accepted, refused=refused)
+
+    def _add_lines(
+        self, keys: HourKeys, header: Header, plan: Plan, *, accepted: Ordinals, refused: Ordinals
+    ) -> None:
         if not accepted and not refused:
             return
-        plan = account.plan
         rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
         for ordinal, line in self._desk.lines(header):
             if ordinal in accepted:

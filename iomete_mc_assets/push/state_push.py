@@ -9,10 +9,23 @@ from typing import Generic, TypeVar
 
 from iomete_mc_assets.errors import ManifestMissing, PushError
 from iomete_mc_assets.manifests.model import Flow, Header
-from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Generation, Ordinals, Plan, SentFolder
+from iomete_mc_assets.manifests.receipts import (
+    NO_ORDINALS,
+    Generation,
+    Ordinals,
+    Plan,
+    SentFolder,
+    Settled,
+)
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.batches import digest_of
-from iomete_mc_assets.push.candidates import Candidate, Numbered, StateRules
+from iomete_mc_assets.push.candidates import (
+    Candidate,
+    Numbered,
+    StateRules,
+    is_called,
+    table_of,
+)
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
@@ -49,8 +62,22 @@ class StatePush(Generic[Rules]):
             PushError: something is left untried, and why.
             ManifestError: a manifest cannot be read.
         """
+        self._refuse_unknown_table(window, manifest_id)
         sent = self._desk.sent(self._flow, window, manifest_id)
-        settled = sent.ended()
+        before = sent.settled()
+        outcome = self._outcome(sent, before, window, manifest_id, named=named)
+        return outcome if outcome.reused else outcome.since(before)
+
+    def _outcome(
+        self,
+        sent: SentFolder,
+        before: Settled | None,
+        window: HourWindow,
+        manifest_id: str,
+        *,
+        named: Named,
+    ) -> HourOutcome:
+        settled = before if before is not None and before.ended else None
         to_force = self._desk.is_to_force(sent)
         if settled is not None and not to_force:
             return HourOutcome.of(settled, reused=True)
@@ -64,7 +91,7 @@ class StatePush(Generic[Rules]):
                 return outcome
         unsent = self._why_unsent(header, named)
         if settled is not None and unsent is not None:
-            return HourOutcome.of(settled, reused=True)
+            return _left_as_it_was(settled, unsent)
         if head is not None and head.is_for(window, manifest_id):
             refuse_if_held(head, self._desk.owner, now=self._desk.now())
             self._refuse_to_narrow()
@@ -79,14 +106,19 @@ class StatePush(Generic[Rules]):
 
     def preview(self, window: HourWindow, manifest_id: str, *, named: Named) -> Preview:
         """What a push of the manifest would send now; writes nothing and takes no ledger."""
+        self._refuse_unknown_table(window, manifest_id)
         sent = self._desk.sent(self._flow, window, manifest_id)
         header = self._desk.store.header(self._flow, window, manifest_id)
         unsent = self._why_unsent(header, named)
-        to_force = self._desk.is_to_force(sent)
-        ended = sent.ended() is not None and not to_force
-        if unsent is not None or not header.known or ended:
-            preview = self._desk.preview(header, [])
-            return replace(preview, reason=unsent.reason if unsent else preview.reason)
+        settled, to_force = sent.ended(), self._desk.is_to_force(sent)
+        if settled is not None and not to_force:
+            return Preview.of_settled(HourOutcome.of(settled, reused=True))
+        if not header.known:
+            return self._desk.preview_unsent(sent, header)
+        if settled is not None and unsent is not None:
+            return Preview.of_settled(_left_as_it_was(settled, unsent))
+        if unsent is not None:
+            return self._desk.preview_unsent(sent, header, unsent)
         head = self._log.head()
         generations = sent.generations()
         resumed = head is not None and head.is_for(window, manifest_id) and generations
@@ -270,6 +302,21 @@ class StatePush(Generic[Rules]):
         )
         return made.plan, not made.plan.batches and stays()
 
+    def _refuse_unknown_table(self, window: HourWindow, manifest_id: str) -> None:
+        """A push of one table asks for one that the hour has, settled or not."""
+        only, store = self._desk.only, self._desk.store
+        if only is None:
+            return
+        header = store.header(self._flow, window, manifest_id)
+        if not header.known or store.pruned(header):
+            return
+        if not any(is_called(table_of(record), only) for record in store.records(header)):
+            msg = (
+                f"The hour's manifest has no table {only}, so nothing was sent. Say it as "
+                "database.table, as the collected partition shows it."
+            )
+            raise PushError(msg)
+
     def _refuse_to_narrow(self) -> None:
         """An open plan is gone on with as it is, whatever it was made of."""
         if self._desk.only is not None:
@@ -320,6 +367,11 @@ class StatePush(Generic[Rules]):
             max_body_bytes=plan.max_body_bytes,
             resource_type=plan.resource_type,
         )
+
+
+def _left_as_it_was(settled: Settled, unsent: Unsent) -> HourOutcome:
+    """An outcome that a forced push does not touch, and why."""
+    return replace(HourOutcome.of(settled, reused=True), not_forced=unsent.reason)
 
 
 def _body(rules: StateRules, record: Record) -> bytes | None:

@@ -57,6 +57,7 @@ def test_ledger_25_records_alone_go_and_header_receipts_and_outcome_stay(
     assert found(bench) == Prunable(manifests=(), garbage=())
     again = bench.push_one("query_logs", run="later", force="all")
     assert (again.reused, again.word) == (True, "pushed")
+    assert again.not_forced == f"the records of {manifest_id} were pruned"
 
 
 def test_ledger_25_a_pruned_hour_of_queries_is_closed_unless_all_is_forced(bench: Bench) -> None:

@@ -66,13 +66,19 @@ def test_one_table_goes_first_and_the_next_hour_brings_the_others(bench: Bench) 
     assert sorted(bench.accepted_keys()) == [f"t00{n}" for n in range(3)]
 
 
-def test_a_table_that_the_hour_does_not_have_is_named_and_nothing_goes(bench: Bench) -> None:
-    bench.collect("catalog_snapshot", entries(3))
-    told = pushed("catalog_snapshot", HOUR.key, "--only", "sales.t009")
-    assert told.exit_code == 1
-    assert "no table sales.t009" in told.output
-    assert bench.gateway.requests == ()
-    assert pushed("catalog_snapshot", HOUR.key).exit_code == 0
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_a_table_that_the_hour_does_not_have_is_named_and_nothing_goes(
+    bench: Bench, dry_run: tuple[str, ...]
+) -> None:
+    """Nor is an hour that is settled, or superseded, told as though it had one."""
+    for window in (HOUR.previous, HOUR):
+        bench.collect("catalog_snapshot", entries(3), window=window)
+    for requests in (0, 1):
+        for window in (HOUR.previous, HOUR):
+            told = pushed("catalog_snapshot", window.key, "--only", "sales.t009", *dry_run)
+            assert (told.exit_code, "no table sales.t009" in told.output) == (1, True), told.output
+        assert len(bench.gateway.requests) == requests
+        assert pushed("catalog_snapshot", HOUR.previous.key, HOUR.key).exit_code == 0
     assert len(bench.accepted_keys()) == 3
 
 
@@ -112,7 +118,90 @@ def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(bench: Bench)
     pushed("query_logs", HOUR.key)
     sizes = sum(request.body_bytes for request in bench.gateway.requests)
     assert f"3 requests of {sizes} bytes" in told.output
-    assert "nothing would be sent" in pushed("query_logs", HOUR.key, "--dry-run").output
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_a_dry_run_of_a_settled_hour_says_that_it_is_and_how(bench: Bench, flow: str) -> None:
+    bench.collect("catalog_snapshot", entries(12))
+    bench.collect("query_logs", queries(12))
+    pushed(flow, HOUR.key)
+    before, requests = bench.files(), len(bench.gateway.requests)
+    dry = pushed(flow, HOUR.key, "--dry-run")
+    assert (dry.exit_code, bench.files()) == (0, before)
+    said = "nothing would be sent (settled before: pushed): 12 accepted"
+    assert dry.output == f"{flow} {HOUR.key} {said}\n"
+    assert len(bench.gateway.requests) == requests
+
+
+def test_a_dry_run_of_what_is_superseded_counts_its_records_and_agrees_with_the_push(
+    bench: Bench,
+) -> None:
+    for window in (HOUR.previous, HOUR):
+        bench.collect("catalog_snapshot", entries(3), window=window)
+    why = f"hour {HOUR.key} is newer, and only the newest is sent"
+    dry = pushed("catalog_snapshot", HOUR.previous.key, "--dry-run").output
+    assert f"nothing would be sent ({why}): 3 superseded" in dry
+    assert (
+        f"superseded ({why}): 3 superseded" in pushed("catalog_snapshot", HOUR.previous.key).output
+    )
+    again = pushed("catalog_snapshot", HOUR.previous.key, "--dry-run").output
+    assert f"nothing would be sent (settled before: superseded ({why})): 3 superseded" in again
+
+
+def test_an_hour_of_two_manifests_is_told_whole_by_its_push_its_dry_run_and_when_forced(
+    bench: Bench,
+) -> None:
+    bench.collect("query_logs", queries(30), state="partial")
+    bench.collect("query_logs", queries(35))
+    dry = pushed("query_logs", HOUR.key, "--dry-run").output
+    assert "4 requests of " in dry
+    assert "30 accepted_before, 35 to_send" in dry
+    told = pushed("query_logs", HOUR.key).output
+    assert "pushed: 5 accepted, 30 accepted_before; 1 batches, " in told
+    assert "; manifest m001 of the hour pushed: 30 accepted; 3 batches, " in told
+    assert (len(bench.gateway.requests), "now" in told) == (4, False)
+    dry = pushed("query_logs", HOUR.key, "--force", "all", "--dry-run").output
+    assert "30 accepted_before, 35 to_send" in dry
+    forced = pushed("query_logs", HOUR.key, "--force", "all").output
+    assert len(bench.gateway.requests) == 8
+    assert "pushed: 5 accepted, 30 accepted_before; 2 batches (1 of them now), " in forced
+    assert "; manifest m001 of the hour pushed: 30 accepted; 6 batches (3 of them now), " in forced
+    ids = {event.invocation_id for event in bench.gateway.events()}
+    assert [identity for identity in ids if identity not in forced] == []
+
+
+def test_what_a_forced_push_leaves_as_it_was_is_told_with_the_reason(bench: Bench) -> None:
+    for window in (HOUR.previous, HOUR):
+        bench.collect("query_logs", queries(5, window=window), window=window)
+        bench.collect("catalog_snapshot", entries(3), window=window)
+        pushed("catalog_snapshot", window.key)
+    pushed("query_logs", HOUR.previous.key)
+    bench.store.prune(bench.store.header("query_logs", HOUR.previous, "m001"), at=HOUR.end)
+    requests = len(bench.gateway.requests)
+    reasons = {
+        "query_logs": "the records of m001 were pruned",
+        "catalog_snapshot": f"hour {HOUR.key} is newer, and only the newest is sent",
+    }
+    for flow, why in reasons.items():
+        told = pushed(flow, HOUR.previous.key, "--force", "all")
+        assert (told.exit_code, f"settled before; not forced: {why}" in told.output) == (0, True)
+        dry = pushed(flow, HOUR.previous.key, "--force", "all", "--dry-run").output
+        assert f"nothing would be sent (settled before: pushed; not forced: {why})" in dry
+    assert len(bench.gateway.requests) == requests
+
+
+def test_of_an_hour_pruned_in_part_what_was_not_forced_is_named_beside_what_was(
+    bench: Bench,
+) -> None:
+    bench.collect("query_logs", queries(5), state="partial")
+    pushed("query_logs", HOUR.key)
+    bench.store.prune(bench.store.header("query_logs", HOUR, "m001"), at=HOUR.end)
+    bench.collect("query_logs", queries(7))
+    dry = pushed("query_logs", HOUR.key, "--dry-run").output
+    assert "were pruned, so nobody can say what of it was accepted): 7 pruned" in dry
+    told = pushed("query_logs", HOUR.key, "--force", "all").output
+    assert "pushed: 7 accepted; 1 batches, " in told
+    assert "; not forced: the records of m001 were pruned" in told
 
 
 @pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])

@@ -1,6 +1,7 @@
 """Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -124,6 +125,51 @@ def test_ledger_19_a_forced_push_that_broke_off_goes_on_where_it_stopped(
     assert ended is not None
     assert (ended.invocation_ids, ended.forcing) == (outcome.invocation_ids, None)
     assert set((Counter(bench.accepted_keys()) - before).values()) == {1}
+
+
+@each_flow
+def test_ledger_19_what_a_forced_push_had_refused_goes_again_though_it_was_accepted_before(
+    bench: Bench, flow: Flow
+) -> None:
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
+    bench.collect_some(flow, 3)
+    bench.push_one(flow)
+    bench.gateway.rule(faults.answers(400), nth=1)
+    all_again = bench.push_one(flow, run="all", force="all")
+    assert all_again.counts == {"accepted": 2, "refused": 1}
+    refused = bench.gateway.bodies[[r.status for r in bench.gateway.requests].index(400)]
+    bench.gateway.clear()
+    requests = len(bench.gateway.requests)
+    outcome = bench.push_one(flow, run="forced", force="refused")
+    assert outcome.counts == {"accepted": 3}
+    assert list(bench.gateway.bodies[requests:]) == [refused]
+
+
+@each_flow
+def test_ledger_19_what_a_forced_push_had_accepted_before_it_broke_off_is_not_planned_anew(
+    bench: Bench, flow: Flow
+) -> None:
+    """Two refused events are forced, one is accepted, and the rest is built otherwise by the retry."""
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
+    manifest_id = bench.collect_some(flow, 3)
+    for number in (1, 2):
+        bench.gateway.rule(faults.answers(400), nth=number)
+    assert bench.push_one(flow).counts == {"accepted": 1, "refused": 2}
+    bench.gateway.clear()
+    before = len(bench.accepted_keys())
+    bench.gateway.rule(faults.answers(401), nth=2)
+    assert isinstance(bench.push(flow, HOUR, run="forced", force="refused")[HOUR], Misconfigured)
+    bench.gateway.clear()
+    assert len(bench.accepted_keys()) == before + 1
+    generation = bench.sent(flow, manifest_id).generation(2, forced_by="forced")
+    plan = generation.plan()
+    assert plan is not None
+    outdated = tuple(replace(batch, digest="00" * 32) for batch in plan.batches)
+    generation.write_plan(replace(plan, batches=outdated))
+    outcome = bench.push_one(flow, run="retry", root="forced", force="refused")
+    assert outcome.counts == {"accepted": 3}
+    assert set(Counter(bench.accepted_keys()[before:]).values()) == {1}
+    assert len(bench.accepted_keys()) == before + 2
 
 
 def test_ledger_19_all_of_an_hour_of_queries_goes_once_more_however_many_manifests_hold_it(

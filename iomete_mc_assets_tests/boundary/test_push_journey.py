@@ -83,7 +83,7 @@ def test_why_a_known_hour_was_collected_in_part_is_no_reason_of_its_push(
     outcome = bench.push_one(flow)
     assert (outcome.word, outcome.reason) == ("pushed", None)
     (preview,) = bench.dry_run(flow).values()
-    assert preview.reason == "nothing new"
+    assert preview.reason == "settled before: pushed"
 
 
 def test_rule_6_no_events_are_no_request(bench: Bench) -> None:
@@ -161,7 +161,10 @@ def test_ledger_16_single_events_that_configuration_may_have_had_refused_go_agai
     bench.gateway.rule(faults.answers(400), nth=2)
     bench.gateway.rule(faults.answers(then))
     assert isinstance(bench.push("query_logs")[HOUR], Misconfigured)
-    assert bench.sent("query_logs", manifest_id).generation(1).refusals() == []
+    generation = bench.sent("query_logs", manifest_id).generation(1)
+    assert generation.refusals() == []
+    (doubts,) = generation.doubts()
+    assert (doubts.sending, doubts.held) == (False, ())
     bench.gateway.clear()
     assert bench.push_one("query_logs", run="run-2").counts == {"accepted": 5}
 
@@ -569,7 +572,8 @@ def test_rule_40_a_dry_run_tells_the_sizes_of_the_requests_and_sends_and_writes_
         requests = [r for r in bench.gateway.requests if r.path.endswith(path)]
         assert sorted(sizes) == sorted(request.body_bytes for request in requests)
     again = bench.dry_run("query_logs")[HOUR]
-    assert (again.requests, again.reason) == ((), "nothing new")
+    assert (again.requests, again.reason) == ((), "settled before: pushed")
+    assert again.counts == {"accepted": 12}
 
 
 PATHS: dict[Flow, str] = {"catalog_snapshot": "/metadata", "query_logs": "/querylogs"}

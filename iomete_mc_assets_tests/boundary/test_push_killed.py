@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -9,6 +10,7 @@ import pytest
 
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -47,6 +49,24 @@ class MortalStorage:
     def create(self, path: str, data: bytes) -> bool:
         self._spend()
         return self._inner.create(path, data)
+
+    def die(self) -> None:
+        """Nothing is written any more."""
+        self.left = 0
+
+
+class FourTogether:
+    """Sends a plan's first batches as they come, and holds the next four until all of them are on their way."""
+
+    def __init__(self, inner: Ingest, *, alone: int, at_once: Callable[[], None]) -> None:
+        self._inner, self._alone = inner, alone
+        self._together = threading.Barrier(IN_FLIGHT, action=at_once, timeout=30)
+
+    def send(self, outgoing: Outgoing) -> str:
+        number = int(outgoing.shown.removeprefix("batch ").partition("/")[0])
+        if self._alone < number <= self._alone + IN_FLIGHT:
+            self._together.wait()
+        return self._inner.send(outgoing)
 
 
 def a_bench(gateway: Gateway, root: Path) -> tuple[Bench, MortalStorage]:
@@ -109,6 +129,41 @@ def test_rule_16_what_was_in_flight_is_written_down_before_anything_goes_again(
     assert (doubts.run_id, doubts.sending) == ("run-1", False)
     assert [doubt.sends for doubt in doubts.pieces] == [1] * IN_FLIGHT
     assert requests <= 1 + IN_FLIGHT
+
+
+@pytest.mark.parametrize("flow", get_args(Flow))
+def test_rule_16_what_was_refused_before_anything_was_accepted_is_known_after_a_kill(
+    gateway: Gateway, tmp_path: Path, flow: Flow
+) -> None:
+    """Two are refused and the next four taken when the process dies: those four were in flight, and no others."""
+    bench, mortal = a_bench(gateway, tmp_path)
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
+    manifest_id = bench.collect_some(flow, 8)
+    before, posts = len(bench.accepted_keys()), len(gateway.requests)
+    ingest = bench.ingest
+    bench.ingest = FourTogether(ingest, alone=2, at_once=mortal.die)
+    for number in (1, 2):
+        gateway.rule(faults.answers(400), nth=number)
+    with pytest.raises(Killed):
+        bench.push(flow, HOUR)
+    gateway.clear()
+    bench.finished.add("run-1")
+    bench.ingest, mortal.left = ingest, None
+    sent = list(zip(gateway.requests, gateway.bodies, strict=True))[posts:]
+    refused = [body for request, body in sent if not request.accepted]
+    assert (len(sent), len(refused)) == (6, 2)
+
+    outcome = bench.push_one(flow, run="run-2")
+    assert [gateway.bodies.count(body) for body in refused] == [1, 1]
+    (first, *_) = bench.sent(flow, manifest_id).generation(1).doubts()
+    assert [list(doubt.ordinals) for doubt in first.pieces] == [[2], [3], [4], [5]]
+    times = sorted(Counter(bench.accepted_keys()[before:]).values())
+    if flow == "observations":
+        assert outcome.counts == {"accepted": 2, "in_doubt": 4, "refused": 2}
+        assert times == [1] * 6
+    else:
+        assert outcome.counts == {"accepted": 6, "refused": 2}
+        assert times == [1, 1, 2, 2, 2, 2]
 
 
 def test_a_push_that_dies_again_and_again_before_sending_never_ends_in_doubt(

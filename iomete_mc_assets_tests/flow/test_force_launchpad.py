@@ -83,6 +83,21 @@ def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(
         instance=instance,
     ).success
     assert [len(body) for body in gateway.bodies] == [said.metadata["dry_run/bytes"].value]
+    again = dg.materialize(
+        [asset],
+        partition_key=HOUR.key,
+        resources=resources_of(gateway, tmp_path),
+        run_config={"ops": {OP: {"config": {"dry_run": True}}}},
+        instance=instance,
+    )
+    (event,) = again.get_asset_observation_events()
+    said = event.asset_observation_data.asset_observation
+    assert {name: value.value for name, value in said.metadata.items()} == {
+        "dry_run/requests": 0,
+        "dry_run/bytes": 0,
+        "dry_run/reason": "settled before: pushed",
+        "dry_run/accepted": 5,
+    }
 
 
 def files_of(root: Path) -> dict[str, bytes]:

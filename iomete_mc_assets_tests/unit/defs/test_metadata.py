@@ -52,6 +52,23 @@ def test_instants_in_a_preview_are_short_enough_for_the_page() -> None:
     assert row.splitlines()[-1] == "| 2026-11-21 10:00:00 |"
 
 
+def test_what_else_a_push_did_in_the_hour_and_what_it_could_not_force_stand_on_the_event() -> None:
+    shown = metadata.of_push(an_outcome(ids=1), app_url="https://app.example")
+    assert {"monte_carlo/beside", "monte_carlo/not_forced"}.isdisjoint(shown)
+    other = replace(an_outcome(ids=25), manifest_id="m0")
+    outcome = replace(an_outcome(ids=1), beside=(other,), not_forced="pruned")
+    shown = metadata.of_push(outcome, app_url="https://app.example")
+    assert shown["monte_carlo/not_forced"].value == "pruned"
+    assert shown["monte_carlo/beside"].value == {
+        "m0": {
+            "status": "pushed",
+            "counts": {"accepted": 7, "refused": 1},
+            "batches": 25,
+            "invocation_ids": [f"id-{number}" for number in range(20)],
+        }
+    }
+
+
 def test_ledger_26_twenty_invocation_ids_are_shown_and_all_are_counted() -> None:
     shown = metadata.of_push(an_outcome(ids=25), app_url="https://app.example")
     ids = shown[metadata.INVOCATION_IDS].value
