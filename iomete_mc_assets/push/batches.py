@@ -33,10 +33,10 @@ def batches(
     for event in events:
         columns = column_bytes if event.has_columns else 0
         grown = size + event.size + len(SEPARATOR) + (0 if wider else columns)
-        if not batch or len(batch) == max_events or grown > max_bytes:
-            if batch:
-                yield _planned(batch, size)
+        if len(batch) == max_events or (batch and grown > max_bytes):
+            yield _planned(batch, size)
             batch = []
+        if not batch:
             wider, grown = 0, envelope_bytes + event.size + columns
         batch.append(event)
         size, wider = grown, wider or columns
