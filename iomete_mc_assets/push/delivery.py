@@ -141,14 +141,14 @@ def pending_after(
     """As ``pending_of``, of what has been read."""
     ends = [receipt.ordinals for receipt in receipts]
     ends += [refusal.ordinals for refusal in refusals if len(refusal.ordinals) == 1]
-    halved = {refusal.ordinals.hull for refusal in refusals if len(refusal.ordinals) > 1}
+    marks = [refusal.ordinals for refusal in refusals if len(refusal.ordinals) > 1]
     sends = _sends(doubts)
-    by_place = _by_place(plan.batches, ends)
+    ends_by_place, marks_by_place = _by_place(plan.batches, ends), _by_place(plan.batches, marks)
     return [
         Pending(place=place, ordinals=alike, part=part, sends=times)
         for place, batch in enumerate(plan.batches)
-        for piece, part in _pieces(batch.ordinals, halved, part=False)
-        for times, alike in _alike(piece.without(by_place[place]), sends)
+        for piece, part in _pieces(batch.ordinals, marks_by_place[place], part=False)
+        for times, alike in _alike(piece.without(ends_by_place[place]), sends)
     ]
 
 
@@ -194,13 +194,28 @@ def _alike(ordinals: Ordinals, sends: Counter[int]) -> Iterator[tuple[int, Ordin
         yield 0, ordinals
 
 
-def _pieces(ordinals: Ordinals, halved: set[str], *, part: bool) -> Iterator[tuple[Ordinals, bool]]:
-    """A batch as it is to be tried: whole, or halved wherever the whole was refused."""
-    if ordinals.hull not in halved:
-        yield ordinals, part
+def _pieces(
+    ordinals: Ordinals, marks: Sequence[Ordinals], *, part: bool
+) -> Iterator[tuple[Ordinals, bool]]:
+    """A batch as it is to be tried: halved wherever the whole was refused.
+
+    Args:
+        ordinals: of the batch, or of a half of it.
+        marks: what was refused of the batch, each more than one record. What was halved for its size
+            bears none, so a mark may be anywhere inside.
+        part: whether it is a half of what was refused.
+    """
+    if any(mark.hull == ordinals.hull for mark in marks):
+        for half in ordinals.halves():
+            yield from _pieces(half, marks, part=True)
         return
-    for half in ordinals.halves():
-        yield from _pieces(half, halved, part=True)
+    rest = ordinals
+    for mark in sorted(marks, key=len, reverse=True):
+        if not mark.without([rest]).runs:
+            yield from _pieces(mark, marks, part=part)
+            rest = rest.without([mark])
+    if rest.runs:
+        yield rest, part
 
 
 def _by_place(

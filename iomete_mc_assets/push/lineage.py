@@ -122,10 +122,12 @@ class LineageRules:
             return "too_old", f"not seen for {self.max_age.days} days"
         if len(event.body) > self.max_event_bytes:
             return "refused", reason_too_large(self.max_event_bytes)
-        if known.get("refused") == event.digest and not again and self.force != "refused":
+        refused = known.get("refused") == event.digest
+        if refused and not again and self.force != "refused":
             return "refused", "refused before; it is sent again when it changes"
         accepted_at = instant_of(known.get("accepted_at"))
-        if again or accepted_at is None:
+        # what this hour left in doubt, a push of another may have had accepted since
+        if self.force == "all" or accepted_at is None or (again and refused):
             return None, ""
         if (
             accepted_at < since

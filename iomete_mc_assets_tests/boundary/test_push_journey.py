@@ -118,6 +118,22 @@ def test_rule_8_a_400_is_bisected_and_the_same_bytes_are_never_posted_again(benc
     assert len(bench.gateway.bodies) == len(set(bench.gateway.bodies)) == 5
 
 
+def test_rule_8_a_refused_half_of_what_was_too_large_is_halved_by_the_next_run_too(
+    bench: Bench,
+) -> None:
+    bench.configure(max_queries=3)
+    bench.collect("query_logs", queries(3))
+    for number, status in enumerate((413, 400, 202, 401), start=1):
+        if status != 202:
+            bench.gateway.rule(faults.answers(status), nth=number)
+    assert isinstance(bench.push("query_logs")[HOUR], Misconfigured)
+    statuses = [request.status for request in bench.gateway.requests]
+    assert statuses == [413, 400, 202, 401]
+    bench.gateway.clear()
+    assert bench.push_one("query_logs", run="run-2").counts == {"accepted": 3}
+    assert bench.gateway.bodies.count(bench.gateway.bodies[statuses.index(400)]) == 1
+
+
 @pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
 def test_rule_8_a_refused_event_is_not_posted_again_when_its_run_ends_before_anything_was_accepted(
     bench: Bench, flow: Flow

@@ -22,6 +22,7 @@ from iomete_mc_assets.collectors.lineage.collecting import LineageCollector
 from iomete_mc_assets.collectors.lineage.edges import Spelling
 from iomete_mc_assets.collectors.lineage.tables import Catalog
 from iomete_mc_assets.collectors.lineage.workers import ParsingProcess
+from iomete_mc_assets.errors import IometeMcError
 from iomete_mc_assets.montecarlo import documents
 from iomete_mc_assets.montecarlo.control_plane import ApiConfig, ControlPlane
 from iomete_mc_assets.montecarlo.documents import Document
@@ -389,6 +390,23 @@ def test_ledger_19_forcing_all_sends_the_hours_own_edges_again_and_no_others(ben
         outcome = bench.push_one("lineage", window=HOUR.next, run=run, force="all")
         assert outcome.counts == {"accepted": 1}
     assert arrived(bench)[1:] == [("facts", "mart")] * 2
+
+
+def test_ledger_19_an_edge_in_doubt_in_several_hours_goes_once_when_that_is_forced(
+    bench: Bench,
+) -> None:
+    bench.know("orders", "facts")
+    bench.gateway.rule(faults.answers(502))
+    for window in (HOUR, HOUR.next):
+        bench.collect("lineage", [table_edge("orders", "facts")], window=window)
+        while isinstance(bench.push("lineage", window, run=window.folder)[window], IometeMcError):
+            bench.clock.advance(minutes=5)
+        assert bench.push_one("lineage", window=window).counts == {"in_doubt": 1}
+    bench.gateway.clear()
+    answers = bench.push("lineage", HOUR, HOUR.next, run="forced", force="in_doubt")
+    counts = [getattr(answers[window], "counts", None) for window in (HOUR, HOUR.next)]
+    assert sorted(map(str, counts)) == ["{'accepted': 1}", "{'accepted_before': 1}"]
+    assert arrived(bench) == [("orders", "facts")]
 
 
 def test_rule_40_a_dry_run_of_lineage_tells_the_sizes_and_writes_nothing(bench: Bench) -> None:

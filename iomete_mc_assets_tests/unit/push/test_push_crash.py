@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from iomete_mc_assets.manifests.receipts import (
+    DOUBTS_VERSION,
     SENT_VERSION,
     Doubt,
     Doubts,
@@ -10,6 +11,8 @@ from iomete_mc_assets.manifests.receipts import (
     Ordinals,
     Plan,
     PlannedBatch,
+    Receipt,
+    Refusal,
     SentFolder,
 )
 from iomete_mc_assets.manifests.storage import Storage
@@ -81,3 +84,53 @@ def test_rule_17_a_half_that_was_never_sent_is_not_in_doubt_with_the_other() -> 
     )
     pending = pending_of(generation, plan)
     assert [(list(piece.ordinals), piece.sends) for piece in pending] == [([0, 1], 3), ([2], 0)]
+
+
+def test_rule_16_a_refused_half_of_what_was_too_large_hides_nothing_in_flight() -> None:
+    """Found by the chaos test with seed 1122538: a batch in flight beside it went twice, without a word."""
+    generation, plan = a_generation(), a_plan(6, events_a_batch=3)
+    for ordinals in ([2], [3, 4, 5]):
+        generation.write_receipt(a_receipt(Ordinals.of(ordinals)))
+    generation.write_refusal(a_refusal(Ordinals.of([0, 1])))
+    generation.write_doubts(
+        Doubts(schema_version=DOUBTS_VERSION, run_id="run-1", sending=True, pieces=())
+    )
+    pending = [(list(piece.ordinals), piece.part) for piece in pending_of(generation, plan)]
+    assert pending[:3] == [([0], True), ([1], True), ([6, 7, 8], False)]
+    book_crash(generation, plan, max_sends=3, at=AT)
+    (booked,) = generation.doubts()
+    assert {6, 9, 12, 15} <= {piece.ordinals.runs[0][0] for piece in booked.pieces}
+
+
+def test_rule_8_marks_inside_a_batch_are_halved_wherever_they_are() -> None:
+    generation, plan = a_generation(), a_plan(1, events_a_batch=10)
+    generation.write_receipt(a_receipt(Ordinals.of([0, 1, 2])))
+    for refused in (range(3, 10), range(3, 7)):
+        generation.write_refusal(a_refusal(Ordinals.of(refused)))
+    pending = [(list(piece.ordinals), piece.part) for piece in pending_of(generation, plan)]
+    assert pending == [([3, 4], True), ([5, 6], True), ([7, 8, 9], True)]
+
+
+def a_receipt(ordinals: Ordinals) -> Receipt:
+    return Receipt(
+        schema_version=SENT_VERSION,
+        ordinals=ordinals,
+        invocation_id="5c6b7e0e-2f5c-4b6e-9d3a-1b2c3d4e5f60",
+        accepted_at=AT,
+        attempts=1,
+        bytes=100,
+        digest="",
+    )
+
+
+def a_refusal(ordinals: Ordinals) -> Refusal:
+    return Refusal(
+        schema_version=SENT_VERSION,
+        ordinals=ordinals,
+        status=400,
+        details=None,
+        refused_at=AT,
+        attempts=1,
+        bytes=100,
+        digest="",
+    )
