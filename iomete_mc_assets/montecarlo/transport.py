@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from urllib3.response import BaseHTTPResponse, HTTPResponse
 from urllib3.util import Timeout
 
 from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, Answer
+from iomete_mc_assets.redaction import redacted
 
 
 class Unanswered(Exception):
@@ -38,6 +39,11 @@ class Unanswered(Exception):
         super().__init__(message)
         self.sent = sent
         self.untrusted = untrusted
+
+    def without(self, secrets: Iterable[str]) -> "Unanswered":
+        """The same with secrets masked: its words may be the server's, where those were no HTTP."""
+        words = redacted(str(self), secrets)
+        return Unanswered(words, sent=self.sent, untrusted=self.untrusted)
 
 
 class Posts:
