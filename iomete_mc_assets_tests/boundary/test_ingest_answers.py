@@ -325,6 +325,23 @@ class Packing(Accepting):
         self.wfile.write(body)
 
 
+class Announcing(Accepting):
+    """Says 102 and 103 before it accepts."""
+
+    def do_POST(self) -> None:
+        for head in (b"102 Processing", b"103 Early Hints\r\nLink: </style.css>"):
+            self.wfile.write(b"HTTP/1.1 " + head + b"\r\n\r\n")
+        super().do_POST()
+
+
+class Switching(Accepting):
+    """Answers with another protocol, which nobody asked for."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
+
+
 @contextmanager
 def an_ingest_at(handler: type[Accepting]) -> Generator[tuple[PycarloIngest, CountingServer]]:
     with CountingServer(("127.0.0.1", 0), handler) as server:
@@ -350,6 +367,18 @@ def test_what_is_no_http_is_no_answer(gateway: Gateway) -> None:
             ingest.send(a_batch(gateway))
         ingest.send(a_batch(gateway))
     assert server.connections == 2
+
+
+def test_rule_14_what_only_announces_an_answer_is_passed_over(gateway: Gateway) -> None:
+    with an_ingest_at(Announcing) as (ingest, server):
+        ids = {ingest.send(a_batch(gateway)) for _ in range(2)}
+    assert ids == {"0d1b2c3d-0000-4000-8000-00000000beef"}
+    assert server.connections == 1
+
+
+def test_rule_14_another_protocol_is_not_monte_carlo(gateway: Gateway) -> None:
+    with an_ingest_at(Switching) as (ingest, _), pytest.raises(Misconfigured, match="HTTP 101"):
+        ingest.send(a_batch(gateway))
 
 
 def test_a_packed_answer_is_unpacked_over_a_new_connection_and_a_standing_one(
