@@ -4,7 +4,7 @@ import json
 import math
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import cast
@@ -38,6 +38,7 @@ class Answer:
     Attributes:
         text: its body, at most 65,536 bytes.
         location: where a redirect leads, for the message; None without.
+        hidden: secrets, to mask what is kept of the parsed body as well.
     """
 
     status: int
@@ -45,12 +46,13 @@ class Answer:
     content_type: str = ""
     retry_after: str | None = None
     location: str | None = None
+    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     def without(self, secrets: Iterable[str]) -> "Answer":
         """The answer with secrets masked, should a server echo them."""
         hidden = tuple(secrets)
         location = None if self.location is None else redacted(self.location, hidden)
-        return replace(self, text=redacted(self.text, hidden), location=location)
+        return replace(self, text=redacted(self.text, hidden), location=location, hidden=hidden)
 
     @property
     def html(self) -> bool:
@@ -134,7 +136,7 @@ def failure(answer: Answer, *, asked: str) -> PushError:
 
 def _rejected(answer: Answer, told: str) -> Rejected:
     details = (answer.fields or {}).get("details")
-    text = None if details is None else json.dumps(details)[:DETAILS_CAP]
+    text = None if details is None else redacted(json.dumps(details), answer.hidden)[:DETAILS_CAP]
     return Rejected(
         f"{told}: {answer.shown}. Sending the same bytes again cannot help.",
         status=answer.status,

@@ -123,14 +123,14 @@ class ControlPlane:
             )
             raise ControlPlaneError(msg)
         self.calls += 1
+        named = [str(variables[name]) for name in document.secrets if name in variables]
+        secrets = (self._config.key_secret, self._config.key_id, *named)
         body = json.dumps({"query": document.text, "variables": variables}).encode()
         try:
             answer = self._posts.post(self._config.endpoint, body=body, headers=self._headers())
         except Unanswered as unanswered:
-            raise _unanswered(unanswered, document, asked=asked) from None
-        secrets = [str(variables[name]) for name in document.secrets if name in variables]
-        own = (self._config.key_secret, self._config.key_id)
-        return _data(answer, document, asked=asked, secrets=(*own, *secrets))
+            raise _unanswered(unanswered.without(secrets), document, asked=asked) from None
+        return _data(answer, document, asked=asked, secrets=secrets)
 
 
 _NOT_MONTE_CARLO = (

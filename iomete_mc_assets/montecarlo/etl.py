@@ -215,12 +215,13 @@ class EtlIngest:
     def _post(self, path: str, payload: Mapping[str, Any], *, shown: str) -> str:
         ingest = self._config.ingest
         asked = f"Monte Carlo at {ingest.endpoint}, ETL {path}, {shown}"
+        secrets = (ingest.key_secret, ingest.key_id)
         body = cast("dict[str, object]", json.dumps(payload, allow_nan=False).encode())
         try:
             returned = self._tuned.make_request(f"/ingest/v1/etl/{path}", body=body)
         except Unanswered as unanswered:
-            raise self._client.without_answer(unanswered, asked=asked) from None
-        answer = cast("Answer", returned["answer"]).without((ingest.key_secret, ingest.key_id))
+            raise self._client.without_answer(unanswered.without(secrets), asked=asked) from None
+        answer = cast("Answer", returned["answer"]).without(secrets)
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not answer.html:
             msg = (
                 f"{asked}: HTTP {answer.status}: {answer.shown or 'no words'}. Check that MCD_INGEST_ID and "

@@ -104,11 +104,11 @@ class PycarloIngest:
     def send(self, outgoing: Outgoing) -> str:
         """As ``Ingest.send``."""
         asked = f"Monte Carlo at {self._config.endpoint}, {outgoing.shown}"
+        secrets = (self._config.key_secret, self._config.key_id)
         try:
             answer = self._client.post_through(self._service, outgoing.flow, outgoing.body)
         except Unanswered as unanswered:
-            raise self._client.without_answer(unanswered, asked=asked) from None
-        secrets = (self._config.key_secret, self._config.key_id)
+            raise self._client.without_answer(unanswered.without(secrets), asked=asked) from None
         return invocation_id(answer.without(secrets), asked=asked)
 
     def cut(self) -> None:

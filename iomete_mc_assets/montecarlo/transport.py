@@ -9,9 +9,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
+from typing import cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -22,6 +24,7 @@ from urllib3.response import BaseHTTPResponse, HTTPResponse
 from urllib3.util import Timeout
 
 from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, Answer
+from iomete_mc_assets.redaction import redacted
 
 
 class Unanswered(Exception):
@@ -38,6 +41,11 @@ class Unanswered(Exception):
         super().__init__(message)
         self.sent = sent
         self.untrusted = untrusted
+
+    def without(self, secrets: Iterable[str]) -> "Unanswered":
+        """The same with secrets masked: its words may be the server's, where those were no HTTP."""
+        words = redacted(str(self), secrets)
+        return Unanswered(words, sent=self.sent, untrusted=self.untrusted)
 
 
 class Posts:
@@ -318,8 +326,22 @@ class _Present(threading.local):
 _present = _Present()
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """The answer after those that only announce it: ``http.client`` passes over 100 alone, not 102 or 103."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        read = cast("tuple[str, int, str]", super()._read_status())  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] - no public one
+        version, status, reason = read
+        announces = HTTPStatus.CONTINUE <= status < HTTPStatus.OK
+        if announces and status != HTTPStatus.SWITCHING_PROTOCOLS:
+            status = HTTPStatus.CONTINUE
+        return version, status, reason
+
+
 class _WatchedConnection(HTTPConnection):
     """Tells the watch when bytes go out."""
+
+    response_class = _FinalResponse
 
     def request(self, *args: object, **kwargs: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - handed on as it came
         """As the parent's, with the connection made first."""

@@ -105,10 +105,10 @@ def _prunable_of(
 
 
 def _settled(store: ManifestStore, header: Header) -> bool:
-    """Whether the manifest has been pushed, and has its outcome wherever it was."""
+    """Whether the manifest has been pushed, and has its outcome wherever it was, with no forced push under way."""
     folder = store.folder(header.flow, header.window, header.manifest_id)
     sent = sent_folders(store.storage, folder)
-    return bool(sent) and all(one.settled() is not None for one in sent.values())
+    return bool(sent) and all(one.ended() is not None for one in sent.values())
 
 
 def _garbage(

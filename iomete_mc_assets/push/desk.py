@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,8 +11,9 @@ from iomete_mc_assets.errors import LedgerBusy
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Force, Generation, Plan, SentFolder, Settled
 from iomete_mc_assets.manifests.store import Line, ManifestStore
+from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import Ingest
-from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
+from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of, expected, settled_of
 from iomete_mc_assets.push.candidates import Numbered
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.delivery import (
@@ -28,6 +29,20 @@ from iomete_mc_assets.push.policy import RunPolicy
 from iomete_mc_assets.windows import HourWindow
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """A manifest's plan, written or not, in a dry run.
+
+    Attributes:
+        requests: events and bytes of what is left of it.
+    """
+
+    header: Header
+    generation: Generation
+    plan: Plan
+    requests: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +173,10 @@ class Desk:
             bodies: of its events.
             max_sends: of a piece without an answer.
         """
-        envelope = self.config.envelope(
-            header.flow, resource_type=plan.resource_type, log_type=plan.log_type
-        )
         Delivery(
             generation=generation,
             plan=plan,
-            envelope=envelope,
+            envelope=self._envelope(header, plan),
             flow=header.flow,
             hour=header.window.key,
             remark=self.config.retyped(header.flow, plan),
@@ -188,22 +200,60 @@ class Desk:
             counts=outcome.counts,
         )
 
-    def preview(self, header: Header, plans: Iterable[tuple[Generation, Plan]]) -> Preview:
-        """What is left of plans, written or not."""
+    def requests(
+        self,
+        header: Header,
+        generation: Generation,
+        plan: Plan,
+        bodies: BodySource,
+        *,
+        max_sends: int,
+    ) -> list[tuple[int, int]]:
+        """Events and bytes of what a plan, written or not, still has to send; arguments as of ``deliver``.
+
+        A plan tells the bytes of whole batches; those of parts are counted, for which bodies are built.
+
+        Raises:
+            PlanOutdated: the records do not give what was planned.
+        """
+        envelope = self._envelope(header, plan)
+        built: dict[int, Mapping[int, bytes]] = {}
+        found: list[tuple[int, int]] = []
+        for piece in pending_of(generation, plan):
+            batch, events = plan.batches[piece.place], len(piece.ordinals)
+            if piece.sends >= max_sends:
+                continue
+            if events == batch.events:
+                found.append((events, batch.bytes))
+                continue
+            if piece.place not in built:
+                built = {piece.place: bodies.take(batch)}
+            taken = built[piece.place]
+            body = envelope.around(taken[ordinal] for ordinal in piece.ordinals)
+            found.append((events, len(body)))
+        return found
+
+    def preview(self, header: Header, going: Iterable[Going], *, max_sends: int) -> Preview:
+        """What is left of plans, written or not, of an hour's manifests."""
         requests: list[tuple[int, int]] = []
         counts: Counter[str] = Counter()
-        for generation, plan in plans:
-            counts.update(plan.left_out)
-            for piece in pending_of(generation, plan):
-                batch = plan.batches[piece.place]
-                requests.append((len(piece.ordinals), batch.bytes))
-                counts["to_send"] += len(piece.ordinals)
+        for one in going:
+            requests += one.requests
+            sent = self.sent(header.flow, header.window, one.header.manifest_id)
+            earlier = [a for a in accounts_of(sent) if a.plan.generation < one.plan.generation]
+            accounts = [*earlier, Account.of(one.generation, one.plan)]
+            counts += expected(accounts, max_sends=max_sends)
         return Preview(
             window=header.window,
             manifest_id=header.manifest_id,
             reason=None if requests else "nothing new",
             requests=tuple(requests),
             counts=dict(sorted(counts.items())),
+        )
+
+    def _envelope(self, header: Header, plan: Plan) -> Envelope:
+        return self.config.envelope(
+            header.flow, resource_type=plan.resource_type, log_type=plan.log_type
         )
 
     def settle(

@@ -14,7 +14,7 @@ from iomete_mc_assets.manifests.receipts import (
 )
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
-from iomete_mc_assets.push.desk import Desk
+from iomete_mc_assets.push.desk import Desk, Going
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.plans import Planned, planned
@@ -79,13 +79,28 @@ class QueryPush:
                 return self._desk.preview_unsent(sent, asked, PRUNED if asked.known else None)
             outcome = HourOutcome.of(settled, reused=True)
             return Preview.of_settled(replace(outcome, not_forced=self._not_forced(window)))
-        plans: list[tuple[Header, Generation, Plan]] = []
+        plans: list[Going] = []
         for header in going:
-            generation, plan = self._current(self._sent(header))
-            beside = [(other, made) for other, _, made in plans]
-            made = plan or self._plan(header, self._sent(header), generation, beside=beside).plan
-            plans.append((header, generation, made))
-        return self._desk.preview(asked, [(generation, made) for _, generation, made in plans])
+            plans.append(self._going(header, plans))
+        return self._desk.preview(asked, plans, max_sends=MAX_SENDS_IN_DOUBT)
+
+    def _going(self, header: Header, before: Sequence[Going]) -> Going:
+        """What a push would send of a manifest, after those ``before`` it."""
+        sent, beside = self._sent(header), [(other.header, other.plan) for other in before]
+        generation, plan = self._current(sent)
+        while True:
+            made = plan or self._plan(header, sent, generation, beside=beside).plan
+            bodies = BodiesReadAgain(self._desk.lines(header), self._rules_of(made).body)
+            try:
+                requests = self._desk.requests(
+                    header, generation, made, bodies, max_sends=MAX_SENDS_IN_DOUBT
+                )
+            except PlanOutdated:
+                number = generation.number + 1
+                generation = sent.generation(number, forced_by=generation.forced_by)
+                plan = None
+            else:
+                return Going(header=header, generation=generation, plan=made, requests=requests)
 
     def _current(self, sent: SentFolder) -> tuple[Generation, Plan | None]:
         """The generation to go on with, and its plan; None where it is still to be planned."""
@@ -175,11 +190,14 @@ class QueryPush:
 
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan
-        rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
+        rules = self._rules_of(plan)
         kept = made.kept
         lines = self._desk.lines(header, first=next(reversed(kept)) + 1 if kept else 0)
         bodies = BodiesReadAgain(lines, rules.body, kept=kept, checked=made.fresh)
         self._desk.deliver(header, generation, plan, bodies, max_sends=MAX_SENDS_IN_DOUBT)
+
+    def _rules_of(self, plan: Plan) -> QueryRules:
+        return self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
 
     def _rules(self, max_body_bytes: int, resource_type: str, log_type: str) -> QueryRules:
         envelope = self._desk.config.envelope(FLOW, resource_type=resource_type, log_type=log_type)
@@ -248,7 +266,7 @@ class QueryPush:
     ) -> None:
         if not accepted and not refused:
             return
-        rules = self._rules(plan.max_body_bytes, plan.resource_type, plan.log_type)
+        rules = self._rules_of(plan)
         for ordinal, line in self._desk.lines(header):
             if ordinal in accepted:
                 keys.accept(rules.event(line))

@@ -28,7 +28,7 @@ from iomete_mc_assets.push.candidates import (
     table_of,
 )
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
-from iomete_mc_assets.push.desk import Desk
+from iomete_mc_assets.push.desk import Desk, Going
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.plans import planned
@@ -129,9 +129,32 @@ class StatePush(Generic[Rules]):
         plan = generation.plan() if goes_on else None
         if plan is not None and self._desk.to_plan_anew(self._flow, generation, plan):
             generation, plan = sent.generation(number + 1), None
-        if plan is None:
-            plan, _ = self._plan(header, sent, self._log.state(head), generation)
-        return self._desk.preview(header, [(generation, plan)])
+        going = self._going(header, sent, self._log.state(head), generation, plan)
+        return self._desk.preview(header, [going], max_sends=self._max_sends)
+
+    def _going(
+        self,
+        header: Header,
+        sent: SentFolder,
+        state: State,
+        generation: Generation,
+        plan: Plan | None,
+    ) -> Going:
+        """What a push would send by a plan, which is made if there is none, and anew if it is outdated."""
+        while True:
+            made = plan or self._plan(header, sent, state, generation)[0]
+            rules = self._rules(header, made, state)
+            bodies = BodiesReadAgain(self._records(header, sent), partial(_body, rules))
+            try:
+                requests = self._desk.requests(
+                    header, generation, made, bodies, max_sends=self._max_sends
+                )
+            except PlanOutdated:
+                number = generation.number + 1
+                generation = sent.generation(number, forced_by=generation.forced_by)
+                plan = None
+            else:
+                return Going(header=header, generation=generation, plan=made, requests=requests)
 
     # Where flows differ
 

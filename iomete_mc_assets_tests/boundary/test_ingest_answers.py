@@ -1,5 +1,6 @@
 """Real pycarlo over a real socket: one request, one post, one verdict."""
 
+import base64
 import gzip
 import json
 import socket
@@ -7,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -29,9 +32,10 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.montecarlo.answers import ANSWER_CAP, LONGEST_WAIT_S
 from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
-from iomete_mc_assets.redaction import spellings
+from iomete_mc_assets.redaction import MASK
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets_tests.secrets_search import secrets_in
 
 EVENT = b'{"relational_asset": {"type": "TABLE", "metadata": {"name": "t", "database": "d", "schema": "default"}}}'
 
@@ -120,8 +124,7 @@ def test_rule_14_each_answer_is_one_post_and_one_verdict(
         an_ingest(gateway).send(a_batch(gateway))
     assert type(caught.value) is meaning
     assert len(gateway.requests) == 1
-    for secret in spellings(gateway.key_secret):
-        assert secret not in str(caught.value)
+    assert not secrets_in(str(caught.value), [gateway.key_secret])
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
@@ -322,6 +325,23 @@ class Packing(Accepting):
         self.wfile.write(body)
 
 
+class Announcing(Accepting):
+    """Says 102 and 103 before it accepts."""
+
+    def do_POST(self) -> None:
+        for head in (b"102 Processing", b"103 Early Hints\r\nLink: </style.css>"):
+            self.wfile.write(b"HTTP/1.1 " + head + b"\r\n\r\n")
+        super().do_POST()
+
+
+class Switching(Accepting):
+    """Answers with another protocol, which nobody asked for."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n")
+
+
 @contextmanager
 def an_ingest_at(handler: type[Accepting]) -> Generator[tuple[PycarloIngest, CountingServer]]:
     with CountingServer(("127.0.0.1", 0), handler) as server:
@@ -347,6 +367,18 @@ def test_what_is_no_http_is_no_answer(gateway: Gateway) -> None:
             ingest.send(a_batch(gateway))
         ingest.send(a_batch(gateway))
     assert server.connections == 2
+
+
+def test_rule_14_what_only_announces_an_answer_is_passed_over(gateway: Gateway) -> None:
+    with an_ingest_at(Announcing) as (ingest, server):
+        ids = {ingest.send(a_batch(gateway)) for _ in range(2)}
+    assert ids == {"0d1b2c3d-0000-4000-8000-00000000beef"}
+    assert server.connections == 1
+
+
+def test_rule_14_another_protocol_is_not_monte_carlo(gateway: Gateway) -> None:
+    with an_ingest_at(Switching) as (ingest, _), pytest.raises(Misconfigured, match="HTTP 101"):
+        ingest.send(a_batch(gateway))
 
 
 def test_a_packed_answer_is_unpacked_over_a_new_connection_and_a_standing_one(
@@ -507,6 +539,82 @@ def test_rule_36_the_key_is_in_no_repr_and_an_echo_of_it_is_masked(gateway: Gate
     with pytest.raises(Rejected) as caught:
         PycarloIngest(config).send(a_batch(gateway))
     assert "key-secret-1" not in str(caught.value)
+
+
+KEY_ID = "5f0c2c1e-7a8b-4c9d-8e1f-a0b1c2d3e4f5"
+SECRET = "AbC/dEf+0123456789/qrstuvwxyz"
+
+
+def every_character_escaped(text: str) -> str:
+    return "".join(f"\\u{ord(character):04X}" for character in text)
+
+
+def slashes_escaped(text: str) -> str:
+    return text.replace("/", "\\/")
+
+
+def quoted_in_lower_case(text: str) -> str:
+    return quote(text, safe="").replace("%2F", "%2f").replace("%2B", "%2b")
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+ECHOES = [
+    (400, '{"error": "bad", "details": {"got": "%s", "%s": 1}}', Rejected),
+    (400, '{"error": "who is %s?"}', Rejected),
+    (202, '{"invocation_id": "%s"}', OutcomeUnknown),
+    (500, "%s", OutcomeUnknown),
+    (403, '{"error": "%s"}', Misconfigured),
+]
+
+
+@pytest.mark.parametrize("written", [str, slashes_escaped, every_character_escaped])
+@pytest.mark.parametrize("form", [str, quoted_in_lower_case, in_base64])
+def test_rule_36_an_echo_of_the_key_is_masked_however_the_server_escapes_it(
+    gateway: Gateway, form: Callable[[str], str], written: Callable[[str], str]
+) -> None:
+    config = IngestConfig(endpoint=gateway.url, key_id=KEY_ID, key_secret=SECRET)
+    ingest = PycarloIngest(config)
+    for of, (status, answered, meaning) in product((KEY_ID, SECRET), ECHOES):
+        echo = written(form(of))
+        gateway.script(faults.answers(status, answered.replace("%s", echo)))
+        with pytest.raises(meaning) as caught:
+            ingest.send(a_batch(gateway))
+        kept = f"{caught.value} {getattr(caught.value, 'details', None)}"
+        assert MASK in kept
+        assert echo not in kept
+        assert not secrets_in(kept, [KEY_ID, SECRET])
+
+
+def test_rule_36_details_are_masked_as_they_are_kept(gateway: Gateway) -> None:
+    """They are read out of JSON and written as JSON again, so an escape that was escaped shows what it hid."""
+    echo = every_character_escaped(SECRET).replace("\\", "\\u005c")
+    gateway.script(faults.answers(400, f'{{"error": "bad", "details": ["{echo}"]}}'))
+    config = IngestConfig(endpoint=gateway.url, key_id=KEY_ID, key_secret=SECRET)
+    with pytest.raises(Rejected) as caught:
+        PycarloIngest(config).send(a_batch(gateway))
+    assert caught.value.details == f'["{MASK}"]'
+
+
+def test_rule_36_what_is_no_http_is_masked_too(gateway: Gateway) -> None:
+    gateway.script(faults.answers(400))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_babble, args=(server, SECRET.encode()), daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        config = IngestConfig(endpoint=endpoint, key_id=KEY_ID, key_secret=SECRET)
+        with pytest.raises(OutcomeUnknown, match="no answer") as caught:
+            PycarloIngest(config).send(a_batch(gateway))
+    assert MASK in str(caught.value)
+    assert not secrets_in(str(caught.value), [SECRET])
+
+
+def _babble(server: socket.socket, words: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        _head_of(connection)
+        connection.sendall(words + b"\r\n\r\n")
 
 
 def test_importing_the_ingest_module_does_not_import_pycarlo() -> None:

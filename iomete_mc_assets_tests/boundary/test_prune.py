@@ -1,5 +1,6 @@
 """Ledger rule 25: only records go, and only where nothing will ever ask for them."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,10 @@ from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.defs.metadata import of_manifest
 from iomete_mc_assets.defs.previews import Previews
 from iomete_mc_assets.defs.stored_inputs import StoredInputs
-from iomete_mc_assets.errors import ManifestPruned
+from iomete_mc_assets.errors import ManifestPruned, Misconfigured
 from iomete_mc_assets.manifests.model import Written
 from iomete_mc_assets.operations.prune import Prunable, prunable, prune
+from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
@@ -104,6 +106,21 @@ def test_ledger_25_what_is_unsettled_is_never_touched(bench: Bench) -> None:
     assert ids(bench) == []
     bench.push_one("query_logs", run="run-2")
     assert ids(bench) == ["m001", "m002"]
+
+
+def test_ledger_25_an_hour_whose_forced_push_broke_off_is_unsettled(bench: Bench) -> None:
+    manifest_id = bench.collect("query_logs", queries(20))
+    bench.push_one("query_logs")
+    bench.collect("query_logs", queries(1, first=900, window=HOUR.next), window=HOUR.next)
+    bench.gateway.script(faults.accept, faults.answers(401))
+    answer = bench.push("query_logs", HOUR, run="forced", force="all")[HOUR]
+    assert isinstance(answer, Misconfigured)
+    bench.gateway.clear()
+    bench.clock.advance(days=46)
+    assert ids(bench) == []
+    assert bench.push_one("query_logs", run="by-hand").counts == {"accepted": 20}
+    assert Counter(Counter(bench.accepted_keys()).values()) == {2: 20}
+    assert ids(bench) == [manifest_id]
 
 
 def test_ledger_25_the_newest_known_hour_is_never_touched(bench: Bench) -> None:

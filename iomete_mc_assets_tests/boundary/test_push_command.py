@@ -221,6 +221,23 @@ def test_force_sends_a_settled_hour_once_more_and_its_dry_run_says_so(
     assert len(bench.accepted_keys()) == 24
 
 
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_a_forced_dry_run_that_would_send_nothing_tells_what_became_of_the_hour(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, flow: str
+) -> None:
+    monkeypatch.setenv("IOMETE_MC_MAX_QUERIES", "1")
+    monkeypatch.setenv("IOMETE_MC_MAX_ASSETS", "1")
+    bench.collect("catalog_snapshot", entries(3))
+    bench.collect("query_logs", queries(3))
+    bench.gateway.rule(faults.answers(400), nth=1)
+    pushed(flow, HOUR.key)
+    dry = pushed(flow, HOUR.key, "--force", "in_doubt", "--dry-run").output
+    assert dry == f"{flow} {HOUR.key} nothing would be sent (nothing new): 2 accepted, 1 refused\n"
+    dry = pushed(flow, HOUR.key, "--force", "refused", "--dry-run").output
+    assert "1 requests of " in dry
+    assert "2 accepted, 1 to_send" in dry
+
+
 def test_only_what_was_refused_goes_when_only_that_is_forced(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

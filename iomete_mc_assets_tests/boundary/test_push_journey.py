@@ -14,15 +14,16 @@ from iomete_mc_assets.errors import (
     OutcomeUnknown,
 )
 from iomete_mc_assets.manifests.model import Flow
+from iomete_mc_assets.manifests.receipts import DOUBTS_VERSION, Doubt, Doubts
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome
-from iomete_mc_assets.push.policy import MAX_BISECTING_POSTS
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.policy import MAX_BISECTING_POSTS, MAX_SENDS_IN_DOUBT
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.records import TableId
-from iomete_mc_assets.redaction import spellings
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.secrets_search import secrets_in
 
 
 @pytest.fixture
@@ -551,6 +552,78 @@ def test_rule_40_a_dry_run_tells_the_sizes_of_the_requests_and_sends_and_writes_
     assert again.counts == {"accepted": 12}
 
 
+def foretold(bench: Bench, flow: Flow, *, run: str) -> tuple[Preview, HourOutcome]:
+    """A dry run, and the push after it, which sent just that."""
+    before = bench.files()
+    (preview,) = bench.dry_run(flow).values()
+    assert bench.files() == before
+    posted = len(bench.gateway.requests)
+    outcome = bench.push_one(flow, run=run)
+    sizes = [request.body_bytes for request in bench.gateway.requests[posted:]]
+    assert sorted(size for _, size in preview.requests) == sorted(sizes)
+    return preview, outcome
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_rule_40_a_dry_run_of_a_push_that_broke_off_tells_the_sizes_of_the_rest(
+    bench: Bench, flow: Flow
+) -> None:
+    bench.collect(flow, queries(30) if flow == "query_logs" else entries(30))
+    bench.gateway.rule(faults.accept, nth=1)
+    bench.gateway.rule(faults.answers(400), nth=2)
+    bench.gateway.rule(faults.answers(401))
+    bench.push(flow)
+    bench.gateway.clear()
+    preview, outcome = foretold(bench, flow, run="run-2")
+    assert sorted(events for events, _ in preview.requests) == [5, 5, 10]
+    assert preview.counts == {"accepted": 10, "to_send": 20}
+    assert outcome.counts == {"accepted": 30}
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
+def test_rule_40_a_dry_run_passes_over_what_was_sent_as_often_as_it_may(
+    bench: Bench, flow: Flow
+) -> None:
+    manifest_id = bench.collect(flow, queries(30) if flow == "query_logs" else entries(30))
+    bench.gateway.rule(faults.answers(401))
+    bench.push(flow)
+    bench.gateway.clear()
+    generation = bench.sent(flow, manifest_id).generation(1)
+    plan = generation.plan()
+    assert plan is not None
+    given_up = Doubt(
+        ordinals=plan.batches[0].ordinals,
+        sends=MAX_SENDS_IN_DOUBT,
+        last_at=bench.clock.now(),
+        reason="no answer",
+    )
+    before = Doubts(
+        schema_version=DOUBTS_VERSION, run_id="before", sending=False, pieces=(given_up,)
+    )
+    generation.write_doubts(before)
+    preview, outcome = foretold(bench, flow, run="last")
+    assert preview.counts == {"in_doubt": 10, "to_send": 20}
+    assert outcome.counts == {"in_doubt": 10, "accepted": 20}
+
+
+@pytest.mark.parametrize("store_root", ["local"], indirect=True)
+def test_rule_40_a_dry_run_of_an_outdated_plan_tells_what_goes_instead(bench: Bench) -> None:
+    manifest_id = bench.collect("query_logs", queries(30))
+    bench.gateway.rule(faults.accept, nth=1)
+    bench.gateway.rule(faults.answers(400), nth=2)
+    bench.gateway.rule(faults.answers(401))
+    bench.push("query_logs")
+    bench.gateway.clear()
+    generation = bench.sent("query_logs", manifest_id).generation(1)
+    plan = generation.plan()
+    assert plan is not None
+    outdated = tuple(replace(batch, digest="00" * 32) for batch in plan.batches)
+    generation.write_plan(replace(plan, batches=outdated))
+    preview, outcome = foretold(bench, "query_logs", run="run-2")
+    assert preview.counts == {"accepted": 10, "to_send": 20}
+    assert outcome.counts == {"accepted": 30}
+
+
 PATHS: dict[Flow, str] = {"catalog_snapshot": "/metadata", "query_logs": "/querylogs"}
 
 
@@ -611,8 +684,7 @@ def test_rule_36_no_file_and_no_error_holds_the_key(bench: Bench) -> None:
     answers |= bench.push("query_logs", HOUR.next, run="run-2")
     files = b"".join(bench.files().values())
     shown = files.decode("latin-1") + "".join(map(repr, answers.values()))
-    for secret in spellings(bench.gateway.key_secret):
-        assert secret not in shown
+    assert not secrets_in(shown, [bench.gateway.key_secret])
 
 
 @pytest.mark.parametrize("store_root", ["local"], indirect=True)  # 240 posts, the same anywhere
