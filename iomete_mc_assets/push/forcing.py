@@ -1,17 +1,20 @@
-"""What a push sends although it went before, or had an end. Ledger rule 19; sends nothing."""
+"""What a push sends although it went before, or had an end, and how it goes on. Ledger rule 19; sends nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Force, Ordinals
 from iomete_mc_assets.push.accounts import Account, Ends
 from iomete_mc_assets.push.candidates import Candidate
+from iomete_mc_assets.windows import HourWindow
 
-GOES_ON = (
-    "The forced push goes on when these hours are pushed again, by a retry of this run or by hand; until then each "
-    "keeps the outcome it had, and no sensor asks for one that had any."
+KEPT = "Until then each keeps the outcome it had, and no sensor asks for one that had any."
+NOBODY_KNOWS = (
+    "What was begun of the forced push goes on when pushed again by hand without force; what was not keeps "
+    f"its outcome and is forced once more. `iomete-mc receipts` tells which: a forced plan has not ended. {KEPT}"
 )
-"""What whoever forced a push is told when it broke off."""
+"""Where the store cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +96,27 @@ def _ended_badly(
     alone = Ends.of(accounts, finished=False).refused
     refused = Ordinals.joined([alone, ends.refused.common(ever)])
     return refused, ends.doubtful.common(ever)
+
+
+def how_it_goes_on(flow: Flow, begun: Mapping[HourWindow, Mapping[str, bool]], force: Force) -> str:
+    """What whoever forced a push is told of the hours that it did not settle.
+
+    Args:
+        flow: of all hours.
+        begun: of each hour's manifests, whether a push without force goes on with them.
+        force: what was asked for.
+    """
+    goes_on = [window for window, each in begun.items() if any(each.values())]
+    again = [window.key for window in begun if window not in goes_on]
+    told: list[str] = []
+    if goes_on:
+        keys = ", ".join(window.key for window in goes_on)
+        told.append(f"Pushed by hand without force, these go on: {keys}.")
+    for window in goes_on:
+        left = [manifest_id for manifest_id, is_begun in begun[window].items() if not is_begun]
+        if left:
+            told.append(f"Of {window.key}, nothing of {', '.join(left)} was begun.")
+    if again:
+        command = f"iomete-mc push {flow} {' '.join(again)} --force {force}"
+        told.append(f"Of these nothing was begun, so force them once more: `{command}`.")
+    return " ".join((*told, KEPT))
