@@ -260,6 +260,8 @@ class Doubts:
             pieces without a receipt were in flight.
         held: single events refused before anything was accepted, which is no end while the run may
             still find that it looks like configuration; if it is dead, it is one.
+        posting: parts of refused batches under way, which are tried out of the plan's order; None in
+            files of older versions, which do not tell.
     """
 
     schema_version: int
@@ -267,6 +269,7 @@ class Doubts:
     sending: bool
     pieces: tuple[Doubt, ...]
     held: tuple[Refusal, ...] = ()
+    posting: tuple[Ordinals, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +340,10 @@ _PLAN = _file(Plan)
 _RECEIPT = _file(Receipt)
 _REFUSAL = _file(Refusal)
 _DOUBTS = JsonFile(
-    Doubts, version_field="schema_version", version=DOUBTS_VERSION, older={1: {"held": []}}
+    Doubts,
+    version_field="schema_version",
+    version=DOUBTS_VERSION,
+    older={1: {"held": [], "posting": None}},
 )
 _SETTLED = JsonFile(
     Settled, version_field="schema_version", version=SETTLED_VERSION, older={1: {"forcing": None}}

@@ -48,6 +48,7 @@ Stored = TypeVar("Stored")
 logger = logging.getLogger(__name__)
 
 TOO_LARGE_STATUS = 413
+ENDED = "the run ended while this may have been in flight"
 
 
 class PlanOutdated(Exception):
@@ -157,7 +158,7 @@ def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: dateti
 
     Requests begin strictly in plan order, four at once. A batch that was given up after as many
     sends as it may have leaves its place to the next. Parts of refused batches are tried out of that
-    order, so all unfinished ones count.
+    order, so each is on disk before it goes, and counts among the four.
 
     Args:
         generation: whose runs.
@@ -169,20 +170,39 @@ def book_crash(generation: Generation, plan: Plan, *, max_sends: int, at: dateti
         for refusal in run.held:
             generation.write_refusal(refusal)
         pending = [piece for piece in pending_of(generation, plan) if piece.sends < max_sends]
-        places = list(dict.fromkeys(piece.place for piece in pending if not piece.part))
-        in_flight = [piece for piece in pending if piece.part or piece.place in places[:IN_FLIGHT]]
         doubts = {doubt.ordinals.hull: doubt for doubt in run.pieces}
-        for piece in in_flight:
-            before = doubts.get(piece.ordinals.hull)
-            doubts[piece.ordinals.hull] = Doubt(
-                ordinals=piece.ordinals,
-                sends=1 if before is None else before.sends + 1,
-                last_at=at,
-                reason="the run ended while this may have been in flight",
-            )
-        pieces = tuple(doubts[hull] for hull in sorted(doubts))
-        booked = replace(run, schema_version=DOUBTS_VERSION, sending=False, pieces=pieces, held=())
+        for ordinals in _in_flight(run, pending):
+            _add_doubt(doubts, ordinals, at=at, reason=ENDED)
+        booked = replace(
+            run,
+            schema_version=DOUBTS_VERSION,
+            sending=False,
+            pieces=tuple(doubts[hull] for hull in sorted(doubts)),
+            held=(),
+            posting=(),
+        )
         generation.write_doubts(booked)
+
+
+def _in_flight(run: Doubts, pending: Sequence[Pending]) -> list[Ordinals]:
+    left = [piece.ordinals for piece in pending]
+    if run.posting is None:
+        parts, places_left = [piece.ordinals for piece in pending if piece.part], IN_FLIGHT
+    else:
+        parts = [ordinals for ordinals in run.posting if not ordinals.without(left).runs]
+        places_left = IN_FLIGHT - len(parts)
+    places = list(dict.fromkeys(piece.place for piece in pending if not piece.part))[:places_left]
+    return parts + [p.ordinals for p in pending if not p.part and p.place in places]
+
+
+def _add_doubt(doubts: dict[str, Doubt], ordinals: Ordinals, *, at: datetime, reason: str) -> None:
+    before = doubts.get(ordinals.hull)
+    doubts[ordinals.hull] = Doubt(
+        ordinals=ordinals,
+        sends=1 if before is None else before.sends + 1,
+        last_at=at,
+        reason=reason,
+    )
 
 
 def _alike(ordinals: Ordinals, sends: Counter[int]) -> Iterator[tuple[int, Ordinals]]:
@@ -309,6 +329,7 @@ class Delivery:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._doubts: dict[str, Doubt] = {}
+        self._under_way: dict[str, Pending] = {}
         self._sends_now: dict[str, int] = {}
         self._held: list[_Piece] = []
         self._held_refusals: list[Refusal] = []
@@ -335,15 +356,25 @@ class Delivery:
             self._send_all(self._with_bodies(sendable, source), at_most=len(sendable))
             for piece in self._held:
                 self._work(piece.halves(parts=True))
-        except (PushError, PlanOutdated):
-            if self._policy.misconfigured:
-                self._held_refusals.clear()  # they go again
-            self._write_held_refusals()
-            self._write_doubts(sending=False)
+        except BaseException:
+            self._end_early()
             raise
         # had everything been refused so far, it would have looked like configuration
         self._write_held_refusals()
         self._write_doubts(sending=False)
+
+    def _end_early(self) -> None:
+        """Write down what is known: nothing is in flight any more but what has no end, whatever broke off."""
+        if self._policy.misconfigured:
+            self._held_refusals.clear()  # they go again
+        for piece in list(self._under_way.values()):
+            _add_doubt(self._doubts, piece.ordinals, at=self._now(), reason=ENDED)
+        self._under_way.clear()
+        try:
+            self._write_held_refusals()
+            self._write_doubts(sending=False)
+        except OSError:
+            logger.warning("The next run has to reckon what was in flight.", exc_info=True)
 
     def _send_all(self, pieces: Iterator[_Piece], *, at_most: int) -> None:
         """Four at a time, begun in plan order; a failed one lets no other begin.
@@ -399,11 +430,11 @@ class Delivery:
             return []
         outgoing = self._outgoing(piece)
         attempts = 0
-        while True:
+        while self._failure is None:
             started = self._policy.start()
             attempts += 1
             try:
-                invocation_id = self._ingest.send(outgoing)
+                invocation_id = self._send(piece, outgoing)
             except (NotAccepted, OutcomeUnknown) as error:
                 if self._tried_enough(piece, started, error):
                     return []
@@ -418,6 +449,22 @@ class Delivery:
             else:
                 self._accepted(piece, outgoing, attempts, invocation_id)
                 return []
+        return []
+
+    def _send(self, piece: _Piece, outgoing: Outgoing) -> str:
+        """Post once. It is under way until its end is on disk, or its error says that it was not taken."""
+        hull = piece.pending.ordinals.hull
+        with self._lock:
+            self._under_way[hull] = piece.pending
+            if piece.pending.part:
+                self._write_doubts(sending=True)
+        try:
+            return self._ingest.send(outgoing)
+        except OutcomeUnknown:
+            raise
+        except PushError:
+            self._under_way.pop(hull, None)
+            raise
 
     def _outgoing(self, piece: _Piece) -> Outgoing:
         body = self._envelope.around(piece.bodies)
@@ -441,14 +488,9 @@ class Delivery:
         """Write it down before it may go again; returns its sends over all runs."""
         ordinals = piece.pending.ordinals
         with self._lock:
-            before = self._doubts.get(ordinals.hull)
             now_sent = self._sends_now[ordinals.hull] = self._sends_now.get(ordinals.hull, 0) + 1
-            self._doubts[ordinals.hull] = Doubt(
-                ordinals=ordinals,
-                sends=1 if before is None else before.sends + 1,
-                last_at=self._now(),
-                reason=str(error),
-            )
+            _add_doubt(self._doubts, ordinals, at=self._now(), reason=str(error))
+            self._under_way.pop(ordinals.hull, None)
             self._write_doubts(sending=True)
         return piece.pending.sends + now_sent
 
@@ -460,6 +502,9 @@ class Delivery:
                 sending=sending,
                 pieces=tuple(self._doubts[hull] for hull in sorted(self._doubts)),
                 held=tuple(self._held_refusals),
+                posting=tuple(
+                    piece.ordinals for piece in list(self._under_way.values()) if piece.part
+                ),
             )
         )
 
@@ -477,6 +522,7 @@ class Delivery:
                 digest=piece.digest,
             )
         )
+        self._under_way.pop(piece.pending.ordinals.hull, None)
         self._policy.accepted()
         self._write_held_refusals()
 

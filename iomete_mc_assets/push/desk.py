@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from iomete_mc_assets.errors import LedgerBusy
@@ -115,12 +116,22 @@ class Desk:
         )
         return log.append(head, entry)
 
-    def leave(self, log: Log, head: Head, left: Entry) -> None:
-        """Let the ledger go with the plan still open; should that fail, the deadline frees it."""
+    @contextmanager
+    def holding(self, log: Log, head: Head) -> Generator[None]:
+        """Let the ledger go, with the plan still open, whatever breaks off inside.
+
+        Should that fail, the holder's deadline frees it.
+        """
         try:
-            log.append(head, left)
-        except (LedgerBusy, OSError):
-            logger.warning("The ledger stays held until its deadline.", exc_info=True)
+            yield
+        except BaseException:
+            try:
+                log.append(head, replace(head.entry, kind="left"))
+            except LedgerBusy:
+                logger.info("The ledger was closed before, or is another's.")
+            except OSError:
+                logger.warning("The ledger stays held until its deadline.", exc_info=True)
+            raise
 
     def book_crash(self, generation: Generation, held: Entry, *, max_sends: int) -> None:
         """Write down what the last holder may have had in flight, before anything is sent."""

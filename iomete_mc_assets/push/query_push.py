@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from iomete_mc_assets.errors import PushError
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import (
     NO_ORDINALS,
@@ -140,16 +139,13 @@ class QueryPush:
         held = head
         head = self._desk.opened(log, head, waiting[0][0], generation=1)
         outcomes: dict[str, HourOutcome] = {}
-        try:
+        with self._desk.holding(log, head):
             for header, before in waiting:
                 if closed or self._desk.store.pruned(header):
                     outcome = self._desk.settle(self._sent(header), header, unsent=PRUNED)
                 else:
                     outcome = self._settle(header, held)
                 outcomes[header.manifest_id] = outcome.since(before)
-        except PushError:
-            self._desk.leave(log, head, replace(head.entry, kind="left"))
-            raise
         self._close(log, head)
         return outcomes
 

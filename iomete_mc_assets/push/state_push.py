@@ -1,7 +1,8 @@
 """Pushing an hour of a state flow, with the log as state and lock. Rules 20 to 22; which hours go is each flow's own."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -185,25 +186,27 @@ class StatePush(Generic[Rules]):
             closed = replace(entry, kind="closed", word="lost", state_from=None, accepted=state)
             return self._log.append(head, closed)
         sent = self._desk.sent(self._flow, entry.window, entry.manifest_id)
-        head = self._taken_over(sent, other, head)
-        unsent = None
-        if sent.ended() is not None:
-            logger.info("The open plan was settled before anything of it was sent anew.")
-        else:
-            unsent = self._replaced_by(other, header)
-        closed = self._closed(
-            other, sent, head, word=unsent.status if unsent else "interrupted", finished=False
-        )
-        if unsent is not None:
-            self._desk.settle(sent, other, unsent=unsent)
+        with self._taken_over(sent, other, head) as taken:
+            unsent = None
+            if sent.ended() is not None:
+                logger.info("The open plan was settled before anything of it was sent anew.")
+            else:
+                unsent = self._replaced_by(other, header)
+            closed = self._closed(
+                other, sent, taken, word=unsent.status if unsent else "interrupted", finished=False
+            )
+            if unsent is not None:
+                self._desk.settle(sent, other, unsent=unsent)
         return closed
 
-    def _taken_over(self, sent: SentFolder, header: Header, head: Head) -> Head:
-        """The ledger, ours now, with what its last holder had in flight written down."""
+    @contextmanager
+    def _taken_over(self, sent: SentFolder, header: Header, head: Head) -> Generator[Head]:
+        """The ledger, ours inside, with what its last holder had in flight written down."""
         taken = self._desk.opened(self._log, head, header, generation=head.entry.generation)
-        for generation in sent.generations():
-            self._desk.book_crash(generation, head.entry, max_sends=self._max_sends)
-        return taken
+        with self._desk.holding(self._log, taken):
+            for generation in sent.generations():
+                self._desk.book_crash(generation, head.entry, max_sends=self._max_sends)
+            yield taken
 
     # From plan to outcome
 
@@ -222,8 +225,9 @@ class StatePush(Generic[Rules]):
             generation.write_plan(plan)
             return self._desk.settle(sent, header)
         head = self._desk.opened(self._log, head, header, generation=generation.number)
-        self._write_plan(sent, generation, plan)
-        return self._send(header, sent, head, generation, plan)
+        with self._desk.holding(self._log, head):
+            self._write_plan(sent, generation, plan)
+            return self._send(header, sent, head, generation, plan)
 
     def _resume(
         self,
@@ -234,24 +238,24 @@ class StatePush(Generic[Rules]):
         *,
         to_force: bool,
     ) -> HourOutcome:
-        head = self._taken_over(sent, header, head)
-        if unsent is not None:
-            self._closed(header, sent, head, word=unsent.status, finished=False)
-            return self._desk.settle(sent, header, unsent=unsent)
-        generations = sent.generations()
-        newest = generations[-1] if generations else sent.generation(1)
-        generation, plan = newest, newest.plan()
-        if (
-            to_force
-            or plan is None
-            or newest.number < head.entry.generation
-            or self._desk.to_plan_anew(self._flow, newest, plan)
-        ):
-            number = max(newest.number + (plan is not None), head.entry.generation)
-            generation = self._desk.next_generation(sent, number)
-            plan, _ = self._plan(header, sent, self._log.state(head), generation)
-            self._write_plan(sent, generation, plan)
-        return self._send(header, sent, head, generation, plan)
+        with self._taken_over(sent, header, head) as taken:
+            if unsent is not None:
+                self._closed(header, sent, taken, word=unsent.status, finished=False)
+                return self._desk.settle(sent, header, unsent=unsent)
+            generations = sent.generations()
+            newest = generations[-1] if generations else sent.generation(1)
+            generation, plan = newest, newest.plan()
+            if (
+                to_force
+                or plan is None
+                or newest.number < taken.entry.generation
+                or self._desk.to_plan_anew(self._flow, newest, plan)
+            ):
+                number = max(newest.number + (plan is not None), taken.entry.generation)
+                generation = self._desk.next_generation(sent, number)
+                plan, _ = self._plan(header, sent, self._log.state(taken), generation)
+                self._write_plan(sent, generation, plan)
+            return self._send(header, sent, taken, generation, plan)
 
     def _send(
         self, header: Header, sent: SentFolder, head: Head, generation: Generation, plan: Plan
@@ -266,9 +270,6 @@ class StatePush(Generic[Rules]):
                 generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
                 plan, _ = self._plan(header, sent, state, generation)
                 generation.write_plan(plan)
-            except PushError:
-                self._desk.leave(self._log, head, replace(head.entry, kind="left"))
-                raise
             else:
                 break
         outcome = self._desk.outcome(sent, header)

@@ -18,6 +18,7 @@ from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Generation
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.montecarlo.ingest import Ingest, IngestConfig, Outgoing, PycarloIngest
+from iomete_mc_assets.push.delivery import ENDED
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -232,6 +233,9 @@ class Sequence:
             for receipt in generation.receipts():
                 on_record.update(receipt.ordinals)
             for run in generation.doubts():
+                ended = [doubt for doubt in run.pieces if doubt.reason == ENDED]
+                assert self.kills or not ended
+                assert sum(len(doubt.ordinals) for doubt in ended) <= IN_FLIGHT * EVENTS_A_BATCH
                 for doubt in run.pieces:
                     for ordinal in doubt.ordinals:
                         on_record[ordinal] += doubt.sends

@@ -450,47 +450,6 @@ def test_ledger_12_a_table_created_again_goes_again(bench: Bench) -> None:
     assert outcome.counts == {"accepted": 1, "accepted_before": 2}
 
 
-def test_ledger_21_a_held_ledger_stops_a_second_run_until_its_holder_is_gone(bench: Bench) -> None:
-    bench.collect("catalog_snapshot", entries(3))
-    bench.ingest = _Killed()
-    with pytest.raises(_Kill):
-        bench.push("catalog_snapshot")
-    bench.ingest = Bench(bench.gateway, bench.storage.root).ingest
-    assert isinstance(bench.push("catalog_snapshot", run="run-2")[HOUR], LedgerBusy)
-    assert bench.gateway.requests == ()
-    bench.finished.add("run-1")
-    assert bench.push_one("catalog_snapshot", run="run-2").counts == {"accepted": 3}
-    assert bench.log_kinds("catalog_snapshot") == ["open", "open", "closed"]
-
-
-def test_ledger_21_a_retry_of_the_run_takes_over_and_so_does_anybody_after_the_deadline(
-    bench: Bench,
-) -> None:
-    for run, minutes in (("retry", 0), ("stranger", 36)):
-        window = HOUR if run == "retry" else HOUR.next
-        bench.collect("catalog_snapshot", entries(3, comment=run), window=window)
-        ingest, bench.ingest = bench.ingest, _Killed()
-        with pytest.raises(_Kill):
-            bench.push("catalog_snapshot", window, run=f"killed-{run}")
-        bench.ingest = ingest
-        bench.clock.advance(minutes=minutes)
-        root = f"killed-{run}" if run == "retry" else None
-        answer = bench.push("catalog_snapshot", window, run=run, root=root)[window]
-        assert isinstance(answer, HourOutcome)
-        assert answer.word == "pushed"
-
-
-class _Kill(BaseException):
-    """As a killed process: nothing of ours catches it."""
-
-
-class _Killed:
-    """The process ends before anything is sent."""
-
-    def send(self, outgoing: object) -> str:  # noqa: ARG002
-        raise _Kill
-
-
 def test_ledger_21_an_unreadable_head_stops_the_push(bench: Bench) -> None:
     bench.collect("catalog_snapshot", entries(3))
     bench.push_one("catalog_snapshot")

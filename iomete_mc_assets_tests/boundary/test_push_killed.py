@@ -9,9 +9,11 @@ from typing import get_args
 
 import pytest
 
+from iomete_mc_assets.errors import LedgerBusy, ManifestDamaged
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
+from iomete_mc_assets.push.delivery import ENDED
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -184,13 +186,15 @@ def test_rule_16_where_a_receipt_cannot_be_written_no_other_request_begins(
 ) -> None:
     bench = Bench(gateway, str(tmp_path), storage=FullOnce(Storage.open(str(tmp_path))))  # pyright: ignore[reportArgumentType] - the same face
     bench.configure(max_queries=1)
-    bench.collect("query_logs", queries(EVENTS))
+    manifest_id = bench.collect("query_logs", queries(EVENTS))
     answer = bench.push("query_logs")[HOUR]
     assert "No space left" in str(answer), answer
     assert len(gateway.requests) <= 2 * IN_FLIGHT
-    bench.finished.add("run-1")
+    (doubts,) = bench.sent("query_logs", manifest_id).generation(1).doubts()
+    assert [(doubt.sends, doubt.reason) for doubt in doubts.pieces] == [(1, ENDED)]
+    assert not doubts.sending
     assert bench.push_one("query_logs", run="run-2").counts == {"accepted": EVENTS}
-    assert len(bench.accepted_keys()) <= EVENTS + IN_FLIGHT
+    assert len(bench.accepted_keys()) == EVENTS + 1
 
 
 def test_a_push_that_dies_again_and_again_before_sending_never_ends_in_doubt(
@@ -275,3 +279,124 @@ def test_ledger_22_an_outcome_that_only_the_log_has_is_written_by_the_next_run(
     gateway.clear()
     forced = bench.push_one(flow, run="run-3", force="in_doubt")
     assert forced.counts == ({"accepted": 3} if word == "in_doubt" else told.counts)
+
+
+def test_ledger_21_a_held_ledger_stops_a_second_run_until_its_holder_is_gone(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    bench.collect("catalog_snapshot", entries(3))
+    mortal.left = 2  # the lock, and the plan
+    with pytest.raises(Killed):
+        bench.push("catalog_snapshot")
+    mortal.left = None
+    assert isinstance(bench.push("catalog_snapshot", run="run-2")[HOUR], LedgerBusy)
+    assert gateway.requests == ()
+    bench.finished.add("run-1")
+    assert bench.push_one("catalog_snapshot", run="run-2").counts == {"accepted": 3}
+    assert bench.log_kinds("catalog_snapshot") == ["open", "open", "closed"]
+
+
+def test_ledger_21_a_retry_of_the_run_takes_over_and_so_does_anybody_after_the_deadline(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    for run, minutes in (("retry", 0), ("stranger", 36)):
+        window = HOUR if run == "retry" else HOUR.next
+        bench.collect("catalog_snapshot", entries(3, comment=run), window=window)
+        mortal.left = 2
+        with pytest.raises(Killed):
+            bench.push("catalog_snapshot", window, run=f"killed-{run}")
+        mortal.left = None
+        bench.clock.advance(minutes=minutes)
+        root = f"killed-{run}" if run == "retry" else None
+        answer = bench.push("catalog_snapshot", window, run=run, root=root)[window]
+        assert isinstance(answer, HourOutcome)
+        assert answer.word == "pushed"
+
+
+@pytest.mark.parametrize("flow", get_args(Flow))
+def test_rule_17_a_push_that_breaks_off_by_itself_leaves_nothing_in_doubt_and_the_ledger_free(
+    gateway: Gateway, tmp_path: Path, flow: Flow
+) -> None:
+    """A part that cannot be read, for three runs: nothing went, so nothing may be in doubt."""
+    bench, _ = a_bench(gateway, tmp_path)
+    manifest_id = bench.collect_some(flow, EVENTS)
+    before = len(bench.accepted_keys())
+    gateway.rule(faults.answers(503))
+    bench.push(flow, HOUR)
+    gateway.clear()
+    path = f"{bench.store.folder(flow, HOUR, manifest_id)}/part-00000.jsonl.gz"
+    whole = bench.storage.read(path)
+    bench.storage.write(path, whole[:-9])
+    for number in (2, 3, 4):
+        assert isinstance(bench.push(flow, HOUR, run=f"run-{number}")[HOUR], ManifestDamaged)
+    bench.storage.write(path, whole)
+    # nobody says that the other runs are over
+    assert bench.push_one(flow, run="run-5").counts == {"accepted": EVENTS}
+    assert len(bench.accepted_keys()) - before == EVENTS
+
+
+@pytest.mark.parametrize("flow", get_args(Flow))
+def test_rule_16_batches_refused_before_a_kill_are_not_taken_to_be_in_flight(
+    gateway: Gateway, tmp_path: Path, flow: Flow
+) -> None:
+    """Two batches are refused whole and the next four under way when the process dies."""
+    bench, mortal = a_bench(gateway, tmp_path)
+    bench.configure(max_assets=2, max_queries=2, max_edges=2)
+    manifest_id = bench.collect_some(flow, 16)
+    before = len(bench.accepted_keys())
+    ingest = bench.ingest
+    bench.ingest = FourTogether(ingest, alone=2, at_once=mortal.die)
+    for number in (1, 2):
+        gateway.rule(faults.answers(400), nth=number)
+    with pytest.raises(Killed):
+        bench.push(flow, HOUR)
+    gateway.clear()
+    bench.finished.add("run-1")
+    bench.ingest, mortal.left = ingest, None
+    outcome = bench.push_one(flow, run="run-2")
+    (first, *_) = bench.sent(flow, manifest_id).generation(1).doubts()
+    assert sum(len(doubt.ordinals) for doubt in first.pieces) == 2 * IN_FLIGHT
+    assert len(set(bench.accepted_keys()[before:])) == 16
+    if flow == "observations":
+        assert outcome.counts == {"accepted": 8, "in_doubt": 8}
+    else:
+        assert outcome.counts == {"accepted": 16}
+
+
+def test_rule_16_a_part_of_a_refused_batch_is_on_disk_before_it_goes(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    """A batch and its first half are refused, and a quarter is under way when the process dies: only that was."""
+    bench, mortal = a_bench(gateway, tmp_path)
+    manifest_id = bench.collect_some("observations", 8)
+    before = len(gateway.requests)
+    ingest = bench.ingest
+    bench.ingest = DiesAfter(ingest, posts=4, die=mortal.die)
+    for number in (1, 2):
+        gateway.rule(faults.answers(400), nth=number)
+    with pytest.raises(Killed):
+        bench.push("observations", HOUR)
+    gateway.clear()
+    assert [request.events for request in gateway.requests[before:] if request.accepted] == [4, 2]
+    bench.finished.add("run-1")
+    bench.ingest, mortal.left = ingest, None
+    assert bench.push_one("observations", run="run-2").counts == {"accepted": 6, "in_doubt": 2}
+    (first, *_) = bench.sent("observations", manifest_id).generation(1).doubts()
+    assert [list(doubt.ordinals) for doubt in first.pieces] == [[0, 1]]
+
+
+class DiesAfter:
+    """An ingest whose process is dead once so many posts, one after the other, have been answered."""
+
+    def __init__(self, inner: Ingest, *, posts: int, die: Callable[[], None]) -> None:
+        self._inner, self._left, self._die = inner, posts, die
+
+    def send(self, outgoing: Outgoing) -> str:
+        self._left -= 1
+        try:
+            return self._inner.send(outgoing)
+        finally:
+            if not self._left:
+                self._die()

@@ -9,7 +9,7 @@ import pytest
 
 from iomete_mc_assets.errors import Misconfigured, NotAccepted
 from iomete_mc_assets.manifests.model import Flow
-from iomete_mc_assets.manifests.receipts import SENT_VERSION, Doubts
+from iomete_mc_assets.manifests.receipts import DOUBTS_VERSION, Doubts, Ordinals
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
@@ -131,7 +131,10 @@ def test_a_plan_of_which_something_is_in_doubt_stands_and_its_error_says_so(
 def test_a_plan_that_a_dead_run_was_sending_stands(bench: Bench, flow: Flow) -> None:
     manifest_id = refused_as_configuration(bench, flow)
     generation = bench.sent(flow, manifest_id).generation(1)
-    dead = Doubts(schema_version=SENT_VERSION, run_id="run-2", sending=True, pieces=())
+    half = Ordinals.of(range(5))
+    dead = Doubts(
+        schema_version=DOUBTS_VERSION, run_id="run-2", sending=True, pieces=(), posting=(half,)
+    )
     generation.write_doubts(dead)
     bench.configure(**RIGHT)
     (preview,) = bench.dry_run(flow).values()
