@@ -175,6 +175,19 @@ def test_ledger_19_a_record_counts_by_its_latest_end_whatever_else_is_forced_aft
 
 
 @each_flow
+def test_ledger_19_a_doubt_stays_one_after_a_forced_push_that_died_before_its_plan(
+    bench: Bench, flow: Flow
+) -> None:
+    manifest_id = one_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    bench.sent(flow, manifest_id).reopen(2)
+    outcome = bench.push_one(flow, run="other", force="refused")
+    assert (outcome.word, outcome.counts) == ("in_doubt", {"in_doubt": 1})
+    assert len(bench.gateway.requests) == requests
+    assert bench.push_one(flow, run="forced", force="in_doubt").counts == {"accepted": 1}
+
+
+@each_flow
 def test_ledger_19_what_a_forced_push_had_accepted_before_it_broke_off_is_not_planned_anew(
     bench: Bench, flow: Flow
 ) -> None:
