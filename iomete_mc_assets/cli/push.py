@@ -23,7 +23,6 @@ from iomete_mc_assets.montecarlo.ingest import PycarloIngest
 from iomete_mc_assets.operations.push import Surroundings, of_the_store
 from iomete_mc_assets.operations.receipts import SoFar, so_far
 from iomete_mc_assets.push.config import PushConfig, ingest_config
-from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.pusher import Pusher
@@ -83,6 +82,7 @@ def push(
     failed: dict[HourWindow, IometeMcError] = {
         window: _never_collected(store) for window in sorted(set(partitions) - wanted.keys())
     }
+    owner = _owner(around)
     interrupted = False
     if dry_run:
         previews = pusher.dry_run(
@@ -92,7 +92,9 @@ def push(
             console.print(f"{flow} {escape(preview.told)}")
     else:
         with interrupting.in_order(pusher.interrupt, ingest.cut) as interruption:
-            failed |= _pushed(console, pusher, flow, wanted, around, force=force, only=only)
+            failed |= _pushed(
+                console, pusher, flow, wanted, around, owner=owner, force=force, only=only
+            )
         interrupted = interruption.asked
     for window, error in failed.items():
         console.print(f"[red]✗[/red] {flow} {window.key}: {escape(str(error))}")
@@ -101,8 +103,9 @@ def push(
     if failed:
         said = "cannot be sent" if dry_run else "are not settled at Monte Carlo"
         msg = f"{len(failed)} of {len(set(partitions))} hours of {flow} {said}."
-        if force is not None and not dry_run:
-            msg = f"{msg} {GOES_ON}"
+        left = {window: wanted[window] for window in failed if window in wanted}
+        if force is not None and left and not dry_run:
+            msg = f"{msg} {pusher.how_it_goes_on(flow, left, owner=owner, force=force)}"
         elif interrupted:
             msg = f"{msg} {GOES_ON_WHERE_IT_STOPPED}"
         raise Ended(msg) if interrupted else click.ClickException(msg)
@@ -137,6 +140,11 @@ def _never_collected(store: ManifestStore) -> ManifestMissing:
     )
 
 
+def _owner(around: Surroundings) -> Owner:
+    run_id = f"cli-{secrets.token_hex(8)}"
+    return Owner(run_id=run_id, root_run_id=run_id, is_finished=around.is_finished)
+
+
 def _pushed(
     console: Console,
     pusher: Pusher,
@@ -144,12 +152,11 @@ def _pushed(
     wanted: dict[HourWindow, str],
     around: Surroundings,
     *,
+    owner: Owner,
     force: Force | None,
     only: str | None,
 ) -> dict[HourWindow, IometeMcError]:
     """Push, and show each hour as it is settled; what was not, and why."""
-    run_id = f"cli-{secrets.token_hex(8)}"
-    owner = Owner(run_id=run_id, root_run_id=run_id, is_finished=around.is_finished)
     failed: dict[HourWindow, IometeMcError] = {}
     for window, answer in pusher.push(
         flow, wanted, named=lambda _: around.named(), owner=owner, force=force, only=only

@@ -25,7 +25,6 @@ from iomete_mc_assets.defs.partitions import MAX_HOURS_PER_RUN, windows_of
 from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloResource
 from iomete_mc_assets.errors import ManifestMissing
 from iomete_mc_assets.manifests.model import Flow
-from iomete_mc_assets.push.forcing import GOES_ON
 from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.windows import HourWindow
@@ -113,13 +112,14 @@ def pushed_asset(
                     partition=window.key,
                     metadata=metadata.of_preview(preview),
                 )
-            _fail_if_any(flow, failed, of=len(context.partition_keys), forced=False)
+            _fail_if_any(flow, failed, of=len(context.partition_keys))
             return
+        owner = _owner(context)
         for window, answer in pusher.push(
             flow,
             wanted,
             named=lambda _: named.refreshed(),
-            owner=_owner(context),
+            owner=owner,
             force=force,
         ):
             if isinstance(answer, HourOutcome):
@@ -128,7 +128,12 @@ def pushed_asset(
             else:
                 context.log.error(f"{flow} {window.key}: {answer}")  # noqa: G004 - Dagster's own logger
                 failed[window.key] = str(answer)
-        _fail_if_any(flow, failed, of=len(context.partition_keys), forced=config.force != "none")
+        left = {window: wanted[window] for window in wanted if window.key in failed}
+        goes_on = None
+        if force is not None and left:
+            by_hand = pusher.how_it_goes_on(flow, left, owner=owner, force=force)
+            goes_on = f"A retry of this run goes on with all of it. {by_hand}"
+        _fail_if_any(flow, failed, of=len(context.partition_keys), goes_on=goes_on)
 
     return push
 
@@ -187,11 +192,13 @@ def events_of(flow: Flow, outcome: HourOutcome, *, app_url: str) -> Iterator[Pus
     )
 
 
-def _fail_if_any(flow: Flow, failed: dict[str, str], *, of: int, forced: bool) -> None:
+def _fail_if_any(
+    flow: Flow, failed: dict[str, str], *, of: int, goes_on: str | None = None
+) -> None:
     if failed:
         hours = ", ".join(sorted(failed))
         first = next(iter(failed.values()))
         msg = f"{flow}: {len(failed)} of {of} hours not settled at Monte Carlo ({hours}). {first}"
-        if forced:
-            msg = f"{msg} {GOES_ON}"
+        if goes_on is not None:
+            msg = f"{msg} {goes_on}"
         raise dg.Failure(msg, metadata={"failed hours": dg.MetadataValue.json(failed)})

@@ -117,6 +117,10 @@ class Ordinals:
         gone = Ordinals.joined(others).runs
         return Ordinals(runs=tuple(_left(self.runs, gone))) if gone else self
 
+    def common(self, other: "Ordinals") -> "Ordinals":
+        """What lies in both."""
+        return self.without([self.without([other])])
+
     def halves(self) -> "tuple[Ordinals, Ordinals]":
         """Two pieces of equal length, the first one longer by one if need be."""
         each = list(self)

@@ -184,10 +184,30 @@ def expected(accounts: list[Account], *, max_sends: int) -> Counter[str]:
     return +counts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """How each record's last request ended, by ordinal: a forced push may refuse what was accepted before."""
+
+    accepted: Ordinals
+    refused: Ordinals
+    doubtful: Ordinals
+
+    @classmethod
+    def of(cls, accounts: Iterable[Account], *, finished: bool) -> "Ends":
+        """The latest of several generations; ``finished`` as in ``Account.sent``."""
+        accepted = refused = doubtful = NO_ORDINALS
+        for account in accounts:
+            ends = [account.accepted, account.refused(finished=finished), account.doubtful]
+            accepted = Ordinals.joined([accepted.without(ends), ends[0]])
+            refused = Ordinals.joined([refused.without(ends), ends[1]])
+            doubtful = Ordinals.joined([doubtful.without(ends), ends[2]])
+        return cls(accepted=accepted, refused=refused, doubtful=doubtful)
+
+
 def _accepted_before_last(accounts: list[Account]) -> int:
-    """Records accepted in earlier generations that the last one does not send again."""
-    accepted = Ordinals.joined(account.accepted for account in accounts[:-1])
-    return len(accepted.without([_planned(accounts[-1:])]))
+    """Records accepted in earlier generations, and not refused or in doubt since, that the last one does not send again."""
+    ends = Ends.of(accounts[:-1], finished=True)
+    return len(ends.accepted.without([_planned(accounts[-1:])]))
 
 
 def settled_of(

@@ -1,17 +1,20 @@
-"""What a push sends although it went before, or had an end. Ledger rule 19; sends nothing."""
+"""What a push sends although it went before, or had an end, and how it goes on. Ledger rule 19; sends nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import NO_ORDINALS, Force, Ordinals
-from iomete_mc_assets.push.accounts import Account
+from iomete_mc_assets.push.accounts import Account, Ends
 from iomete_mc_assets.push.candidates import Candidate
+from iomete_mc_assets.windows import HourWindow
 
-GOES_ON = (
-    "The forced push goes on when these hours are pushed again, by a retry of this run or by hand; until then each "
-    "keeps the outcome it had, and no sensor asks for one that had any."
+KEPT = "Until then each keeps the outcome it had, and no sensor asks for one that had any."
+NOBODY_KNOWS = (
+    "What was begun of the forced push goes on when pushed again by hand without force; what was not keeps "
+    f"its outcome and is forced once more. `iomete-mc receipts` tells which: a forced plan has not ended. {KEPT}"
 )
-"""What whoever forced a push is told when it broke off."""
+"""Where the store cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +22,10 @@ class Past:
     """What came of one manifest's records in earlier generations, by ordinal.
 
     Attributes:
-        done: accepted, and not to go again; not even looked at.
-        accepted: accepted, whether or not it goes again.
-        refused, doubtful: had that end, and stay so in a forced push that does not name it.
+        done: accepted at last, and not to go again; not even looked at.
+        accepted: accepted at last, whether or not it goes again.
+        refused, doubtful: had that end, and stay so: in a forced push that does not name it, and in
+            every other one if they had been accepted before that.
         forced: had an end, and goes again, but what this very push had accepted before it broke off.
     """
 
@@ -60,27 +64,59 @@ def past_of(
         force: of this push; None for an ordinary one, which judges all but the accepted anew.
         root_run_id: generations forced by it are this push's own.
     """
-    accepted = own = refused = doubtful = forced = NO_ORDINALS
-    for account in accounts:
-        ends = [account.accepted, account.refused(finished=settled), account.doubtful]
-        accepted = Ordinals.joined([accepted, ends[0]])
-        if force is not None and account.forced_by == root_run_id:
-            own = Ordinals.joined([own, ends[0]])
-            continue
-        refused = Ordinals.joined([refused.without(ends), ends[1]])
-        doubtful = Ordinals.joined([doubtful.without(ends), ends[2]])
-    if not settled:
-        doubtful = NO_ORDINALS
-    if force == "all":
-        forced = Ordinals.joined([accepted, refused, doubtful])
-    elif force is not None:
-        forced = refused if force == "refused" else doubtful
-    forced = forced.without([own])
-    stays = force is not None
+    ours = [a for a in accounts if force is not None and a.forced_by == root_run_id]
+    others = [a for a in accounts if force is None or a.forced_by != root_run_id]
+    ever = Ordinals.joined(account.accepted for account in accounts)
+    refused, doubtful = _ended_badly(others, ever, settled=settled)
+    named = {"refused": [refused], "in_doubt": [doubtful], "all": [ever, refused, doubtful]}
+    forced = Ordinals.joined(named[force] if force is not None else [])
+    forced = forced.without([account.accepted for account in ours])
+    if force is None:
+        refused = doubtful = NO_ORDINALS
+    # accepted once, it goes again by force alone, and until then its latest end is the one that counts
+    last = Ends.of(accounts, finished=True)
+    refused = Ordinals.joined([refused.without([ever]), last.refused.common(ever)])
+    doubtful = Ordinals.joined([doubtful.without([ever]), last.doubtful.common(ever)])
     return Past(
-        done=accepted.without([forced]),
-        accepted=accepted,
-        refused=refused.without([forced]) if stays else NO_ORDINALS,
-        doubtful=doubtful.without([forced]) if stays else NO_ORDINALS,
+        done=last.accepted.without([forced]),
+        accepted=last.accepted,
+        refused=refused.without([forced]),
+        doubtful=doubtful.without([forced]),
         forced=forced,
     )
+
+
+def _ended_badly(
+    accounts: Sequence[Account], ever: Ordinals, *, settled: bool
+) -> tuple[Ordinals, Ordinals]:
+    """Records refused and in doubt at last. Before the outcome, what was never accepted is only so when refused alone."""
+    ends = Ends.of(accounts, finished=True)
+    if settled:
+        return ends.refused, ends.doubtful
+    alone = Ends.of(accounts, finished=False).refused
+    refused = Ordinals.joined([alone, ends.refused.common(ever)])
+    return refused, ends.doubtful.common(ever)
+
+
+def how_it_goes_on(flow: Flow, begun: Mapping[HourWindow, Mapping[str, bool]], force: Force) -> str:
+    """What whoever forced a push is told of the hours that it did not settle.
+
+    Args:
+        flow: of all hours.
+        begun: of each hour's manifests, whether a push without force goes on with them.
+        force: what was asked for.
+    """
+    goes_on = [window for window, each in begun.items() if any(each.values())]
+    again = [window.key for window in begun if window not in goes_on]
+    told: list[str] = []
+    if goes_on:
+        keys = ", ".join(window.key for window in goes_on)
+        told.append(f"Pushed by hand without force, these go on: {keys}.")
+    for window in goes_on:
+        left = [manifest_id for manifest_id, is_begun in begun[window].items() if not is_begun]
+        if left:
+            told.append(f"Of {window.key}, nothing of {', '.join(left)} was begun.")
+    if again:
+        command = f"iomete-mc push {flow} {' '.join(again)} --force {force}"
+        told.append(f"Of these nothing was begun, so force them once more: `{command}`.")
+    return " ".join((*told, KEPT))

@@ -15,6 +15,7 @@ from iomete_mc_assets.manifests.store import ManifestStore
 from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.desk import Desk
+from iomete_mc_assets.push.forcing import NOBODY_KNOWS, how_it_goes_on
 from iomete_mc_assets.push.ledger import Owner
 from iomete_mc_assets.push.lineage_push import LineagePush
 from iomete_mc_assets.push.newest_push import NewestPush
@@ -151,6 +152,36 @@ class Pusher:
             force=force,
             only=only,
         )
+
+    def how_it_goes_on(
+        self, flow: Flow, hours: Mapping[HourWindow, str], *, owner: Owner, force: Force
+    ) -> str:
+        """What is to be done for hours that a forced push has not settled, for people."""
+        desk = self._desk(owner, force=force, only=None)
+        try:
+            begun = {
+                window: self._begun(desk, flow, window, hours[window])
+                for window in sorted(hours, reverse=True)
+            }
+        except (IometeMcError, OSError):  # as the hours' own errors say
+            return NOBODY_KNOWS
+        return how_it_goes_on(flow, begun, force)
+
+    def _begun(
+        self, desk: Desk, flow: Flow, window: HourWindow, manifest_id: str
+    ) -> dict[str, bool]:
+        """Of each manifest that the hour's push is about, whether an ordinary push would go on with it."""
+        each = self._store.manifest_ids(flow, window) if flow == "query_logs" else [manifest_id]
+        headers = [self._store.header(flow, window, one) for one in each]
+        sent = {
+            header.manifest_id: desk.sent(flow, window, header.manifest_id)
+            for header in headers
+            if header.known and not self._store.pruned(header)
+        }
+        return {
+            one: folder.ended() is None or not desk.is_to_force(folder)
+            for one, folder in sent.items()
+        }
 
     def _answer(
         self,

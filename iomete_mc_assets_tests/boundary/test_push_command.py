@@ -1,5 +1,7 @@
 """`iomete-mc push` against a real gateway: what goes, what is said, and what Dagster hears of it."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -9,9 +11,17 @@ from click.testing import CliRunner, Result
 from iomete_mc_assets.cli.main import main
 from iomete_mc_assets.defs.keys import collected_key, pushed_key
 from iomete_mc_assets.defs.materializations import manifest_id, newest_by_hour
+from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, queries
+from iomete_mc_assets_tests.push_bench import (
+    HOUR,
+    Bench,
+    column_edge,
+    entries,
+    queries,
+    table_edge,
+)
 
 
 @pytest.fixture
@@ -25,6 +35,15 @@ def bench(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def pushed(*words: str) -> Result:
     return CliRunner().invoke(main, ["push", *words])
+
+
+def bodies(bench: Bench, flow: Flow) -> Counter[str]:
+    """Events of a flow that the gateway accepted, by their content."""
+    return Counter(
+        json.dumps(event.content, sort_keys=True)
+        for event in bench.gateway.events()
+        if ("relational_asset" in event.content) == (flow not in ("query_logs", "lineage"))
+    )
 
 
 def test_hours_go_newest_first_and_each_is_told_with_its_invocation_ids(bench: Bench) -> None:
@@ -267,6 +286,55 @@ def test_what_is_not_settled_is_told_with_its_reason_and_exit_code_1_and_goes_on
     bench.gateway.clear()
     again = pushed("query_logs", HOUR.key)
     assert (again.exit_code, "5 accepted" in again.output) == (0, True)
+
+
+@pytest.mark.parametrize("flow", ["query_logs", "lineage"])
+def test_a_forced_push_that_broke_off_says_which_hours_go_on_and_how_the_others_are_forced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, flow: Flow
+) -> None:
+    """What it says, done, sends each event once more and none twice."""
+    monkeypatch.setenv("IOMETE_MC_MAX_EDGES", "1")
+    bench.know("t000", "t001", "t002", "t003", "sink")
+    windows = [HOUR, HOUR.previous, HOUR.previous.previous]
+    for number, window in enumerate(windows):
+        column = column_edge("t003", "id", "sink", f"c{number}", window=window)
+        first = table_edge(f"t{number:03d}", "sink", window=window)
+        records = queries(20, first=100 * number, window=window)
+        bench.collect(flow, [first, column] if flow == "lineage" else records, window=window)
+    keys = [window.key for window in windows]
+    bench.push(flow)
+    never = windows[-1].previous
+    records = [table_edge("t003", "t000", window=never)]
+    bench.collect(flow, records if flow == "lineage" else [], window=never)
+    before = bodies(bench, flow)
+    assert len(before) == (6 if flow == "lineage" else 60)
+    bench.gateway.rule(faults.answers(401), nth=2)
+    told = pushed(flow, *keys, never.key, "--force", "all")
+    bench.gateway.clear()
+    assert told.exit_code == 1
+    said = " ".join(told.output.split())
+    again = f"iomete-mc push {flow} {keys[1]} {keys[2]} --force all"
+    assert f"Pushed by hand without force, these go on: {keys[0]}, {never.key}." in said
+    assert f"Of these nothing was begun, so force them once more: `{again}`." in said
+    assert pushed(flow, keys[0], never.key).exit_code == 0
+    assert pushed(*again.split()[2:]).exit_code == 0
+    after = bodies(bench, flow)
+    assert [after[body] for body in before] == [2 * times for times in before.values()]
+    assert after.total() == 2 * before.total() + (flow == "lineage")
+
+
+def test_a_manifest_that_a_forced_push_has_not_begun_is_named_beside_those_of_its_hour_that_it_has(
+    bench: Bench,
+) -> None:
+    for count in (5, 10, 15):
+        bench.collect("query_logs", queries(count), state="partial")
+        pushed("query_logs", HOUR.key)
+    bench.gateway.rule(faults.accept, nth=1)
+    bench.gateway.rule(faults.answers(401))
+    told = " ".join(pushed("query_logs", HOUR.key, "--force", "all").output.split())
+    assert f"Pushed by hand without force, these go on: {HOUR.key}." in told
+    assert f"Of {HOUR.key}, nothing of m003 was begun." in told
+    assert "force them once more" not in told
 
 
 def test_an_hour_that_a_newer_one_superseded_says_by_which(bench: Bench) -> None:

@@ -146,6 +146,48 @@ def test_ledger_19_what_a_forced_push_had_refused_goes_again_though_it_was_accep
 
 
 @each_flow
+@pytest.mark.parametrize(("end", "other"), [("refused", "in_doubt"), ("in_doubt", "refused")])
+def test_ledger_19_a_record_counts_by_its_latest_end_whatever_else_is_forced_after_it(
+    bench: Bench, flow: Flow, end: Force, other: Force
+) -> None:
+    """Accepted, then forced with ``end``; a push that forces something else sends and hides nothing."""
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
+    manifest_id = bench.collect_some(flow, 3 if end == "refused" else 1)
+    bench.push_one(flow)
+    if end == "refused":
+        bench.gateway.rule(faults.answers(400), nth=2)
+    else:
+        bench.gateway.rule(faults.accept_then_cut)
+        bench.push(flow, run="all", force="all")
+    ended = bench.push_one(flow, run="retry", root="all", force="all")
+    assert ended.counts.get(end) == 1
+    bench.gateway.clear()
+    requests = len(bench.gateway.requests)
+    left = bench.push_one(flow, run="other", force=other)
+    assert (left.reused, left.word, left.counts) == (False, ended.word, ended.counts)
+    settled = bench.sent(flow, manifest_id).settled()
+    assert settled is not None
+    assert (settled.word, settled.counts) == (ended.word, ended.counts)
+    assert len(bench.gateway.requests) == requests
+    again = bench.push_one(flow, run="again", force=end)
+    assert (again.word, set(again.counts)) == ("pushed", {"accepted"})
+    assert len(bench.gateway.requests) == requests + 1
+
+
+@each_flow
+def test_ledger_19_a_doubt_stays_one_after_a_forced_push_that_died_before_its_plan(
+    bench: Bench, flow: Flow
+) -> None:
+    manifest_id = one_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    bench.sent(flow, manifest_id).reopen(2)
+    outcome = bench.push_one(flow, run="other", force="refused")
+    assert (outcome.word, outcome.counts) == ("in_doubt", {"in_doubt": 1})
+    assert len(bench.gateway.requests) == requests
+    assert bench.push_one(flow, run="forced", force="in_doubt").counts == {"accepted": 1}
+
+
+@each_flow
 def test_ledger_19_what_a_forced_push_had_accepted_before_it_broke_off_is_not_planned_anew(
     bench: Bench, flow: Flow
 ) -> None:

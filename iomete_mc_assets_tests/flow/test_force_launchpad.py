@@ -11,6 +11,7 @@ import pytest
 from iomete_mc_assets.defs.partitions import accepting_beta, hourly
 from iomete_mc_assets.defs.pushed import pushed_asset
 from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloResource
+from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, queries
 
@@ -48,6 +49,29 @@ def test_a_settled_hour_goes_again_when_the_launchpad_says_so_and_by_itself_neve
             instance=instance,
         ).success
     assert len(gateway.requests) == requests
+
+
+def test_a_forced_run_that_fails_says_that_its_retry_goes_on_and_what_is_begun(
+    gateway: Gateway, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    Bench(gateway, str(tmp_path)).collect("query_logs", queries(5))
+    with accepting_beta():
+        asset = pushed_asset("query_logs", hourly(HOUR.previous.start))
+    failures: list[str] = []
+    for force in ("none", "all"):
+        result = dg.materialize(
+            [asset],
+            partition_key=HOUR.key,
+            resources=resources_of(gateway, tmp_path),
+            run_config={"ops": {OP: {"config": {"force": force}}}},
+            instance=instance,
+            raise_on_error=False,
+        )
+        failures += [str(event.event_specific_data) for event in result.get_step_failure_events()]
+        gateway.rule(faults.answers(401))
+    (failure,) = failures
+    assert "A retry of this run goes on with all of it. Pushed by hand " in failure
+    assert f"without force, these go on: {HOUR.key}." in failure
 
 
 def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(
