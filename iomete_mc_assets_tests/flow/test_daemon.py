@@ -87,6 +87,7 @@ def test_a_killed_push_is_finished_without_a_hand_and_repeats_only_what_was_in_f
     ]
 
 
+@pytest.mark.nightly  # pushes that fail are in every run, without a daemon
 def test_a_gateway_that_is_down_fails_the_push_by_name_and_gets_everything_later(
     daemon: Daemon, day: list[HourWindow]
 ) -> None:
