@@ -405,6 +405,10 @@ class SentFolder:
             found.append(self.generation(1))
         return sorted(found, key=lambda generation: generation.number)
 
+    def after(self, generation: "Generation") -> "Generation":
+        """The generation in place of one whose plan is outdated, forced like it."""
+        return self.generation(generation.number + 1, forced_by=generation.forced_by)
+
     def generation(self, number: int, *, forced_by: str | None = None) -> "Generation":
         """A generation, whether it exists or not.
 

@@ -381,9 +381,10 @@ class Delivery:
 
         Each thread takes the next piece itself: handing it over would wake three threads a request.
         """
-        with ThreadPoolExecutor(min(at_most, IN_FLIGHT), thread_name_prefix="push") as pool:
+        threads = min(at_most, IN_FLIGHT)
+        with ThreadPoolExecutor(threads, thread_name_prefix="push") as pool:
             try:
-                wait([pool.submit(self._send_some, pieces) for _ in range(min(at_most, IN_FLIGHT))])
+                wait([pool.submit(self._send_some, pieces) for _ in range(threads)])
             except BaseException:
                 # an interrupted run waits for the answers in flight, and for no retry
                 self._policy.stop(BudgetSpent("The push was interrupted."))

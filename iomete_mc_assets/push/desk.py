@@ -19,6 +19,7 @@ from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.delivery import (
     BodySource,
     Delivery,
+    PlanOutdated,
     book_crash,
     pending_of,
 )
@@ -203,7 +204,40 @@ class Desk:
             counts=outcome.counts,
         )
 
-    def requests(
+    def going(
+        self,
+        header: Header,
+        sent: SentFolder,
+        generation: Generation,
+        plan: Plan | None,
+        *,
+        made: Callable[[Generation], Plan],
+        bodies: Callable[[Plan], BodySource],
+        max_sends: int,
+    ) -> Going:
+        """What a push would send by a plan, written or not; planned anew where it is outdated.
+
+        Args:
+            header: whose.
+            sent: its folder.
+            generation: of the plan.
+            plan: None where it is still to be made.
+            made: plans, and writes nothing.
+            bodies: of a plan's events.
+            max_sends: of a piece without an answer.
+        """
+        while True:
+            plan = plan or made(generation)
+            try:
+                requests = self._requests(
+                    header, generation, plan, bodies(plan), max_sends=max_sends
+                )
+            except PlanOutdated:
+                generation, plan = sent.after(generation), None
+            else:
+                return Going(header=header, generation=generation, plan=plan, requests=requests)
+
+    def _requests(
         self,
         header: Header,
         generation: Generation,
@@ -212,12 +246,9 @@ class Desk:
         *,
         max_sends: int,
     ) -> list[tuple[int, int]]:
-        """Events and bytes of what a plan, written or not, still has to send; arguments as of ``deliver``.
+        """Events and bytes of what a plan still has to send.
 
         A plan tells the bytes of whole batches; those of parts are counted, for which bodies are built.
-
-        Raises:
-            PlanOutdated: the records do not give what was planned.
         """
         envelope = self._envelope(header, plan)
         built: dict[int, Mapping[int, bytes]] = {}

@@ -79,14 +79,8 @@ class QueryRules:
         seen, accepted = KeySet(), earlier.accepted or ()
         refused, largest = earlier.refused or (), self.max_event_bytes
         for ordinal, line in lines:
-            found = key_and_body(line[0], max_bytes=largest)
-            if found is None:
-                about, body, digest, notes = self._event_of_record(line)
-                key = _short(about.encode("utf-8", "surrogatepass"))
-            else:  # as ``event`` does, without a call and a tuple for each of a million
-                name, body = found
-                about, digest, notes = name.decode("ascii"), sha256(body).hexdigest(), ()
-                key = _short(name)
+            about, body, digest, notes = self.event(line)
+            key = _short(about.encode("utf-8", "surrogatepass"))
             if key in accepted:
                 yield Candidate(ordinal=ordinal, about=about, status="accepted_before")
             elif not seen.add(key):

@@ -13,7 +13,7 @@ from iomete_mc_assets.manifests.receipts import (
     Settled,
 )
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
-from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
+from iomete_mc_assets.push.delivery import BodiesReadAgain, BodySource, PlanOutdated
 from iomete_mc_assets.push.desk import Desk, Going
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Preview
@@ -87,20 +87,18 @@ class QueryPush:
     def _going(self, header: Header, before: Sequence[Going]) -> Going:
         """What a push would send of a manifest, after those ``before`` it."""
         sent, beside = self._sent(header), [(other.header, other.plan) for other in before]
-        generation, plan = self._current(sent)
-        while True:
-            made = plan or self._plan(header, sent, generation, beside=beside).plan
-            bodies = BodiesReadAgain(self._desk.lines(header), self._rules_of(made).body)
-            try:
-                requests = self._desk.requests(
-                    header, generation, made, bodies, max_sends=MAX_SENDS_IN_DOUBT
-                )
-            except PlanOutdated:
-                number = generation.number + 1
-                generation = sent.generation(number, forced_by=generation.forced_by)
-                plan = None
-            else:
-                return Going(header=header, generation=generation, plan=made, requests=requests)
+
+        def bodies(plan: Plan) -> BodySource:
+            return BodiesReadAgain(self._desk.lines(header), self._rules_of(plan).body)
+
+        return self._desk.going(
+            header,
+            sent,
+            *self._current(sent),
+            made=lambda generation: self._plan(header, sent, generation, beside=beside).plan,
+            bodies=bodies,
+            max_sends=MAX_SENDS_IN_DOUBT,
+        )
 
     def _current(self, sent: SentFolder) -> tuple[Generation, Plan | None]:
         """The generation to go on with, and its plan; None where it is still to be planned."""
@@ -182,7 +180,7 @@ class QueryPush:
             try:
                 self._deliver(header, generation, planned_now)
             except PlanOutdated:
-                generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
+                generation = sent.after(generation)
                 planned_now = self._written_plan(header, sent, generation)
             else:
                 break

@@ -27,8 +27,8 @@ from iomete_mc_assets.push.candidates import (
     is_called,
     table_of,
 )
-from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
-from iomete_mc_assets.push.desk import Desk, Going
+from iomete_mc_assets.push.delivery import BodiesReadAgain, BodySource, PlanOutdated
+from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
 from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.plans import planned
@@ -129,32 +129,21 @@ class StatePush(Generic[Rules]):
         plan = generation.plan() if goes_on else None
         if plan is not None and self._desk.to_plan_anew(self._flow, generation, plan):
             generation, plan = sent.generation(number + 1), None
-        going = self._going(header, sent, self._log.state(head), generation, plan)
-        return self._desk.preview(header, [going], max_sends=self._max_sends)
+        state = self._log.state(head)
 
-    def _going(
-        self,
-        header: Header,
-        sent: SentFolder,
-        state: State,
-        generation: Generation,
-        plan: Plan | None,
-    ) -> Going:
-        """What a push would send by a plan, which is made if there is none, and anew if it is outdated."""
-        while True:
-            made = plan or self._plan(header, sent, state, generation)[0]
-            rules = self._rules(header, made, state)
-            bodies = BodiesReadAgain(self._records(header, sent), partial(_body, rules))
-            try:
-                requests = self._desk.requests(
-                    header, generation, made, bodies, max_sends=self._max_sends
-                )
-            except PlanOutdated:
-                number = generation.number + 1
-                generation = sent.generation(number, forced_by=generation.forced_by)
-                plan = None
-            else:
-                return Going(header=header, generation=generation, plan=made, requests=requests)
+        def bodies(plan: Plan) -> BodySource:
+            return self._bodies(header, sent, plan, state)
+
+        going = self._desk.going(
+            header,
+            sent,
+            generation,
+            plan,
+            made=lambda generation: self._plan(header, sent, state, generation)[0],
+            bodies=bodies,
+            max_sends=self._max_sends,
+        )
+        return self._desk.preview(header, [going], max_sends=self._max_sends)
 
     # Where flows differ
 
@@ -285,12 +274,11 @@ class StatePush(Generic[Rules]):
     ) -> HourOutcome:
         state = self._log.state(head)
         while True:
-            rules = self._rules(header, plan, state)
+            bodies = self._bodies(header, sent, plan, state)
             try:
-                bodies = BodiesReadAgain(self._records(header, sent), partial(_body, rules))
                 self._desk.deliver(header, generation, plan, bodies, max_sends=self._max_sends)
             except PlanOutdated:
-                generation = sent.generation(generation.number + 1, forced_by=generation.forced_by)
+                generation = sent.after(generation)
                 plan, _ = self._plan(header, sent, state, generation)
                 generation.write_plan(plan)
             else:
@@ -299,6 +287,12 @@ class StatePush(Generic[Rules]):
         self._closed(header, sent, head, word=outcome.word, finished=True)
         sent.settle(outcome)
         return HourOutcome.of(outcome, reused=False)
+
+    def _bodies(
+        self, header: Header, sent: SentFolder, plan: Plan, state: State
+    ) -> BodiesReadAgain[Record]:
+        rules = self._rules(header, plan, state)
+        return BodiesReadAgain(self._records(header, sent), partial(_body, rules))
 
     def _plan(
         self, header: Header, sent: SentFolder, state: State, generation: Generation
