@@ -78,6 +78,21 @@ def a_bench(gateway: Gateway, root: Path) -> tuple[Bench, MortalStorage]:
     return bench, mortal
 
 
+def killed_after_two_refusals(
+    bench: Bench, mortal: MortalStorage, gateway: Gateway, flow: Flow
+) -> None:
+    """run-1, which dies when its first two requests are refused and the next four on their way."""
+    ingest = bench.ingest
+    bench.ingest = FourTogether(ingest, alone=2, at_once=mortal.die)
+    for number in (1, 2):
+        gateway.rule(faults.answers(400), nth=number)
+    with pytest.raises(Killed):
+        bench.push(flow, HOUR)
+    gateway.clear()
+    bench.finished.add("run-1")
+    bench.ingest, mortal.left = ingest, None
+
+
 @pytest.mark.parametrize("flow", get_args(Flow))
 @pytest.mark.parametrize("writes", range(14))
 def test_rule_16_a_push_killed_after_any_write_is_finished_by_the_next_run(
@@ -143,15 +158,7 @@ def test_rule_16_what_was_refused_before_anything_was_accepted_is_known_after_a_
     bench.configure(max_assets=1, max_queries=1, max_edges=1)
     manifest_id = bench.collect_some(flow, 8)
     before, posts = len(bench.accepted_keys()), len(gateway.requests)
-    ingest = bench.ingest
-    bench.ingest = FourTogether(ingest, alone=2, at_once=mortal.die)
-    for number in (1, 2):
-        gateway.rule(faults.answers(400), nth=number)
-    with pytest.raises(Killed):
-        bench.push(flow, HOUR)
-    gateway.clear()
-    bench.finished.add("run-1")
-    bench.ingest, mortal.left = ingest, None
+    killed_after_two_refusals(bench, mortal, gateway, flow)
     sent = list(zip(gateway.requests, gateway.bodies, strict=True))[posts:]
     refused = [body for request, body in sent if not request.accepted]
     assert (len(sent), len(refused)) == (6, 2)
@@ -346,15 +353,7 @@ def test_rule_16_batches_refused_before_a_kill_are_not_taken_to_be_in_flight(
     bench.configure(max_assets=2, max_queries=2, max_edges=2)
     manifest_id = bench.collect_some(flow, 16)
     before = len(bench.accepted_keys())
-    ingest = bench.ingest
-    bench.ingest = FourTogether(ingest, alone=2, at_once=mortal.die)
-    for number in (1, 2):
-        gateway.rule(faults.answers(400), nth=number)
-    with pytest.raises(Killed):
-        bench.push(flow, HOUR)
-    gateway.clear()
-    bench.finished.add("run-1")
-    bench.ingest, mortal.left = ingest, None
+    killed_after_two_refusals(bench, mortal, gateway, flow)
     outcome = bench.push_one(flow, run="run-2")
     (first, *_) = bench.sent(flow, manifest_id).generation(1).doubts()
     assert sum(len(doubt.ordinals) for doubt in first.pieces) == 2 * IN_FLIGHT

@@ -1,25 +1,17 @@
 """Which records a forced push sends again, against the same said record by record. Ledger rule 19."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iomete_mc_assets.manifests.receipts import (
-    SENT_VERSION,
-    Force,
-    Ordinals,
-    Plan,
-    Receipt,
-    Refusal,
-)
+from iomete_mc_assets.manifests.receipts import Force, Ordinals
 from iomete_mc_assets.push.accounts import Account
 from iomete_mc_assets.push.delivery import Pending
 from iomete_mc_assets.push.forcing import past_of
+from iomete_mc_assets_tests.sent_records import AT, a_plan, a_receipt, a_refusal
 
-AT = datetime(2026, 11, 21, 10, 20, tzinfo=UTC)
 RECORDS = 5
 OURS = "ours"
 
@@ -40,49 +32,10 @@ def an_account(story: Story) -> Account:
     forced_by, of = story
     one = {ordinal: Ordinals.of([ordinal]) for ordinal in of}
     return Account(
-        plan=Plan(
-            schema_version=SENT_VERSION,
-            manifest_id="m001",
-            generation=1,
-            run_id="run-1",
-            planned_at=AT,
-            max_events=1,
-            max_body_bytes=1_000,
-            resource_type="spark",
-            log_type="",
-            batches=(),
-            left_out={},
-            left_out_sample=(),
-            notes={},
-        ),
+        plan=a_plan(0),
         forced_by=forced_by,
-        receipts=tuple(
-            Receipt(
-                schema_version=SENT_VERSION,
-                ordinals=one[ordinal],
-                invocation_id="",
-                accepted_at=AT,
-                attempts=1,
-                bytes=1,
-                digest="",
-            )
-            for ordinal, end in of.items()
-            if end == "accepted"
-        ),
-        refusals=tuple(
-            Refusal(
-                schema_version=SENT_VERSION,
-                ordinals=one[ordinal],
-                status=400,
-                details=None,
-                refused_at=AT,
-                attempts=1,
-                bytes=1,
-                digest="",
-            )
-            for ordinal, end in of.items()
-            if end == "refused"
-        ),
+        receipts=tuple(a_receipt(one[ordinal]) for ordinal, end in of.items() if end == "accepted"),
+        refusals=tuple(a_refusal(one[ordinal]) for ordinal, end in of.items() if end == "refused"),
         pending=tuple(
             Pending(place=0, ordinals=one[ordinal], part=True, sends=0)
             for ordinal, end in of.items()

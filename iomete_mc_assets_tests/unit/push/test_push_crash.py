@@ -1,7 +1,5 @@
 """What a dead run is taken to have had in flight."""
 
-from datetime import UTC, datetime
-
 from iomete_mc_assets.manifests.receipts import (
     DOUBTS_VERSION,
     SENT_VERSION,
@@ -9,48 +7,17 @@ from iomete_mc_assets.manifests.receipts import (
     Doubts,
     Generation,
     Ordinals,
-    Plan,
-    PlannedBatch,
-    Receipt,
-    Refusal,
     SentFolder,
 )
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.push.delivery import book_crash, pending_of
 from iomete_mc_assets_tests.push_world import Life, Shelf
-
-AT = datetime(2026, 11, 21, 10, 20, tzinfo=UTC)
+from iomete_mc_assets_tests.sent_records import AT, a_plan, a_receipt, a_refusal
 
 
 def a_generation() -> Generation:
     storage = Storage(Shelf(Life()), base="manifests", root="shelf://manifests")
     return SentFolder(storage, "sent").generation(1)
-
-
-def a_plan(batches: int, *, events_a_batch: int = 1) -> Plan:
-    return Plan(
-        schema_version=SENT_VERSION,
-        manifest_id="m001",
-        generation=1,
-        run_id="run-1",
-        planned_at=AT,
-        max_events=events_a_batch,
-        max_body_bytes=1_000,
-        resource_type="spark",
-        log_type="",
-        batches=tuple(
-            PlannedBatch(
-                ordinals=Ordinals.of(range(first, first + events_a_batch)),
-                events=events_a_batch,
-                bytes=100,
-                digest="",
-            )
-            for first in range(0, batches * events_a_batch, events_a_batch)
-        ),
-        left_out={},
-        left_out_sample=(),
-        notes={},
-    )
 
 
 def test_rule_18_batches_given_up_before_a_crash_do_not_hide_those_in_flight() -> None:
@@ -109,28 +76,3 @@ def test_rule_8_marks_inside_a_batch_are_halved_wherever_they_are() -> None:
         generation.write_refusal(a_refusal(Ordinals.of(refused)))
     pending = [(list(piece.ordinals), piece.part) for piece in pending_of(generation, plan)]
     assert pending == [([3, 4], True), ([5, 6], True), ([7, 8, 9], True)]
-
-
-def a_receipt(ordinals: Ordinals) -> Receipt:
-    return Receipt(
-        schema_version=SENT_VERSION,
-        ordinals=ordinals,
-        invocation_id="5c6b7e0e-2f5c-4b6e-9d3a-1b2c3d4e5f60",
-        accepted_at=AT,
-        attempts=1,
-        bytes=100,
-        digest="",
-    )
-
-
-def a_refusal(ordinals: Ordinals) -> Refusal:
-    return Refusal(
-        schema_version=SENT_VERSION,
-        ordinals=ordinals,
-        status=400,
-        details=None,
-        refused_at=AT,
-        attempts=1,
-        bytes=100,
-        digest="",
-    )
