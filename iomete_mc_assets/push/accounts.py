@@ -204,6 +204,25 @@ class Ends:
         return cls(accepted=accepted, refused=refused, doubtful=doubtful)
 
 
+def _ended(accounts: list[Account], unsent: Unsent | None) -> Counter[Status]:
+    """Records of all generations by their ends; what the last one was still to send again keeps the end it had."""
+    last, before = accounts[-1], Ends.of(accounts[:-1], finished=True)
+    counts = last.counts(unsent)
+    counts["accepted"] += _accepted_before_last(accounts)
+    if unsent is not None:
+        left = Ordinals.joined(piece.ordinals for piece in last.pending if not piece.sends)
+        ends: Mapping[Status, Ordinals] = {
+            "accepted": before.accepted,
+            "refused": before.refused,
+            "in_doubt": before.doubtful,
+        }
+        for status, ordinals in ends.items():
+            ended = len(left.common(ordinals))
+            counts[status] += ended
+            counts[unsent.status] -= ended
+    return counts
+
+
 def _accepted_before_last(accounts: list[Account]) -> int:
     """Records accepted in earlier generations, and not refused or in doubt since, that the last one does not send again."""
     ends = Ends.of(accounts[:-1], finished=True)
@@ -232,9 +251,8 @@ def settled_of(
     receipts = [receipt for account in accounts for receipt in account.receipts]
     counts: Counter[str] = Counter()
     if accounts:
-        counts.update(accounts[-1].counts(unsent))
+        counts.update(_ended(accounts, unsent))
         counts.update(accounts[-1].plan.left_out)
-        counts["accepted"] += _accepted_before_last(accounts)
     elif unsent is not None:
         counts[unsent.status] = header.records
     shown = {status: count for status, count in sorted(counts.items()) if count}

@@ -233,6 +233,27 @@ def test_ledger_19_an_hour_that_was_never_pushed_goes_once_though_all_is_forced(
     assert len(bench.accepted_keys()) == 5
 
 
+def test_ledger_19_what_a_forced_push_never_came_to_keeps_its_end_when_a_newer_hour_takes_over(
+    bench: Bench,
+) -> None:
+    bench.configure(max_assets=1)
+    older = HOUR.previous
+    bench.collect("catalog_snapshot", entries(20), window=older)
+    bench.gateway.rule(faults.answers(400), nth=15)
+    first = bench.push_one("catalog_snapshot", window=older)
+    assert first.counts == {"accepted": 19, "refused": 1}
+    bench.gateway.clear()
+    bench.gateway.rule(faults.answers(401), nth=3)
+    broken = bench.push("catalog_snapshot", older, run="forced", force="all")[older]
+    assert isinstance(broken, Misconfigured)
+    bench.gateway.clear()
+    bench.collect("catalog_snapshot", entries(20, comment="newer"))
+
+    outcome = bench.push_one("catalog_snapshot", run="later", window=older)
+
+    assert (outcome.word, outcome.counts) == ("partly_refused", {"accepted": 19, "refused": 1})
+
+
 def test_ledger_19_force_never_overrides_superseded(bench: Bench) -> None:
     bench.collect("catalog_snapshot", entries(2))
     pushed = bench.push_one("catalog_snapshot")
