@@ -278,14 +278,14 @@ def once(hours: Sequence[HourWindow], *, late: int = 0) -> Counter[str]:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("count", [48, 720])
+@pytest.mark.parametrize(("count", "catalogs_ago"), [(48, A_DAY), (720, 0)])
 def test_two_flows_backfilled_at_once_arrive_whole_and_once(
-    daemon: Trouble, newest: HourWindow, count: int
+    daemon: Trouble, newest: HourWindow, count: int, catalogs_ago: int
 ) -> None:
-    """All of these hours of query logs, and a day of catalogs beside them."""
+    """All of these hours of query logs, and beside them a day of catalogs that no earlier test has pushed."""
     backfilled: dict[Flow, list[HourWindow]] = {
         QUERIES: hours_before(newest, count),
-        CATALOG: hours_before(newest, A_DAY),
+        CATALOG: hours_before(newest, A_DAY, ago=catalogs_ago),
     }
     known = {flow: len(daemon.finished_pushes(flow)) for flow in backfilled}
     for flow, hours in backfilled.items():
