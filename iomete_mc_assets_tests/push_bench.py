@@ -224,18 +224,18 @@ class Bench:
         self.named[flow][window] = manifest_id
         return manifest_id
 
-    def collect_some(self, flow: Flow, count: int) -> str:
-        """The hour's first manifest of a flow; what observations and edges are of was pushed before."""
+    def collect_some(self, flow: Flow, count: int, *, window: HourWindow = HOUR) -> str:
+        """A manifest of a flow; what observations and edges are of was pushed before."""
         if flow == "query_logs":
-            return self.collect(flow, queries(count))
+            return self.collect(flow, queries(count), window=window)
         if flow == "lineage":
-            self.know(*(f"t{number:03d}" for number in range(count)), "sink")
-            return self.collect(flow, edges(count))
-        manifest_id = self.collect("catalog_snapshot", entries(count))
+            self.know(*(f"t{number:03d}" for number in range(count)), "sink", window=window)
+            return self.collect(flow, edges(count), window=window)
+        manifest_id = self.collect("catalog_snapshot", entries(count), window=window)
         if flow == "catalog_snapshot":
             return manifest_id
-        self.push_one("catalog_snapshot")
-        return self.collect(flow, observed(count))
+        self.push_one("catalog_snapshot", window=window)
+        return self.collect(flow, observed(count), window=window)
 
     def know(self, *names: str, window: HourWindow = HOUR) -> None:
         """Let Monte Carlo accept these tables, and take them in."""

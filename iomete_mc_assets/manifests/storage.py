@@ -271,6 +271,55 @@ class _MemoryStorage(Storage):
             super()._create(full, data)
 
 
+class Unwritten(Storage):
+    """Another storage as it would be after what is written here, of which nothing reaches it.
+
+    For looking ahead: what was written is kept in memory. Nothing can be removed.
+    """
+
+    def __init__(self, below: Storage) -> None:
+        """Above a storage that others may write to meanwhile."""
+        self.root = below.root
+        self._below = below
+        self._written: dict[str, bytes] = {}
+
+    def read(self, path: str) -> bytes:
+        """As ``Storage.read``."""
+        written = self._written.get(path)
+        return self._below.read(path) if written is None else written
+
+    def write(self, path: str, data: bytes) -> None:
+        """As ``Storage.write``, but that it is lost with this object."""
+        self._written[path] = data
+
+    def create(self, path: str, data: bytes) -> bool:
+        """As ``Storage.create``, but that it is lost with this object."""
+        try:
+            return self.read(path) == data
+        except FileNotFoundError:
+            self.write(path, data)
+            return True
+
+    def names(self, folder: str) -> list[str]:
+        """As ``Storage.names``."""
+        prefix = f"{folder}/"
+        inside = (path.removeprefix(prefix) for path in self._written if path.startswith(prefix))
+        return sorted({*self._below.names(folder), *(path.split("/")[0] for path in inside)})
+
+    def remove(self, path: str) -> None:
+        """Refused: whoever looks ahead takes nothing away."""
+        msg = f"{self.root}/{path} is only looked at, so it is not removed."
+        raise PermissionError(msg)
+
+    def versions(self, folder: str) -> dict[str, str]:
+        """Of what lies below; what was written here has no instant."""
+        return self._below.versions(folder)
+
+    def last_written(self, folder: str) -> datetime | None:
+        """Of what lies below; what was written here has no instant."""
+        return self._below.last_written(folder)
+
+
 class _LocalStorage(Storage):
     """The local disk, where a killed plain write leaves half a file."""
 

@@ -31,7 +31,7 @@ from iomete_mc_assets.manifests.model import (
     Verdict,
     Written,
 )
-from iomete_mc_assets.manifests.storage import Storage
+from iomete_mc_assets.manifests.storage import Storage, Unwritten
 from iomete_mc_assets.records import Omission, OmissionKind, Record
 from iomete_mc_assets.windows import HourWindow
 
@@ -69,6 +69,10 @@ class ManifestStore:
         self.store_id = store_id
         self.root = storage.root
         self._source = source
+
+    def unwritten(self) -> "ManifestStore":
+        """The same store for looking ahead: what is written to it is seen there, and never lies in this one."""
+        return ManifestStore(Unwritten(self.storage), store_id=self.store_id, source=self._source)
 
     @classmethod
     def open(cls, root: str, *, source: Source | None) -> "ManifestStore":

@@ -5,6 +5,7 @@ Flows differ in ``newest_push``, ``lineage_push`` and ``query_push``; which mani
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from iomete_mc_assets import clock
@@ -122,8 +123,9 @@ class Pusher:
         Raises:
             IometeMcError: a manifest or the ledger cannot be read.
         """
-        nobody = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: False)
-        desk = self._desk(nobody, force=force, only=only)
+        # as if every other run were over: what it had in flight is reckoned, in memory
+        heir = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: True)
+        desk = replace(self._desk(heir, force=force, only=only), store=self._store.unwritten())
         for window in sorted(hours, reverse=True):
             if flow == "query_logs":
                 yield window, QueryPush(desk).preview(window, hours[window])

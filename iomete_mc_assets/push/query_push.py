@@ -68,7 +68,10 @@ class QueryPush:
         return f"the records of {', '.join(pruned)} were pruned" if pruned else None
 
     def preview(self, window: HourWindow, manifest_id: str) -> Preview:
-        """What a push of the hour would send now; writes nothing."""
+        """What a push of the hour would send now, its last holder being gone.
+
+        The desk's store is for looking ahead: what that holder had in flight is written down there.
+        """
         asked = self._desk.store.header(FLOW, window, manifest_id)
         sent, waiting = self._sent(asked), self._waiting(window)
         closed = self._is_closed(window)
@@ -79,8 +82,10 @@ class QueryPush:
                 return self._desk.preview_unsent(sent, asked, PRUNED if asked.known else None)
             outcome = HourOutcome.of(settled, reused=True)
             return Preview.of_settled(replace(outcome, not_forced=self._not_forced(window)))
+        held = self._desk.log(FLOW, window.folder).head()
         plans: list[Going] = []
         for header in going:
+            self._book_crash(self._sent(header), held)
             plans.append(self._going(header, plans))
         return self._desk.preview(asked, plans, max_sends=MAX_SENDS_IN_DOUBT)
 
@@ -167,9 +172,7 @@ class QueryPush:
 
     def _settle(self, header: Header, held: Head | None) -> HourOutcome:
         sent = self._sent(header)
-        if held is not None and held.open:
-            for generation in sent.generations()[-1:]:
-                self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
+        self._book_crash(sent, held)
         generation, plan = self._current(sent)
         planned_now = (
             Planned(plan=plan, kept={}, fresh=False)
@@ -185,6 +188,12 @@ class QueryPush:
             else:
                 break
         return self._desk.settle(sent, header)
+
+    def _book_crash(self, sent: SentFolder, held: Head | None) -> None:
+        """Write down what the hour's last holder had in flight of a manifest."""
+        if held is not None and held.open:
+            for generation in sent.generations()[-1:]:
+                self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
 
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan

@@ -106,7 +106,10 @@ class StatePush(Generic[Rules]):
         return self._desk.settle(sent, header)
 
     def preview(self, window: HourWindow, manifest_id: str, *, named: Named) -> Preview:
-        """What a push of the manifest would send now; writes nothing and takes no ledger."""
+        """What a push of the manifest would send now, its last holder being gone.
+
+        The desk's store is for looking ahead: what that holder had in flight is written down there.
+        """
         self._refuse_unknown_table(window, manifest_id)
         sent = self._desk.sent(self._flow, window, manifest_id)
         header = self._desk.store.header(self._flow, window, manifest_id)
@@ -118,12 +121,16 @@ class StatePush(Generic[Rules]):
             return self._desk.preview_unsent(sent, header)
         if settled is not None and unsent is not None:
             return Preview.of_settled(_left_as_it_was(settled, unsent))
+        head = self._log.head()
+        resumed = head if head is not None and head.is_for(window, manifest_id) else None
+        if resumed is not None:
+            self._book_crash(sent, resumed)
         if unsent is not None:
             return self._desk.preview_unsent(sent, header, unsent)
-        head = self._log.head()
+        if resumed is None:
+            head = self._with_nothing_open(head, header)
         generations = sent.generations()
-        resumed = head is not None and head.is_for(window, manifest_id) and generations
-        goes_on = resumed and not to_force
+        goes_on = resumed is not None and generations and not to_force
         number = generations[-1].number + (0 if goes_on else 1) if generations else 1
         generation = generations[-1] if goes_on else sent.generation(number)
         plan = generation.plan() if goes_on else None
@@ -216,9 +223,13 @@ class StatePush(Generic[Rules]):
         """The ledger, ours inside, with what its last holder had in flight written down."""
         taken = self._desk.opened(self._log, head, header, generation=head.entry.generation)
         with self._desk.holding(self._log, taken):
-            for generation in sent.generations():
-                self._desk.book_crash(generation, head.entry, max_sends=self._max_sends)
+            self._book_crash(sent, head)
             yield taken
+
+    def _book_crash(self, sent: SentFolder, held: Head) -> None:
+        """Write down what the ledger's last holder had in flight of a manifest."""
+        for generation in sent.generations():
+            self._desk.book_crash(generation, held.entry, max_sends=self._max_sends)
 
     # From plan to outcome
 

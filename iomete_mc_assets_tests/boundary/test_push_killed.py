@@ -18,6 +18,7 @@ from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
+from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
 
 EVENTS = 65
@@ -128,6 +129,58 @@ def test_rule_16_a_push_killed_after_any_write_is_finished_by_the_next_run(
     assert isinstance(again, HourOutcome)
     assert again.reused
     assert len(gateway.requests) == requests
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("flow", get_args(Flow))
+@pytest.mark.parametrize("writes", range(2, 12, 2))
+def test_rule_40_a_dry_run_after_a_kill_tells_what_goes_and_what_is_in_doubt(
+    gateway: Gateway, tmp_path: Path, flow: Flow, writes: int, later: bool
+) -> None:
+    """Of the hour that was being pushed, or of the one after it, which ends that push."""
+    bench, mortal = a_bench(gateway, tmp_path)
+    bench.collect_some(flow, EVENTS)
+    mortal.left = writes
+    try:
+        bench.push(flow)
+    except Killed:
+        bench.finished.add("run-1")
+    mortal.left = None
+    window = HOUR.next if later else HOUR
+    if later:
+        bench.clock.advance(hours=1)
+        bench.collect_some(flow, EVENTS + 1, window=window)
+
+    assert_foretold(bench, flow, window)
+
+
+def test_rule_40_a_dry_run_after_a_third_kill_tells_which_queries_do_not_go_a_fourth_time(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    bench, mortal = a_bench(gateway, tmp_path)
+    bench.collect("query_logs", queries(EVENTS))
+    for run in ("run-1", "run-1b", "run-1c"):
+        mortal.left = 3  # lock, plan or doubts, mark
+        with pytest.raises(Killed):
+            bench.push("query_logs", run=run)
+        bench.finished.add(run)
+    mortal.left = None
+    outcome = assert_foretold(bench, "query_logs", HOUR)
+    assert outcome.counts["in_doubt"] == IN_FLIGHT * EVENTS_A_BATCH
+
+
+def assert_foretold(bench: Bench, flow: Flow, window: HourWindow) -> HourOutcome:
+    """A push by another run sends just what a dry run told, which leaves no trace."""
+    files, posts = bench.files(), len(bench.gateway.requests)
+    preview = bench.dry_run(flow)[window]
+    assert (bench.files(), len(bench.gateway.requests)) == (files, posts)
+    outcome = bench.push_one(flow, run="run-2", window=window)
+    sizes = [request.body_bytes for request in bench.gateway.requests[posts:]]
+    assert sorted(size for _, size in preview.requests) == sorted(sizes)
+    told = Counter(preview.counts)
+    told["accepted"] += told.pop("to_send", 0)
+    assert +told == outcome.counts
+    return outcome
 
 
 def test_rule_16_what_was_in_flight_is_written_down_before_anything_goes_again(
