@@ -113,7 +113,7 @@ class CatalogRules:
         if ordinal in sent.refused:
             nothing = {"table": named(entry.table), "digest": None, "accepted_at": None}
             return {**nothing, **before, "refused": digest}
-        return {**before, "digest": None} if before else {}
+        return {**before, "digest": None, "refused": None} if before else {}
 
 
 def _entry(record: Record) -> TableEntry:
