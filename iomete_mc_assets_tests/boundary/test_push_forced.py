@@ -1,7 +1,13 @@
-"""Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19."""
+"""Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19.
 
+What is played follows from a seed, which stands in the test's id. IOMETE_MC_TEST_CHAOS_SEED moves all of them.
+"""
+
+import json
+import os
+import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import pytest
@@ -9,12 +15,21 @@ import pytest
 from iomete_mc_assets.errors import Misconfigured
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, key_of, observed, queries
 
 FLOWS: tuple[Flow, ...] = get_args(Flow)
 each_flow = pytest.mark.parametrize("flow", FLOWS)
+FIRST_SEED = int(os.environ.get("IOMETE_MC_TEST_CHAOS_SEED", "0"))
+FORCES: tuple[Force, ...] = get_args(Force)
+ENDS = {
+    "accepted": faults.accept,
+    "refused": faults.answers(400),
+    "in_doubt": faults.accept_then_nothing,
+}
+BUSY = faults.answers(503)
 
 
 @pytest.fixture
@@ -172,6 +187,162 @@ def test_ledger_19_a_record_counts_by_its_latest_end_whatever_else_is_forced_aft
     again = bench.push_one(flow, run="again", force=end)
     assert (again.word, set(again.counts)) == ("pushed", {"accepted"})
     assert len(bench.gateway.requests) == requests + 1
+
+
+def pushed_until_settled(
+    bench: Bench, flow: Flow, *, root: str, force: Force | None = None
+) -> HourOutcome:
+    """One run and its retries."""
+    for number in range(9):
+        run = f"{root}-{number}"
+        answer = bench.push(flow, HOUR, run=run, root=root, force=force)[HOUR]
+        if isinstance(answer, HourOutcome):
+            return answer
+    pytest.fail("the hour was never settled")
+
+
+def one_refused_then_in_doubt(bench: Bench, flow: Flow) -> bytes:
+    """Two of three accepted; the third refused, then forced and never answered. Returns its request's body."""
+    one_refused_of_three(bench, flow)
+    bench.gateway.rule(faults.accept_then_nothing)
+    outcome = pushed_until_settled(bench, flow, root="again", force="refused")
+    assert (outcome.word, outcome.counts) == ("in_doubt", {"accepted": 2, "in_doubt": 1})
+    bench.gateway.clear()
+    return bench.gateway.bodies[-1]
+
+
+@each_flow
+def test_ledger_19_a_refused_event_that_was_forced_and_got_no_answer_is_in_doubt_to_the_next_force(
+    bench: Bench, flow: Flow
+) -> None:
+    body = one_refused_then_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    left = bench.push_one(flow, run="other", force="refused")
+    assert (left.word, left.counts) == ("in_doubt", {"accepted": 2, "in_doubt": 1})
+    assert len(bench.gateway.requests) == requests
+    outcome = bench.push_one(flow, run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 3})
+    assert list(bench.gateway.bodies[requests:]) == [body]
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "lineage"])
+def test_ledger_22_what_was_refused_then_forced_and_is_in_doubt_goes_with_the_next_hour(
+    bench: Bench, flow: Flow
+) -> None:
+    body = one_refused_then_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    records = list(bench.store.records(bench.store.header(flow, HOUR, bench.named[flow][HOUR])))
+    bench.collect(flow, records, window=HOUR.next)
+    outcome = bench.push_one(flow, run="next", window=HOUR.next)
+    assert outcome.counts == {"accepted": 1, "accepted_before": 2}
+    assert list(bench.gateway.bodies[requests:]) == [body]
+
+
+def test_ledger_19_an_entry_in_doubt_goes_when_that_is_forced_though_another_hours_was_refused(
+    bench: Bench,
+) -> None:
+    bench.configure(send_superseded=True)
+    one_in_doubt(bench, "catalog_snapshot")
+    bench.collect("catalog_snapshot", entries(1), window=HOUR.next)
+    bench.gateway.rule(faults.answers(400))
+    refused = bench.push_one("catalog_snapshot", run="next", window=HOUR.next)
+    assert refused.counts == {"refused": 1}
+    bench.gateway.clear()
+    outcome = bench.push_one("catalog_snapshot", run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 1})
+
+
+@each_flow
+def test_ledger_19_a_doubt_stays_one_after_a_forced_push_that_broke_off_before_its_first_answer(
+    bench: Bench, flow: Flow
+) -> None:
+    one_in_doubt(bench, flow)
+    bench.gateway.rule(BUSY)
+    assert not isinstance(bench.push(flow, HOUR, run="broken", force="in_doubt")[HOUR], HourOutcome)
+    bench.gateway.clear()
+    requests = len(bench.gateway.requests)
+    left = bench.push_one(flow, run="other", force="refused")
+    assert (left.word, left.counts) == ("in_doubt", {"in_doubt": 1})
+    assert len(bench.gateway.requests) == requests
+    outcome = bench.push_one(flow, run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 1})
+
+
+@dataclass(slots=True)
+class Game:
+    """One manifest, each event in requests of its own, pushed through any answers and then forced again and again.
+
+    Attributes:
+        last: how each event's last request ended, as the gateway's script has it.
+        posted: events of requests that had an end, since it was emptied.
+    """
+
+    bench: Bench
+    flow: Flow
+    chance: random.Random
+    last: dict[str, str] = field(default_factory=dict[str, str])
+    posted: set[str] = field(default_factory=set[str])
+
+    def settled(self, root: str, force: Force | None) -> HourOutcome:
+        """The outcome of a run and its retries, each through another script."""
+        for number in range(9):
+            script = self._script()
+            self.bench.gateway.clear()
+            self.bench.gateway.script(*(ENDS.get(end, BUSY) for end in script))
+            before, run = len(self.bench.gateway.requests), f"{root}-{number}"
+            answer = self.bench.push(self.flow, HOUR, run=run, root=root, force=force)[HOUR]
+            for place, body in enumerate(self.bench.gateway.bodies[before:]):
+                end = script[place] if place < len(script) else "accepted"
+                if end != "busy":
+                    key = key_of(json.loads(body)["events"][0])
+                    self.last[key] = end
+                    self.posted.add(key)
+            if isinstance(answer, HourOutcome):
+                return answer
+        pytest.fail("the hour was never settled")
+
+    def _script(self) -> list[str]:
+        """Ends of the first requests of a run, fewer refused than look like configuration."""
+        script = self.chance.choices(
+            ("accepted", "refused", "in_doubt", "busy"), (4, 2, 3, 1), k=self.chance.randrange(9)
+        )
+        refused = [place for place, end in enumerate(script) if end == "refused"]
+        for place in refused[2:]:
+            script[place] = "accepted"
+        return script
+
+
+def plays(bench: Bench, flow: Flow, seed: int) -> None:
+    """A force sends what the outcome before counts as its name, and the outcome after counts last ends."""
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
+    bench.collect_some(flow, 4)
+    game = Game(bench, flow, random.Random(seed))  # noqa: S311 - a game
+    outcome = game.settled("plain", None)
+    assert outcome.counts == Counter(game.last.values())
+    for number in range(game.chance.randrange(2, 6)):
+        force = game.chance.choice((*FORCES, "refused", "in_doubt"))
+        named = {key for key, end in game.last.items() if force in ("all", end)}
+        game.posted.clear()
+        outcome = game.settled(f"forced-{number}", force)
+        assert game.posted == named, (force, outcome.counts)
+        assert outcome.counts == Counter(game.last.values()), force
+
+
+@each_flow
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + 8))
+def test_a_force_sends_what_the_outcome_counts_as_its_name_after_any_history(
+    bench: Bench, flow: Flow, seed: int
+) -> None:
+    plays(bench, flow, seed)
+
+
+@pytest.mark.nightly
+@each_flow
+@pytest.mark.parametrize("seed", range(FIRST_SEED + 8, FIRST_SEED + 208))
+def test_a_force_sends_what_the_outcome_counts_as_its_name_after_many_more_histories(
+    bench: Bench, flow: Flow, seed: int
+) -> None:
+    plays(bench, flow, seed)
 
 
 @each_flow
