@@ -168,22 +168,6 @@ def _planned(accounts: Iterable[Account]) -> Ordinals:
     return Ordinals.joined(batch.ordinals for batch in batches)
 
 
-def expected(accounts: list[Account], *, max_sends: int) -> Counter[str]:
-    """Records by status as a push would find them; those that it would send are ``to_send``.
-
-    Args:
-        accounts: of all generations; the last one is to be sent, whether or not its plan is written.
-        max_sends: of a piece without an answer, over all runs.
-    """
-    last = accounts[-1]
-    counts: Counter[str] = Counter(last.plan.left_out)
-    counts["accepted"] += len(last.accepted) + _accepted_before_last(accounts)
-    counts["refused"] += len(last.refused(finished=False))
-    for piece in last.pending:
-        counts["to_send" if piece.sends < max_sends else "in_doubt"] += len(piece.ordinals)
-    return +counts
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """How each record's last request ended, by ordinal: a forced push may refuse what was accepted before."""
@@ -208,7 +192,7 @@ def _ended(accounts: list[Account], unsent: Unsent | None) -> Counter[Status]:
     """Records of all generations by their ends; what the last one was still to send again keeps the end it had."""
     last, before = accounts[-1], Ends.of(accounts[:-1], finished=True)
     counts = last.counts(unsent)
-    counts["accepted"] += _accepted_before_last(accounts)
+    counts["accepted"] += len(before.accepted.without([_planned([last])]))
     if unsent is not None:
         left = Ordinals.joined(piece.ordinals for piece in last.pending if not piece.sends)
         ends: Mapping[Status, Ordinals] = {
@@ -221,12 +205,6 @@ def _ended(accounts: list[Account], unsent: Unsent | None) -> Counter[Status]:
             counts[status] += ended
             counts[unsent.status] -= ended
     return counts
-
-
-def _accepted_before_last(accounts: list[Account]) -> int:
-    """Records accepted in earlier generations, and not refused or in doubt since, that the last one does not send again."""
-    ends = Ends.of(accounts[:-1], finished=True)
-    return len(ends.accepted.without([_planned(accounts[-1:])]))
 
 
 def settled_of(
