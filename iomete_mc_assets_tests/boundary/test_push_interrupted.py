@@ -113,3 +113,31 @@ def test_a_push_that_waits_for_its_next_try_is_interrupted_at_once(bench: Bench)
         said, _ = child.communicate(timeout=SOON_S)
     assert (child.returncode, len(bench.gateway.requests)) == (130, 1)
     assert "nothing of it was sent" in said
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_push_interrupted_twice_ends_at_once_and_says_what_that_means(
+    bench: Bench, sign: signal.Signals
+) -> None:
+    manifest_id = bench.collect("query_logs", queries(EVENTS))
+    bench.gateway.rule(faults.accept_then_hang)
+    with pushing(bench, "query_logs", HOUR.key) as child:
+        bench.gateway.wait_for_requests(IN_FLIGHT)
+        child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        assert any("Interrupted: nothing more is sent" in line for line in child.stderr)
+        child.send_signal(sign)
+        _, complained = child.communicate(timeout=SOON_S)
+    assert child.returncode == 130, complained
+    (said,) = complained.splitlines()
+    assert said.startswith("Ended at once: what was under way, at most four batches")
+    # it waited for no answer, after which it would have written down what is in doubt
+    (doubts,) = bench.sent("query_logs", manifest_id).generation(1).doubts()
+    assert (doubts.sending, doubts.pieces) == (True, ())
+
+    bench.gateway.clear()
+    with pushing(bench, "query_logs", HOUR.key) as child:
+        said, _ = child.communicate(timeout=SOON_S)
+    assert child.returncode == 1
+    assert "from 20" in said
+    assert len(bench.gateway.requests) == IN_FLIGHT
