@@ -1,12 +1,7 @@
 """`iomete-mc push` ended by Ctrl-C or SIGTERM: a real process, a gateway that hangs, and the push that follows at once."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,36 +11,15 @@ from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, queries
+from iomete_mc_assets_tests.push_processes import EVENTS_A_BATCH, SOON_S, pushing
 
 EVENTS = 65
-EVENTS_A_BATCH = 10
 ANSWERED = 2
-SOON_S = 40
-"""Far below the minute for which a request waits, and far above what an interrupted push takes."""
 
 
 @pytest.fixture
 def bench(gateway: Gateway, tmp_path: Path) -> Bench:
     return Bench(gateway, str(tmp_path / "manifests"))
-
-
-@contextmanager
-def pushing(bench: Bench, flow: Flow, *words: str) -> Generator[subprocess.Popen[str]]:
-    environment = {
-        **os.environ,
-        **bench.environment,
-        "IOMETE_MC_MAX_QUERIES": str(EVENTS_A_BATCH),
-        "IOMETE_MC_MAX_ASSETS": str(EVENTS_A_BATCH),
-        "COLUMNS": "250",
-    }
-    command = [sys.executable, "-m", "iomete_mc_assets.cli.main", "push", flow, *words]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
 
 
 @pytest.mark.parametrize(
