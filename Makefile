@@ -35,7 +35,7 @@ test: setup ## format, lint, import contracts, types, all tests
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fix: setup ## let ruff format and mend what it can
 	$(BIN)/ruff format .

@@ -1,5 +1,6 @@
 """A manifest store, a gateway and a clock that stands still: what tests of pushing stand on."""
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -256,11 +257,13 @@ class Bench:
         hours = manifests or {
             window: self.named[flow][window] for window in windows or self.named[flow]
         }
-        pusher = self.pusher()
-        owner = Owner(run_id=run, root_run_id=root or run, is_finished=self.finished.__contains__)
+        pusher, owner = self.pusher(), self.owner(run, root)
         return dict(
             pusher.push(flow, hours, named=lambda f: self.named[f], owner=owner, force=force)
         )
+
+    def owner(self, run: str, root: str | None = None) -> Owner:
+        return Owner(run_id=run, root_run_id=root or run, is_finished=self.finished.__contains__)
 
     def pusher(self) -> Pusher:
         return Pusher(
@@ -272,9 +275,37 @@ class Bench:
             jitter=lambda: 1.0,
         )
 
-    def dry_run(self, flow: Flow) -> dict[HourWindow, Preview]:
-        hours = self.named[flow]
-        return dict(self.pusher().dry_run(flow, hours, named=lambda f: self.named[f]))
+    def dry_run(
+        self, flow: Flow, *windows: HourWindow, force: Force | None = None
+    ) -> dict[HourWindow, Preview]:
+        """What a push of the hours, or of all named ones, would do; none of them may fail."""
+        hours = {window: self.named[flow][window] for window in windows or self.named[flow]}
+        told: dict[HourWindow, Preview] = {}
+        for window, answer in self.pusher().dry_run(
+            flow, hours, named=lambda f: self.named[f], owner=self.owner("dry"), force=force
+        ):
+            assert isinstance(answer, Preview), answer
+            told[window] = answer
+        return told
+
+    def foretold(
+        self, flow: Flow, *windows: HourWindow, run: str = "run-2", force: Force | None = None
+    ) -> dict[HourWindow, tuple[Preview, HourOutcome]]:
+        """A dry run, which leaves no trace, and a push after it, which does just what was told."""
+        files, posts = self.files(), len(self.gateway.requests)
+        previews = self.dry_run(flow, *windows, force=force)
+        assert (self.files(), len(self.gateway.requests)) == (files, posts)
+        answers = self.push(flow, *windows, run=run, force=force)
+        sent = [(one.events, one.body_bytes) for one in self.gateway.requests[posts:]]
+        assert sorted(one for each in previews.values() for one in each.requests) == sorted(sent)
+        found: dict[HourWindow, tuple[Preview, HourOutcome]] = {}
+        for window, preview in previews.items():
+            told, outcome = Counter(preview.counts), answers[window]
+            told["accepted"] += told.pop("to_send", 0)
+            assert isinstance(outcome, HourOutcome), outcome
+            assert +told == outcome.counts
+            found[window] = (preview, outcome)
+        return found
 
     def push_one(
         self,

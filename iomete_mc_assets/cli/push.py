@@ -24,7 +24,7 @@ from iomete_mc_assets.operations.push import Surroundings, of_the_store
 from iomete_mc_assets.operations.receipts import SoFar, so_far
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.windows import HourWindow
 
@@ -86,11 +86,13 @@ def push(
     owner = _owner(around)
     interrupted = False
     if dry_run:
-        previews = pusher.dry_run(
-            flow, wanted, named=lambda _: around.named(), force=force, only=only
-        )
-        for _, preview in previews:
-            console.print(f"{flow} {escape(preview.told)}")
+        for window, preview in pusher.dry_run(
+            flow, wanted, named=lambda _: around.named(), owner=owner, force=force, only=only
+        ):
+            if isinstance(preview, Preview):
+                console.print(f"{flow} {escape(preview.told)}")
+            else:
+                failed[window] = preview
     else:
         with interrupting.in_order(pusher.interrupt, ingest.cut) as interruption:
             failed |= _pushed(

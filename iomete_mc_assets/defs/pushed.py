@@ -26,7 +26,7 @@ from iomete_mc_assets.defs.resources import ManifestStoreResource, MonteCarloRes
 from iomete_mc_assets.errors import ManifestMissing
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome
+from iomete_mc_assets.push.outcome import HourOutcome, Preview
 from iomete_mc_assets.windows import HourWindow
 
 DESCRIPTIONS: dict[Flow, str] = {
@@ -102,10 +102,15 @@ def pushed_asset(
         wanted, failed = _wanted(named, windows)
         pusher = monte_carlo.pusher(store)
         force = None if config.force == "none" else config.force
+        owner = _owner(context)
         if config.dry_run:
             for window, preview in pusher.dry_run(
-                flow, wanted, named=lambda _: named.refreshed(), force=force
+                flow, wanted, named=lambda _: named.refreshed(), owner=owner, force=force
             ):
+                if not isinstance(preview, Preview):
+                    context.log.error(f"{flow} {window.key}: {preview}")  # noqa: G004 - Dagster's own logger
+                    failed[window.key] = str(preview)
+                    continue
                 context.log.info(f"{flow} {preview.told}")  # noqa: G004 - Dagster's own logger
                 yield dg.AssetObservation(
                     asset_key=pushed_key(flow),
@@ -114,7 +119,6 @@ def pushed_asset(
                 )
             _fail_if_any(flow, failed, of=len(context.partition_keys))
             return
-        owner = _owner(context)
         for window, answer in pusher.push(
             flow,
             wanted,

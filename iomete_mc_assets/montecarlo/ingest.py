@@ -19,11 +19,13 @@ class Outgoing:
 
     Attributes:
         body: the very bytes to send.
+        events: how many are in it.
         shown: what it is, for messages: ``batch 3/7 of monte_carlo/observations, hour ... (50 events, 9,000 bytes)``.
     """
 
     flow: Flow
     body: bytes
+    events: int
     shown: str
 
 

@@ -168,22 +168,6 @@ def _planned(accounts: Iterable[Account]) -> Ordinals:
     return Ordinals.joined(batch.ordinals for batch in batches)
 
 
-def expected(accounts: list[Account], *, max_sends: int) -> Counter[str]:
-    """Records by status as a push would find them; those that it would send are ``to_send``.
-
-    Args:
-        accounts: of all generations; the last one is to be sent, whether or not its plan is written.
-        max_sends: of a piece without an answer, over all runs.
-    """
-    last = accounts[-1]
-    counts: Counter[str] = Counter(last.plan.left_out)
-    counts["accepted"] += len(last.accepted) + _accepted_before_last(accounts)
-    counts["refused"] += len(last.refused(finished=False))
-    for piece in last.pending:
-        counts["to_send" if piece.sends < max_sends else "in_doubt"] += len(piece.ordinals)
-    return +counts
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """How each record's last request ended, by ordinal: a forced push may refuse what was accepted before."""

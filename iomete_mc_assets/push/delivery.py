@@ -502,7 +502,7 @@ class Delivery:
             f"batch {piece.pending.place + 1}/{len(self._plan.batches)} of monte_carlo/{self._flow}, "
             f"hour {self._hour} ({len(piece.bodies)} events, {len(body):,} bytes{self._remark})"
         )
-        return Outgoing(flow=self._flow, body=body, shown=shown)
+        return Outgoing(flow=self._flow, body=body, events=len(piece.bodies), shown=shown)
 
     def _tried_enough(
         self, piece: _Piece, started: int, error: NotAccepted | OutcomeUnknown

@@ -1,8 +1,7 @@
 """What every hour's push does alike, whatever its flow: find the folder, send a plan, settle."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,37 +12,22 @@ from iomete_mc_assets.manifests.receipts import Force, Generation, Plan, SentFol
 from iomete_mc_assets.manifests.store import Line, ManifestStore
 from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import Ingest
-from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of, expected, settled_of
+from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
 from iomete_mc_assets.push.candidates import Numbered
 from iomete_mc_assets.push.config import PushConfig
 from iomete_mc_assets.push.delivery import (
     BodySource,
     Delivery,
-    PlanOutdated,
     book_crash,
     pending_of,
 )
 from iomete_mc_assets.push.forcing import Past, past_of
 from iomete_mc_assets.push.ledger import Entry, Head, Log, Owner, opened
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import RunPolicy
 from iomete_mc_assets.windows import HourWindow
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Going:
-    """A manifest's plan, written or not, in a dry run.
-
-    Attributes:
-        requests: events and bytes of what is left of it.
-    """
-
-    header: Header
-    generation: Generation
-    plan: Plan
-    requests: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,100 +180,6 @@ class Desk:
             max_sends=max_sends,
             now=self.now,
         ).deliver(pending_of(generation, plan), bodies)
-
-    def preview_unsent(
-        self, sent: SentFolder, header: Header, unsent: Unsent | None = None
-    ) -> Preview:
-        """Of a manifest that would settle without a request, or with none for what is left of it."""
-        outcome = self.outcome(sent, header, unsent=unsent)
-        return Preview(
-            window=header.window,
-            manifest_id=header.manifest_id,
-            reason=outcome.reason,
-            requests=(),
-            counts=outcome.counts,
-        )
-
-    def going(
-        self,
-        header: Header,
-        sent: SentFolder,
-        generation: Generation,
-        plan: Plan | None,
-        *,
-        made: Callable[[Generation], Plan],
-        bodies: Callable[[Plan], BodySource],
-        max_sends: int,
-    ) -> Going:
-        """What a push would send by a plan, written or not; planned anew where it is outdated.
-
-        Args:
-            header: whose.
-            sent: its folder.
-            generation: of the plan.
-            plan: None where it is still to be made.
-            made: plans, and writes nothing.
-            bodies: of a plan's events.
-            max_sends: of a piece without an answer.
-        """
-        while True:
-            plan = plan or made(generation)
-            try:
-                requests = self._requests(
-                    header, generation, plan, bodies(plan), max_sends=max_sends
-                )
-            except PlanOutdated:
-                generation, plan = sent.after(generation), None
-            else:
-                return Going(header=header, generation=generation, plan=plan, requests=requests)
-
-    def _requests(
-        self,
-        header: Header,
-        generation: Generation,
-        plan: Plan,
-        bodies: BodySource,
-        *,
-        max_sends: int,
-    ) -> list[tuple[int, int]]:
-        """Events and bytes of what a plan still has to send.
-
-        A plan tells the bytes of whole batches; those of parts are counted, for which bodies are built.
-        """
-        envelope = self._envelope(header, plan)
-        built: dict[int, Mapping[int, bytes]] = {}
-        found: list[tuple[int, int]] = []
-        for piece in pending_of(generation, plan):
-            batch, events = plan.batches[piece.place], len(piece.ordinals)
-            if piece.sends >= max_sends:
-                continue
-            if events == batch.events:
-                found.append((events, batch.bytes))
-                continue
-            if piece.place not in built:
-                built = {piece.place: bodies.take(batch)}
-            taken = built[piece.place]
-            body = envelope.around(taken[ordinal] for ordinal in piece.ordinals)
-            found.append((events, len(body)))
-        return found
-
-    def preview(self, header: Header, going: Iterable[Going], *, max_sends: int) -> Preview:
-        """What is left of plans, written or not, of an hour's manifests."""
-        requests: list[tuple[int, int]] = []
-        counts: Counter[str] = Counter()
-        for one in going:
-            requests += one.requests
-            sent = self.sent(header.flow, header.window, one.header.manifest_id)
-            earlier = [a for a in accounts_of(sent) if a.plan.generation < one.plan.generation]
-            accounts = [*earlier, Account.of(one.generation, one.plan)]
-            counts += expected(accounts, max_sends=max_sends)
-        return Preview(
-            window=header.window,
-            manifest_id=header.manifest_id,
-            reason=None if requests else "nothing new",
-            requests=tuple(requests),
-            counts=dict(sorted(counts.items())),
-        )
 
     def _envelope(self, header: Header, plan: Plan) -> Envelope:
         return self.config.envelope(

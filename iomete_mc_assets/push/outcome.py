@@ -1,6 +1,7 @@
 """How one hour's push ended, as its caller sees it. What lies on disk is ``receipts.Settled``."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -105,10 +106,10 @@ class Preview:
     """What a push of one hour would do now.
 
     Attributes:
-        reason: why nothing would go; None where something may.
-        requests: events and bytes of each request, in order.
-        counts: records by status; those that would go are ``to_send``. Where nothing would go, as the
-            hour is settled or would be.
+        reason: why nothing would go; None where something would.
+        requests: events and bytes of each request.
+        counts: records by status, of all manifests that the push would settle; those that would go are
+            ``to_send``.
     """
 
     window: HourWindow
@@ -118,14 +119,23 @@ class Preview:
     counts: Mapping[str, int]
 
     @classmethod
-    def of_settled(cls, outcome: HourOutcome) -> "Preview":
-        """Of an hour that has its outcome, and is left as it is."""
+    def of(cls, outcome: HourOutcome, requests: Sequence[tuple[int, int]]) -> "Preview":
+        """Of an outcome that only was looked ahead at, with what would go for it."""
+        settled_now = [one for one in (outcome, *outcome.beside) if not one.reused]
+        reason, counts = outcome.reason, Counter[str]()
+        for one in settled_now:
+            counts.update(one.counts)
+        if not settled_now:
+            reason = f"settled before: {outcome.word}{_why(outcome)}{_left(outcome)}"
+            counts.update(outcome.counts)
+        to_send = sum(events for events, _ in requests)
+        counts.update(accepted=-to_send, to_send=to_send)
         return cls(
             window=outcome.window,
             manifest_id=outcome.manifest_id,
-            reason=f"settled before: {outcome.word}{_why(outcome)}{_left(outcome)}",
-            requests=(),
-            counts=outcome.counts,
+            reason=None if requests else reason or "nothing new",
+            requests=tuple(requests),
+            counts=dict(sorted((+counts).items())),
         )
 
     @property
@@ -138,7 +148,7 @@ class Preview:
         """One line for people."""
         would = f"{len(self.requests)} requests of {self.sent_bytes} bytes would be sent"
         if not self.requests:
-            would = f"nothing would be sent ({self.reason or 'nothing new'})"
+            would = f"nothing would be sent ({self.reason})"
         return f"{self.window.key} {would}: {_counted(self.counts)}"
 
 

@@ -5,7 +5,6 @@ Flows differ in ``newest_push``, ``lineage_push`` and ``query_push``; which mani
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from iomete_mc_assets import clock
@@ -13,7 +12,7 @@ from iomete_mc_assets.errors import Interrupted, IometeMcError, PushError
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
 from iomete_mc_assets.manifests.store import ManifestStore
-from iomete_mc_assets.montecarlo.ingest import Ingest, PycarloIngest
+from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing, PycarloIngest
 from iomete_mc_assets.push.config import PushConfig, ingest_config
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.forcing import NOBODY_KNOWS, how_it_goes_on
@@ -24,6 +23,23 @@ from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
 from iomete_mc_assets.push.policy import RunPolicy
 from iomete_mc_assets.push.query_push import QueryPush
 from iomete_mc_assets.windows import HourWindow
+
+
+class Nobody:
+    """An ingest that takes everything and sends nothing: whose dry run it is reads what would have gone."""
+
+    def __init__(self) -> None:
+        self._requests: list[tuple[int, int]] = []
+
+    def send(self, outgoing: Outgoing) -> str:
+        """Note its events and bytes."""
+        self._requests.append((outgoing.events, len(outgoing.body)))
+        return "dry run"
+
+    def told(self) -> list[tuple[int, int]]:
+        """Events and bytes of each request since the last question."""
+        told, self._requests = self._requests, []
+        return told
 
 
 class Pusher:
@@ -115,23 +131,28 @@ class Pusher:
         hours: Mapping[HourWindow, str],
         *,
         named: Callable[[Flow], Named],
+        owner: Owner,
         force: Force | None = None,
         only: str | None = None,
-    ) -> Iterator[tuple[HourWindow, Preview]]:
-        """What ``push`` would send now, newest hour first. Sends nothing and writes nothing.
+    ) -> Iterator[tuple[HourWindow, Preview | IometeMcError]]:
+        """What ``push`` would do now, were everything taken: the same push, to nobody. Arguments as there.
 
-        Raises:
-            IometeMcError: a manifest or the ledger cannot be read.
+        Sends nothing, and writes nothing but in memory.
         """
-        # as if every other run were over: what it had in flight is reckoned, in memory
-        heir = Owner(run_id="dry-run", root_run_id="dry-run", is_finished=lambda _: True)
-        desk = replace(self._desk(heir, force=force, only=only), store=self._store.unwritten())
+        nobody, ahead = Nobody(), self._store.unwritten()
         for window in sorted(hours, reverse=True):
-            if flow == "query_logs":
-                yield window, QueryPush(desk).preview(window, hours[window])
-            else:
-                states = _state_push(desk, flow)
-                yield window, states.preview(window, hours[window], named=named(flow))
+            if flow == "query_logs":  # such hours do not bear on one another: let memory go
+                ahead = self._store.unwritten()
+            pusher = Pusher(ahead, nobody, self._config, now=self._now)
+            hour = {window: hours[window]}
+            for _, answer in pusher.push(
+                flow, hour, named=named, owner=owner, force=force, only=only
+            ):
+                requests = nobody.told()
+                if isinstance(answer, HourOutcome):
+                    yield window, Preview.of(answer, requests)
+                else:
+                    yield window, answer
 
     def _desk(self, owner: Owner, *, force: Force | None = None, only: str | None = None) -> Desk:
         policy = RunPolicy(

@@ -1,6 +1,6 @@
 """Pushing an hour of query logs: every known manifest of it, oldest first. Rule 14 of ledger.md."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from iomete_mc_assets.manifests.model import Flow, Header
@@ -13,10 +13,10 @@ from iomete_mc_assets.manifests.receipts import (
     Settled,
 )
 from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
-from iomete_mc_assets.push.delivery import BodiesReadAgain, BodySource, PlanOutdated
-from iomete_mc_assets.push.desk import Desk, Going
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
+from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.plans import Planned, planned
 from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
 from iomete_mc_assets.push.query_logs import HourKeys, QueryRules
@@ -66,44 +66,6 @@ class QueryPush:
             if self._desk.store.pruned(header) and self._desk.is_to_force(self._sent(header))
         ]
         return f"the records of {', '.join(pruned)} were pruned" if pruned else None
-
-    def preview(self, window: HourWindow, manifest_id: str) -> Preview:
-        """What a push of the hour would send now, its last holder being gone.
-
-        The desk's store is for looking ahead: what that holder had in flight is written down there.
-        """
-        asked = self._desk.store.header(FLOW, window, manifest_id)
-        sent, waiting = self._sent(asked), self._waiting(window)
-        closed = self._is_closed(window)
-        going = [header for header, _ in waiting if not (closed or self._desk.store.pruned(header))]
-        if not going:
-            settled = sent.settled()
-            if settled is None:
-                return self._desk.preview_unsent(sent, asked, PRUNED if asked.known else None)
-            outcome = HourOutcome.of(settled, reused=True)
-            return Preview.of_settled(replace(outcome, not_forced=self._not_forced(window)))
-        held = self._desk.log(FLOW, window.folder).head()
-        plans: list[Going] = []
-        for header in going:
-            self._book_crash(self._sent(header), held)
-            plans.append(self._going(header, plans))
-        return self._desk.preview(asked, plans, max_sends=MAX_SENDS_IN_DOUBT)
-
-    def _going(self, header: Header, before: Sequence[Going]) -> Going:
-        """What a push would send of a manifest, after those ``before`` it."""
-        sent, beside = self._sent(header), [(other.header, other.plan) for other in before]
-
-        def bodies(plan: Plan) -> BodySource:
-            return BodiesReadAgain(self._desk.lines(header), self._rules_of(plan).body)
-
-        return self._desk.going(
-            header,
-            sent,
-            *self._current(sent),
-            made=lambda generation: self._plan(header, sent, generation, beside=beside).plan,
-            bodies=bodies,
-            max_sends=MAX_SENDS_IN_DOUBT,
-        )
 
     def _current(self, sent: SentFolder) -> tuple[Generation, Plan | None]:
         """The generation to go on with, and its plan; None where it is still to be planned."""
@@ -172,7 +134,9 @@ class QueryPush:
 
     def _settle(self, header: Header, held: Head | None) -> HourOutcome:
         sent = self._sent(header)
-        self._book_crash(sent, held)
+        if held is not None and held.open:
+            for generation in sent.generations()[-1:]:
+                self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
         generation, plan = self._current(sent)
         planned_now = (
             Planned(plan=plan, kept={}, fresh=False)
@@ -188,12 +152,6 @@ class QueryPush:
             else:
                 break
         return self._desk.settle(sent, header)
-
-    def _book_crash(self, sent: SentFolder, held: Head | None) -> None:
-        """Write down what the hour's last holder had in flight of a manifest."""
-        if held is not None and held.open:
-            for generation in sent.generations()[-1:]:
-                self._desk.book_crash(generation, held.entry, max_sends=MAX_SENDS_IN_DOUBT)
 
     def _deliver(self, header: Header, generation: Generation, made: Planned) -> None:
         plan = made.plan
@@ -216,15 +174,8 @@ class QueryPush:
         self._desk.write_plan(sent, generation, made.plan)
         return made
 
-    def _plan(
-        self,
-        header: Header,
-        sent: SentFolder,
-        generation: Generation,
-        *,
-        beside: Sequence[tuple[Header, Plan]] = (),
-    ) -> Planned:
-        """The plan, not yet written; ``beside`` are those of a dry run that would have gone by then."""
+    def _plan(self, header: Header, sent: SentFolder, generation: Generation) -> Planned:
+        """The plan, not yet written."""
         config = self._desk.config
         rules = self._rules(config.max_body_bytes, config.resource_type, config.log_type)
         past = self._desk.past(sent)
@@ -232,7 +183,7 @@ class QueryPush:
         if past.done:
             lines = ((ordinal, line) for ordinal, line in lines if ordinal not in past.done)
         return planned(
-            past.judged(rules.candidates(lines, self._earlier_keys(header, past.forced, beside))),
+            past.judged(rules.candidates(lines, self._earlier_keys(header, past.forced))),
             header=header,
             generation=generation.number,
             config=config,
@@ -240,9 +191,7 @@ class QueryPush:
             at=self._desk.now(),
         )
 
-    def _earlier_keys(
-        self, header: Header, forced: Ordinals, beside: Sequence[tuple[Header, Plan]]
-    ) -> HourKeys:
+    def _earlier_keys(self, header: Header, forced: Ordinals) -> HourKeys:
         """What all manifests of the hour have had accepted or refused, as far as that counts now."""
         store, keys = self._desk.store, HourKeys()
         for manifest_id in store.manifest_ids(FLOW, header.window):
@@ -250,9 +199,6 @@ class QueryPush:
             for account in accounts_of(self._sent(other)):
                 again = forced if manifest_id == header.manifest_id else NO_ORDINALS
                 self._add(keys, other, account, again)
-        for other, plan in beside:
-            going = Ordinals.joined(batch.ordinals for batch in plan.batches)
-            self._add_lines(keys, other, plan, accepted=going, refused=NO_ORDINALS)
         return keys
 
     def _add(self, keys: HourKeys, header: Header, account: Account, forced: Ordinals) -> None:

@@ -27,10 +27,10 @@ from iomete_mc_assets.push.candidates import (
     is_called,
     table_of,
 )
-from iomete_mc_assets.push.delivery import BodiesReadAgain, BodySource, PlanOutdated
+from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, State, refuse_if_held
-from iomete_mc_assets.push.outcome import HourOutcome, Named, Preview
+from iomete_mc_assets.push.outcome import HourOutcome, Named
 from iomete_mc_assets.push.plans import planned
 from iomete_mc_assets.push.policy import MAX_SENDS_IN_DOUBT
 from iomete_mc_assets.records import Record
@@ -105,53 +105,6 @@ class StatePush(Generic[Rules]):
             return None
         return self._desk.settle(sent, header)
 
-    def preview(self, window: HourWindow, manifest_id: str, *, named: Named) -> Preview:
-        """What a push of the manifest would send now, its last holder being gone.
-
-        The desk's store is for looking ahead: what that holder had in flight is written down there.
-        """
-        self._refuse_unknown_table(window, manifest_id)
-        sent = self._desk.sent(self._flow, window, manifest_id)
-        header = self._desk.store.header(self._flow, window, manifest_id)
-        unsent = self._why_unsent(header, named)
-        settled, to_force = sent.ended(), self._desk.is_to_force(sent)
-        if settled is not None and not to_force:
-            return Preview.of_settled(HourOutcome.of(settled, reused=True))
-        if not header.known:
-            return self._desk.preview_unsent(sent, header)
-        if settled is not None and unsent is not None:
-            return Preview.of_settled(_left_as_it_was(settled, unsent))
-        head = self._log.head()
-        resumed = head if head is not None and head.is_for(window, manifest_id) else None
-        if resumed is not None:
-            self._book_crash(sent, resumed)
-        if unsent is not None:
-            return self._desk.preview_unsent(sent, header, unsent)
-        if resumed is None:
-            head = self._with_nothing_open(head, header)
-        generations = sent.generations()
-        goes_on = resumed is not None and generations and not to_force
-        number = generations[-1].number + (0 if goes_on else 1) if generations else 1
-        generation = generations[-1] if goes_on else sent.generation(number)
-        plan = generation.plan() if goes_on else None
-        if plan is not None and self._desk.to_plan_anew(self._flow, generation, plan):
-            generation, plan = sent.generation(number + 1), None
-        state = self._log.state(head)
-
-        def bodies(plan: Plan) -> BodySource:
-            return self._bodies(header, sent, plan, state)
-
-        going = self._desk.going(
-            header,
-            sent,
-            generation,
-            plan,
-            made=lambda generation: self._plan(header, sent, state, generation)[0],
-            bodies=bodies,
-            max_sends=self._max_sends,
-        )
-        return self._desk.preview(header, [going], max_sends=self._max_sends)
-
     # Where flows differ
 
     def _why_unsent(self, header: Header, named: Named) -> Unsent | None:
@@ -223,13 +176,9 @@ class StatePush(Generic[Rules]):
         """The ledger, ours inside, with what its last holder had in flight written down."""
         taken = self._desk.opened(self._log, head, header, generation=head.entry.generation)
         with self._desk.holding(self._log, taken):
-            self._book_crash(sent, head)
+            for generation in sent.generations():
+                self._desk.book_crash(generation, head.entry, max_sends=self._max_sends)
             yield taken
-
-    def _book_crash(self, sent: SentFolder, held: Head) -> None:
-        """Write down what the ledger's last holder had in flight of a manifest."""
-        for generation in sent.generations():
-            self._desk.book_crash(generation, held.entry, max_sends=self._max_sends)
 
     # From plan to outcome
 
@@ -285,7 +234,8 @@ class StatePush(Generic[Rules]):
     ) -> HourOutcome:
         state = self._log.state(head)
         while True:
-            bodies = self._bodies(header, sent, plan, state)
+            rules = self._rules(header, plan, state)
+            bodies = BodiesReadAgain(self._records(header, sent), partial(_body, rules))
             try:
                 self._desk.deliver(header, generation, plan, bodies, max_sends=self._max_sends)
             except PlanOutdated:
@@ -298,12 +248,6 @@ class StatePush(Generic[Rules]):
         self._closed(header, sent, head, word=outcome.word, finished=True)
         sent.settle(outcome)
         return HourOutcome.of(outcome, reused=False)
-
-    def _bodies(
-        self, header: Header, sent: SentFolder, plan: Plan, state: State
-    ) -> BodiesReadAgain[Record]:
-        rules = self._rules(header, plan, state)
-        return BodiesReadAgain(self._records(header, sent), partial(_body, rules))
 
     def _plan(
         self, header: Header, sent: SentFolder, state: State, generation: Generation

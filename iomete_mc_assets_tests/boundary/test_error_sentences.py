@@ -47,7 +47,9 @@ def pushed(gateway: Gateway, key: Key) -> str:
         "events": [{"relational_asset": asset}],
     }
     config = IngestConfig(endpoint=gateway.url, key_id=key[0], key_secret=key[1])
-    outgoing = Outgoing(flow="catalog_snapshot", body=json.dumps(body).encode(), shown="one table")
+    outgoing = Outgoing(
+        flow="catalog_snapshot", events=1, body=json.dumps(body).encode(), shown="one table"
+    )
     with pytest.raises(IometeMcError) as caught:
         PycarloIngest(config).send(outgoing)
     return str(caught.value)

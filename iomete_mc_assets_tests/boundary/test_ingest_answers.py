@@ -65,7 +65,9 @@ def a_batch(gateway: Gateway) -> Outgoing:
         resource_type="spark",
         log_type="unused",
     )
-    return Outgoing(flow="catalog_snapshot", body=envelope.around([EVENT]), shown="batch 1/1")
+    return Outgoing(
+        flow="catalog_snapshot", events=1, body=envelope.around([EVENT]), shown="batch 1/1"
+    )
 
 
 def test_an_accepted_batch_gives_its_invocation_id_and_the_bytes_sent_are_the_bytes_given(
@@ -208,7 +210,7 @@ def test_rule_12_a_refused_connection_is_not_accepted_and_names_the_address() ->
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
     ingest = PycarloIngest(IngestConfig(endpoint=endpoint, key_id="id", key_secret="secret"))
     with pytest.raises(NotAccepted, match=endpoint):
-        ingest.send(Outgoing(flow="query_logs", body=b"{}", shown="batch 1/1"))
+        ingest.send(Outgoing(flow="query_logs", events=1, body=b"{}", shown="batch 1/1"))
 
 
 @pytest.mark.parametrize(
@@ -444,7 +446,7 @@ def test_the_body_and_the_trace_id_are_each_requests_own(gateway: Gateway) -> No
 
 def test_one_ingest_serves_both_endpoints_in_turn(gateway: Gateway) -> None:
     ingest = an_ingest(gateway)
-    queries = Outgoing(flow="query_logs", body=b'{"events": []}', shown="batch 1/1")
+    queries = Outgoing(flow="query_logs", events=1, body=b'{"events": []}', shown="batch 1/1")
     gateway.script(faults.accept, faults.answers(429), faults.accept)
     ingest.send(a_batch(gateway))
     with pytest.raises(NotAccepted):
@@ -468,7 +470,7 @@ import sys
 from iomete_mc_assets.montecarlo.ingest import IngestConfig, Outgoing, PycarloIngest
 endpoint, key_id, key_secret, body = sys.argv[1:]
 ingest = PycarloIngest(IngestConfig(endpoint=endpoint, key_id=key_id, key_secret=key_secret))
-print(ingest.send(Outgoing(flow="catalog_snapshot", body=body.encode(), shown="batch 1/1")))
+print(ingest.send(Outgoing(flow="catalog_snapshot", events=1, body=body.encode(), shown="batch 1/1")))
 """
 
 

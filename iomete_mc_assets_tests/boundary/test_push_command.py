@@ -139,6 +139,20 @@ def test_a_dry_run_says_what_would_go_and_sends_and_writes_nothing(bench: Bench)
     assert f"3 requests of {sizes} bytes" in told.output
 
 
+def test_a_dry_run_names_an_hour_that_cannot_be_sent_beside_those_that_can(bench: Bench) -> None:
+    damaged = bench.collect("query_logs", queries(5, window=HOUR.previous), window=HOUR.previous)
+    bench.collect("query_logs", queries(5))
+    folder = bench.store.folder("query_logs", HOUR.previous, damaged)
+    bench.storage.write(f"{folder}/part-00000.jsonl.gz", b"no gzip")
+    told = pushed("query_logs", HOUR.previous.key, HOUR.key, "--dry-run")
+    assert told.exit_code == 1, told.output
+    assert f"{HOUR.key} 1 requests of" in told.output
+    assert f"✗ query_logs {HOUR.previous.key}: " in told.output
+    assert "part-00000.jsonl.gz" in told.output
+    assert "1 of 2 hours of query_logs cannot be sent" in told.output
+    assert bench.gateway.requests == ()
+
+
 @pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
 def test_a_dry_run_of_a_settled_hour_says_that_it_is_and_how(bench: Bench, flow: str) -> None:
     bench.collect("catalog_snapshot", entries(12))

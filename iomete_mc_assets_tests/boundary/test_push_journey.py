@@ -16,7 +16,7 @@ from iomete_mc_assets.errors import (
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import DOUBTS_VERSION, Doubt, Doubts
 from iomete_mc_assets.push.ledger import Owner
-from iomete_mc_assets.push.outcome import HourOutcome, Preview
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import MAX_BISECTING_POSTS, MAX_SENDS_IN_DOUBT
 from iomete_mc_assets.push.pusher import Pusher
 from iomete_mc_assets.records import TableId
@@ -552,18 +552,6 @@ def test_rule_40_a_dry_run_tells_the_sizes_of_the_requests_and_sends_and_writes_
     assert again.counts == {"accepted": 12}
 
 
-def foretold(bench: Bench, flow: Flow, *, run: str) -> tuple[Preview, HourOutcome]:
-    """A dry run, and the push after it, which sent just that."""
-    before = bench.files()
-    (preview,) = bench.dry_run(flow).values()
-    assert bench.files() == before
-    posted = len(bench.gateway.requests)
-    outcome = bench.push_one(flow, run=run)
-    sizes = [request.body_bytes for request in bench.gateway.requests[posted:]]
-    assert sorted(size for _, size in preview.requests) == sorted(sizes)
-    return preview, outcome
-
-
 @pytest.mark.parametrize("flow", ["catalog_snapshot", "query_logs"])
 def test_rule_40_a_dry_run_of_a_push_that_broke_off_tells_the_sizes_of_the_rest(
     bench: Bench, flow: Flow
@@ -574,7 +562,7 @@ def test_rule_40_a_dry_run_of_a_push_that_broke_off_tells_the_sizes_of_the_rest(
     bench.gateway.rule(faults.answers(401))
     bench.push(flow)
     bench.gateway.clear()
-    preview, outcome = foretold(bench, flow, run="run-2")
+    ((preview, outcome),) = bench.foretold(flow, run="run-2").values()
     assert sorted(events for events, _ in preview.requests) == [5, 5, 10]
     assert preview.counts == {"accepted": 10, "to_send": 20}
     assert outcome.counts == {"accepted": 30}
@@ -601,7 +589,7 @@ def test_rule_40_a_dry_run_passes_over_what_was_sent_as_often_as_it_may(
         schema_version=DOUBTS_VERSION, run_id="before", sending=False, pieces=(given_up,)
     )
     generation.write_doubts(before)
-    preview, outcome = foretold(bench, flow, run="last")
+    ((preview, outcome),) = bench.foretold(flow, run="last").values()
     assert preview.counts == {"in_doubt": 10, "to_send": 20}
     assert outcome.counts == {"in_doubt": 10, "accepted": 20}
 
@@ -619,7 +607,7 @@ def test_rule_40_a_dry_run_of_an_outdated_plan_tells_what_goes_instead(bench: Be
     assert plan is not None
     outdated = tuple(replace(batch, digest="00" * 32) for batch in plan.batches)
     generation.write_plan(replace(plan, batches=outdated))
-    preview, outcome = foretold(bench, "query_logs", run="run-2")
+    ((preview, outcome),) = bench.foretold("query_logs", run="run-2").values()
     assert preview.counts == {"accepted": 10, "to_send": 20}
     assert outcome.counts == {"accepted": 30}
 

@@ -16,7 +16,6 @@ from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets.windows import HourWindow
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
 
 EVENTS = 65
@@ -149,7 +148,7 @@ def test_rule_40_a_dry_run_after_a_kill_tells_what_goes_and_what_is_in_doubt(
         bench.clock.advance(hours=1)
         bench.collect_some(flow, EVENTS + 1, window=window)
 
-    assert_foretold(bench, flow, window)
+    bench.foretold(flow, window)
 
 
 def test_rule_40_a_dry_run_after_a_third_kill_tells_which_queries_do_not_go_a_fourth_time(
@@ -163,22 +162,8 @@ def test_rule_40_a_dry_run_after_a_third_kill_tells_which_queries_do_not_go_a_fo
             bench.push("query_logs", run=run)
         bench.finished.add(run)
     mortal.left = None
-    outcome = assert_foretold(bench, "query_logs", HOUR)
+    ((_, outcome),) = bench.foretold("query_logs").values()
     assert outcome.counts["in_doubt"] == IN_FLIGHT * EVENTS_A_BATCH
-
-
-def assert_foretold(bench: Bench, flow: Flow, window: HourWindow) -> HourOutcome:
-    """A push by another run sends just what a dry run told, which leaves no trace."""
-    files, posts = bench.files(), len(bench.gateway.requests)
-    preview = bench.dry_run(flow)[window]
-    assert (bench.files(), len(bench.gateway.requests)) == (files, posts)
-    outcome = bench.push_one(flow, run="run-2", window=window)
-    sizes = [request.body_bytes for request in bench.gateway.requests[posts:]]
-    assert sorted(size for _, size in preview.requests) == sorted(sizes)
-    told = Counter(preview.counts)
-    told["accepted"] += told.pop("to_send", 0)
-    assert +told == outcome.counts
-    return outcome
 
 
 def test_rule_16_what_was_in_flight_is_written_down_before_anything_goes_again(
@@ -321,6 +306,13 @@ def test_ledger_21_a_held_ledger_stops_a_second_run_until_its_holder_is_gone(
         bench.push("catalog_snapshot")
     mortal.left = None
     assert isinstance(bench.push("catalog_snapshot", run="run-2")[HOUR], LedgerBusy)
+    ((_, told),) = bench.pusher().dry_run(
+        "catalog_snapshot",
+        bench.named["catalog_snapshot"],
+        named=bench.named.__getitem__,
+        owner=bench.owner("run-2"),
+    )
+    assert isinstance(told, LedgerBusy)
     assert gateway.requests == ()
     bench.finished.add("run-1")
     assert bench.push_one("catalog_snapshot", run="run-2").counts == {"accepted": 3}

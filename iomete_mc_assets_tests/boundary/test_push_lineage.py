@@ -411,13 +411,23 @@ def test_ledger_19_an_edge_in_doubt_in_several_hours_goes_once_when_that_is_forc
 
 def test_rule_40_a_dry_run_of_lineage_tells_the_sizes_and_writes_nothing(bench: Bench) -> None:
     bench.collect_some("lineage", 13)
-    before, requests = bench.files(), len(bench.gateway.requests)
-    preview = bench.dry_run("lineage")[HOUR]
-    assert bench.files() == before
-    assert len(bench.gateway.requests) == requests
-    bench.push_one("lineage")
-    sent = [r for r in bench.gateway.requests if r.path.endswith("/lineage")]
-    assert sorted(preview.requests) == sorted((r.events, r.body_bytes) for r in sent)
+    ((preview, _),) = bench.foretold("lineage").values()
+    assert preview.counts == {"to_send": 13}
+
+
+def test_rule_40_a_dry_run_of_several_hours_of_lineage_counts_an_edge_where_it_would_go(
+    bench: Bench,
+) -> None:
+    """The newest hour goes first, and the others find its edges accepted; forced, each goes with its own hour."""
+    bench.know(*(f"t{number:03d}" for number in range(13)), "sink")
+    hours = (HOUR.previous, HOUR, HOUR.next)
+    bench.clock.advance(hours=1)
+    for window in hours:
+        bench.collect("lineage", edges(13, window=window), window=window)
+    plain = bench.foretold("lineage", *hours, run="plain")
+    assert [len(told.requests) for told, _ in plain.values()] == [2, 0, 0]
+    forced = bench.foretold("lineage", *hours, run="forced", force="all")
+    assert [len(told.requests) for told, _ in forced.values()] == [2, 2, 2]
 
 
 def test_ledger_13_the_kept_set_of_a_quiet_hour_is_not_written_again(bench: Bench) -> None:
