@@ -192,7 +192,7 @@ def _ended(accounts: list[Account], unsent: Unsent | None) -> Counter[Status]:
     """Records of all generations by their ends; what the last one was still to send again keeps the end it had."""
     last, before = accounts[-1], Ends.of(accounts[:-1], finished=True)
     counts = last.counts(unsent)
-    counts["accepted"] += _accepted_before_last(accounts)
+    counts["accepted"] += len(before.accepted.without([_planned([last])]))
     if unsent is not None:
         left = Ordinals.joined(piece.ordinals for piece in last.pending if not piece.sends)
         ends: Mapping[Status, Ordinals] = {
@@ -205,12 +205,6 @@ def _ended(accounts: list[Account], unsent: Unsent | None) -> Counter[Status]:
             counts[status] += ended
             counts[unsent.status] -= ended
     return counts
-
-
-def _accepted_before_last(accounts: list[Account]) -> int:
-    """Records accepted in earlier generations, and not refused or in doubt since, that the last one does not send again."""
-    ends = Ends.of(accounts[:-1], finished=True)
-    return len(ends.accepted.without([_planned(accounts[-1:])]))
 
 
 def settled_of(
