@@ -1,19 +1,27 @@
 """What Ctrl-C and SIGTERM do to a push by hand: it ends in order, and lets the ledger go. What is sent is no affair of this module."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 import click
 
 GRACE_S = 3.0
 """For the answers of requests under way; an ordinary one takes tens of milliseconds."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STDERR = 2
 EXIT_CODE = 130
 """What shells give for Ctrl-C: 128 and the number of SIGINT."""
+AT_ONCE = (
+    "Ended at once: what was under way, at most four batches, counts as in doubt, and the ledger may stay "
+    "held until 10 minutes after its deadline. Pushed again then, without --force, the hours go on; before "
+    "that a push says from when. `iomete-mc receipts` tells what was sent.\n"
+)
 
 
 class Interruption:
@@ -46,17 +54,23 @@ def in_order(stop: Callable[[], None], cut: Callable[[], None]) -> Generator[Int
     def asked(number: int, frame: FrameType | None) -> None:
         del number, frame
         interruption.asked = True
-        _restore()
+        for each in SIGNALS:
+            signal.signal(each, _end_at_once)
         # in a thread: what the main thread was doing may hold the locks that this needs
         threading.Thread(target=end, name="interrupt", daemon=True).start()
-
-    def _restore() -> None:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
     for number in SIGNALS:
         signal.signal(number, asked)
     try:
         yield interruption
     finally:
-        _restore()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Past every ``finally``, which would wait for the answers; and past the locks of ``sys.stderr``, as it may be in use."""
+    del number, frame
+    with suppress(OSError):  # nobody may be listening any more
+        os.write(STDERR, AT_ONCE.encode())
+    os._exit(EXIT_CODE)

@@ -68,7 +68,8 @@ def push(
     Goes on where an earlier push stopped. A settled hour is told from its receipts and sends nothing,
     unless --force says so. Takes the same settings as Dagster's runs; where DAGSTER_HOME names an
     instance, the outcomes show on its assets. Exit code 1 when an hour is not settled, or was never
-    collected; 130 when Ctrl-C or SIGTERM ended the push, which lets the ledger go first.
+    collected; 130 when Ctrl-C or SIGTERM ended the push, which lets the ledger go first. Asked a second
+    time it ends at once, and may leave the ledger held.
     """
     _refuse_unfit(flow, only, force)
     store = ManifestStore.open(settings.IOMETE_MC_MANIFESTS.read(os.environ), source=None)

@@ -1,6 +1,6 @@
 """What was sent of one manifest to one destination: plan, receipts, refusals, doubts, the settled outcome.
 
-Files only ever appear (but a run's own doubts grow, and a new outcome replaces the last one); when to write which is decided in
+Files only ever appear (but a run's own doubts grow or go, and a new outcome replaces the last one); when to write which is decided in
 ``push``. Layout and rules: ledger.md, section C.
 """
 
@@ -482,12 +482,18 @@ class Generation:
 
     def write_doubts(self, doubts: Doubts) -> None:
         """Write or replace a run's own."""
-        path = f"{self._folder}/doubt-{_checked_run_id(doubts.run_id)}.json"
-        self._storage.write(path, _DOUBTS.encode(doubts))
+        self._storage.write(self._doubts_path(doubts.run_id), _DOUBTS.encode(doubts))
+
+    def remove_doubts(self, run_id: str) -> None:
+        """Remove a run's own, which says that it has sent nothing without an answer."""
+        self._storage.remove(self._doubts_path(run_id))
 
     def untaken(self) -> bool:
         """Whether nobody can have taken anything of it: no receipt, and nothing sent without an answer."""
         return not self.receipts() and not any(run.sending or run.pieces for run in self.doubts())
+
+    def _doubts_path(self, run_id: str) -> str:
+        return f"{self._folder}/doubt-{_checked_run_id(run_id)}.json"
 
     def _names(self) -> list[str]:
         return [name for name in self._storage.names(self._folder) if name.endswith(".json")]

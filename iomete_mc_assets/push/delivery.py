@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -333,6 +334,7 @@ class Delivery:
         self._sends_now: dict[str, int] = {}
         self._held: list[_Piece] = []
         self._held_refusals: list[Refusal] = []
+        self._unwritten: dict[str, Receipt | Refusal] = {}
         self._failure: BaseException | None = None
 
     def deliver(self, pending: Sequence[Pending], source: BodySource) -> None:
@@ -351,30 +353,53 @@ class Delivery:
             if run.run_id == self._run_id
             for doubt in run.pieces
         }
-        self._write_doubts(sending=True)
         try:
+            self._write_doubts(sending=True)
             self._send_all(self._with_bodies(sendable, source), at_most=len(sendable))
             for piece in self._held:
                 self._work(piece.halves(parts=True))
+            # had everything been refused so far, it would have looked like configuration
+            self._write_held_refusals()
+            self._write_doubts(sending=False)
         except BaseException:
             self._end_early()
             raise
-        # had everything been refused so far, it would have looked like configuration
-        self._write_held_refusals()
-        self._write_doubts(sending=False)
 
     def _end_early(self) -> None:
         """Write down what is known: nothing is in flight any more but what has no end, whatever broke off."""
         if self._policy.misconfigured:
             self._held_refusals.clear()  # they go again
+        for end in list(self._unwritten.values()):
+            with suppress(OSError):  # which broke the run off, so it is told
+                self._write_end(end)
         for piece in list(self._under_way.values()):
             _add_doubt(self._doubts, piece.ordinals, at=self._now(), reason=ENDED)
         self._under_way.clear()
         try:
             self._write_held_refusals()
             self._write_doubts(sending=False)
-        except OSError:
-            logger.warning("The next run has to reckon what was in flight.", exc_info=True)
+        except OSError as error:
+            self._take_the_mark_away(error)
+
+    def _take_the_mark_away(self, error: OSError) -> None:
+        """Nothing can be written any more, but on a full disk a file can be removed: without a doubt, that says all."""
+        if not self._doubts and not self._held_refusals:
+            with suppress(OSError):
+                self._generation.remove_doubts(self._run_id)
+                return
+        accepted = [
+            end.invocation_id for end in self._unwritten.values() if isinstance(end, Receipt)
+        ]
+        without = f" Accepted without a receipt: {', '.join(accepted)}." if accepted else ""
+        logger.warning(
+            "monte_carlo/%s, hour %s: the manifest store does not take what this run knows (%s), so the "
+            "next one counts up to %d batches as in doubt, as after a kill.%s",
+            self._flow,
+            self._hour,
+            error,
+            IN_FLIGHT,
+            without,
+        )
 
     def _send_all(self, pieces: Iterator[_Piece], *, at_most: int) -> None:
         """Four at a time, begun in plan order; a failed one lets no other begin.
@@ -458,7 +483,11 @@ class Delivery:
         with self._lock:
             self._under_way[hull] = piece.pending
             if piece.pending.part:
-                self._write_doubts(sending=True)
+                try:
+                    self._write_doubts(sending=True)
+                except OSError:
+                    del self._under_way[hull]  # it does not go
+                    raise
         try:
             return self._ingest.send(outgoing)
         except OutcomeUnknown:
@@ -509,10 +538,21 @@ class Delivery:
             )
         )
 
+    def _write_end(self, end: Receipt | Refusal) -> None:
+        """Write an answer down; one that cannot be written is tried again when the run breaks off."""
+        hull = end.ordinals.hull
+        self._unwritten[hull] = end
+        if isinstance(end, Receipt):
+            self._generation.write_receipt(end)
+        else:
+            self._generation.write_refusal(end)
+        del self._unwritten[hull]
+        self._under_way.pop(hull, None)
+
     def _accepted(
         self, piece: _Piece, outgoing: Outgoing, attempts: int, invocation_id: str
     ) -> None:
-        self._generation.write_receipt(
+        self._write_end(
             Receipt(
                 schema_version=SENT_VERSION,
                 ordinals=piece.pending.ordinals,
@@ -523,7 +563,6 @@ class Delivery:
                 digest=piece.digest,
             )
         )
-        self._under_way.pop(piece.pending.ordinals.hull, None)
         self._policy.accepted()
         self._write_held_refusals()
 
@@ -534,7 +573,7 @@ class Delivery:
         if len(piece.bodies) > 1:
             return piece.halves(parts=False)
         refusal = self._refusal(piece, outgoing, attempts, status=TOO_LARGE_STATUS, details=None)
-        self._generation.write_refusal(refusal)
+        self._write_end(refusal)
         return []
 
     def _refused(
@@ -546,7 +585,7 @@ class Delivery:
         )
         if len(piece.bodies) > 1:
             # a mark for whoever resumes: halve this, its bytes are not posted again
-            self._generation.write_refusal(refusal)
+            self._write_end(refusal)
         self._policy.refused(error, whole_batch=piece.whole)
         if len(piece.bodies) == 1:
             self._hold(refusal)

@@ -129,8 +129,14 @@ class Desk:
                 log.append(head, replace(head.entry, kind="left"))
             except LedgerBusy:
                 logger.info("The ledger was closed before, or is another's.")
-            except OSError:
-                logger.warning("The ledger stays held until its deadline.", exc_info=True)
+            except OSError as error:
+                logger.warning(
+                    "Hour %s: the ledger cannot be let go (%s). Unless this run is known to have ended, it "
+                    "stays held until 10 minutes after its deadline (%s); then the hour goes on.",
+                    head.entry.window.key,
+                    error,
+                    head.entry.deadline.isoformat(timespec="seconds"),
+                )
             raise
 
     def book_crash(self, generation: Generation, held: Entry, *, max_sends: int) -> None:

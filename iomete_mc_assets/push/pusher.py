@@ -222,8 +222,8 @@ class Pusher:
             return error
         except OSError as error:
             return PushError(
-                f"The manifest store {self._store.root} cannot be read or written ({error}). What was "
-                "accepted keeps its receipts; the hour is asked for again."
+                f"The manifest store {self._store.root} cannot be read or written ({error}). Make room "
+                "there, or give the rights back; the hour is asked for again and goes on from what was written."
             )
 
 

@@ -1,12 +1,7 @@
 """`iomete-mc push` ended by Ctrl-C or SIGTERM: a real process, a gateway that hangs, and the push that follows at once."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,36 +11,15 @@ from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
 from iomete_mc_assets_tests.push_bench import HOUR, Bench, queries
+from iomete_mc_assets_tests.push_processes import EVENTS_A_BATCH, SOON_S, pushing
 
 EVENTS = 65
-EVENTS_A_BATCH = 10
 ANSWERED = 2
-SOON_S = 40
-"""Far below the minute for which a request waits, and far above what an interrupted push takes."""
 
 
 @pytest.fixture
 def bench(gateway: Gateway, tmp_path: Path) -> Bench:
     return Bench(gateway, str(tmp_path / "manifests"))
-
-
-@contextmanager
-def pushing(bench: Bench, flow: Flow, *words: str) -> Generator[subprocess.Popen[str]]:
-    environment = {
-        **os.environ,
-        **bench.environment,
-        "IOMETE_MC_MAX_QUERIES": str(EVENTS_A_BATCH),
-        "IOMETE_MC_MAX_ASSETS": str(EVENTS_A_BATCH),
-        "COLUMNS": "250",
-    }
-    command = [sys.executable, "-m", "iomete_mc_assets.cli.main", "push", flow, *words]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
 
 
 @pytest.mark.parametrize(
@@ -113,3 +87,31 @@ def test_a_push_that_waits_for_its_next_try_is_interrupted_at_once(bench: Bench)
         said, _ = child.communicate(timeout=SOON_S)
     assert (child.returncode, len(bench.gateway.requests)) == (130, 1)
     assert "nothing of it was sent" in said
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_push_interrupted_twice_ends_at_once_and_says_what_that_means(
+    bench: Bench, sign: signal.Signals
+) -> None:
+    manifest_id = bench.collect("query_logs", queries(EVENTS))
+    bench.gateway.rule(faults.accept_then_hang)
+    with pushing(bench, "query_logs", HOUR.key) as child:
+        bench.gateway.wait_for_requests(IN_FLIGHT)
+        child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        assert any("Interrupted: nothing more is sent" in line for line in child.stderr)
+        child.send_signal(sign)
+        _, complained = child.communicate(timeout=SOON_S)
+    assert child.returncode == 130, complained
+    (said,) = complained.splitlines()
+    assert said.startswith("Ended at once: what was under way, at most four batches")
+    # it waited for no answer, after which it would have written down what is in doubt
+    (doubts,) = bench.sent("query_logs", manifest_id).generation(1).doubts()
+    assert (doubts.sending, doubts.pieces) == (True, ())
+
+    bench.gateway.clear()
+    with pushing(bench, "query_logs", HOUR.key) as child:
+        said, _ = child.communicate(timeout=SOON_S)
+    assert child.returncode == 1
+    assert "from 20" in said
+    assert len(bench.gateway.requests) == IN_FLIGHT

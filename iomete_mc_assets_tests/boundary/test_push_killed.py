@@ -1,6 +1,5 @@
 """A push whose process dies at any write: the next run finishes it, and only what was in flight goes twice."""
 
-import errno
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from iomete_mc_assets.errors import LedgerBusy, ManifestDamaged
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.storage import Storage
 from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
-from iomete_mc_assets.push.delivery import ENDED
 from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.push.policy import IN_FLIGHT
 from iomete_mc_assets.sandbox import gateway_faults as faults
@@ -212,34 +210,6 @@ def test_rule_16_what_was_refused_before_anything_was_accepted_is_known_after_a_
     else:
         assert outcome.counts == {"accepted": 6, "refused": 2}
         assert times == [1, 1, 2, 2, 2, 2]
-
-
-class FullOnce(MortalStorage):
-    """A storage with no room for the first receipt."""
-
-    full = True
-
-    def write(self, path: str, data: bytes) -> None:
-        if self.full and b'"invocation_id"' in data:
-            self.full = False
-            raise OSError(errno.ENOSPC, "No space left on device")
-        super().write(path, data)
-
-
-def test_rule_16_where_a_receipt_cannot_be_written_no_other_request_begins(
-    gateway: Gateway, tmp_path: Path
-) -> None:
-    bench = Bench(gateway, str(tmp_path), storage=FullOnce(Storage.open(str(tmp_path))))  # pyright: ignore[reportArgumentType] - the same face
-    bench.configure(max_queries=1)
-    manifest_id = bench.collect("query_logs", queries(EVENTS))
-    answer = bench.push("query_logs")[HOUR]
-    assert "No space left" in str(answer), answer
-    assert len(gateway.requests) <= 2 * IN_FLIGHT
-    (doubts,) = bench.sent("query_logs", manifest_id).generation(1).doubts()
-    assert [(doubt.sends, doubt.reason) for doubt in doubts.pieces] == [(1, ENDED)]
-    assert not doubts.sending
-    assert bench.push_one("query_logs", run="run-2").counts == {"accepted": EVENTS}
-    assert len(bench.accepted_keys()) == EVENTS + 1
 
 
 def test_a_push_that_dies_again_and_again_before_sending_never_ends_in_doubt(
