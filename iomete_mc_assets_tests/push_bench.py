@@ -342,10 +342,11 @@ class Bench:
 
     def accepted_keys(self) -> list[str]:
         """Table names, query ids and edges' sources that the gateway accepted, in order of arrival."""
-        return [_key(event.content) for event in self.gateway.events()]
+        return [key_of(event.content) for event in self.gateway.events()]
 
 
-def _key(event: Mapping[str, Any]) -> str:
+def key_of(event: Mapping[str, Any]) -> str:
+    """Its table's name or query id; of an edge its source's."""
     if "query_id" in event:
         return str(event["query_id"])
     if "sources" in event:

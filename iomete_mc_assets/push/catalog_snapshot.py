@@ -58,12 +58,13 @@ class CatalogRules:
         if size > self.max_event_bytes:
             reason = reason_too_large(self.max_event_bytes)
             return Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
-        if known.get("refused") == digest and self.force not in ("refused", "all"):
+        again = ordinal in self.forced
+        if known.get("refused") == digest and not again and self.force not in ("refused", "all"):
             reason = "refused before; it is sent again when it changes"
             return Candidate(ordinal=ordinal, about=about, status="refused", reason=reason)
         if (
             self.force != "all"
-            and ordinal not in self.forced
+            and not again
             and known.get("digest") == digest
             and known.get("table") == named(entry.table)
             and _day(known.get("accepted_at")) == self.at.astimezone(UTC).date().isoformat()
@@ -113,7 +114,7 @@ class CatalogRules:
         if ordinal in sent.refused:
             nothing = {"table": named(entry.table), "digest": None, "accepted_at": None}
             return {**nothing, **before, "refused": digest}
-        return {**before, "digest": None} if before else {}
+        return {**before, "digest": None, "refused": None} if before else {}
 
 
 def _entry(record: Record) -> TableEntry:

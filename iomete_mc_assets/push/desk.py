@@ -89,12 +89,9 @@ class Desk:
 
     def past(self, sent: SentFolder) -> Past:
         """What came of the manifest's records before this run's own generations."""
-        accounts, settled = accounts_of(sent), sent.settled()
-        # a run that died before the plan that the outcome says will follow has begun nothing
-        numbers = [account.plan.generation for account in accounts]
         return past_of(
-            accounts,
-            settled=settled is not None and (settled.ended or settled.forcing not in numbers),
+            accounts_of(sent),
+            settled=sent.settled() is not None,
             force=self.force,
             root_run_id=self.owner.root_run_id,
         )

@@ -60,7 +60,7 @@ def past_of(
 
     Args:
         accounts: of all generations.
-        settled: the manifest had its outcome: doubts had been sent as often as they may.
+        settled: the manifest has had an outcome, perhaps before a forced push that broke off.
         force: of this push; None for an ordinary one, which judges all but the accepted anew.
         root_run_id: generations forced by it are this push's own.
     """

@@ -185,7 +185,7 @@ class LineageRules:
             event = self.event(edge)
             refused = event.digest if event else None
         elif ordinal in sent.doubtful:
-            accepted_at = None
+            accepted_at = refused = None
         columns: list[JsonValue] = [edge.source_column, edge.target_column]
         return {
             "source": named(edge.source),

@@ -12,7 +12,7 @@ from iomete_mc_assets.manifests.receipts import (
     SentFolder,
     Settled,
 )
-from iomete_mc_assets.push.accounts import Account, Unsent, accounts_of
+from iomete_mc_assets.push.accounts import Account, Ends, Unsent, accounts_of
 from iomete_mc_assets.push.delivery import BodiesReadAgain, PlanOutdated
 from iomete_mc_assets.push.desk import Desk
 from iomete_mc_assets.push.ledger import Head, Log, refuse_if_held
@@ -196,22 +196,32 @@ class QueryPush:
         store, keys = self._desk.store, HourKeys()
         for manifest_id in store.manifest_ids(FLOW, header.window):
             other = store.header(FLOW, header.window, manifest_id)
-            for account in accounts_of(self._sent(other)):
-                again = forced if manifest_id == header.manifest_id else NO_ORDINALS
-                self._add(keys, other, account, again)
+            sent = self._sent(other)
+            accounts, settled = accounts_of(sent), sent.ended() is not None
+            again = forced if manifest_id == header.manifest_id else NO_ORDINALS
+            last = Ends.of(accounts, finished=settled)
+            for account in accounts:
+                refused = account.refused(finished=settled).common(last.refused)
+                self._add(keys, other, account, again, refused)
         return keys
 
-    def _add(self, keys: HourKeys, header: Header, account: Account, forced: Ordinals) -> None:
+    def _add(
+        self,
+        keys: HourKeys,
+        header: Header,
+        account: Account,
+        forced: Ordinals,
+        refused: Ordinals,
+    ) -> None:
         force = self._desk.force
         earlier = force is not None and account.forced_by != self._desk.owner.root_run_id
-        settled = self._sent(header).ended() is not None
         accepted = account.accepted.without([forced])
         if earlier and force == "all":
             accepted = NO_ORDINALS
         # what was refused with another type would go out as other bytes
         retyped = self._desk.config.retyped(FLOW, account.plan) is not None
-        again = retyped or (earlier and force != "in_doubt")
-        refused = NO_ORDINALS if again else account.refused(finished=settled)
+        if retyped or (earlier and force != "in_doubt"):
+            refused = NO_ORDINALS
         self._add_lines(keys, header, account.plan, accepted=accepted, refused=refused)
 
     def _add_lines(

@@ -1,7 +1,14 @@
-"""Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19."""
+"""Sending again what had an end: explicit, once a chain of retries, recorded. Ledger rule 19.
 
+What is played follows from a seed, which stands in the test's id. IOMETE_MC_TEST_CHAOS_SEED moves all of them.
+"""
+
+import json
+import os
+import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import get_args
 
 import pytest
@@ -9,12 +16,23 @@ import pytest
 from iomete_mc_assets.errors import Misconfigured
 from iomete_mc_assets.manifests.model import Flow
 from iomete_mc_assets.manifests.receipts import Force
+from iomete_mc_assets.montecarlo.ingest import Ingest, Outgoing
+from iomete_mc_assets.push.outcome import HourOutcome
 from iomete_mc_assets.sandbox import gateway_faults as faults
 from iomete_mc_assets.sandbox.gateway import Gateway
-from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, observed, queries
+from iomete_mc_assets_tests.push_bench import HOUR, Bench, entries, key_of, observed, queries
 
 FLOWS: tuple[Flow, ...] = get_args(Flow)
 each_flow = pytest.mark.parametrize("flow", FLOWS)
+FIRST_SEED = int(os.environ.get("IOMETE_MC_TEST_CHAOS_SEED", "0"))
+FORCES: tuple[Force, ...] = get_args(Force)
+ENDS = {
+    "accepted": faults.accept,
+    "refused": faults.answers(400),
+    "in_doubt": faults.accept_then_nothing,
+}
+BUSY = faults.answers(503)
+EVENTS = 4
 
 
 @pytest.fixture
@@ -172,6 +190,168 @@ def test_ledger_19_a_record_counts_by_its_latest_end_whatever_else_is_forced_aft
     again = bench.push_one(flow, run="again", force=end)
     assert (again.word, set(again.counts)) == ("pushed", {"accepted"})
     assert len(bench.gateway.requests) == requests + 1
+
+
+def pushed_until_settled(
+    bench: Bench, flow: Flow, *, root: str, force: Force | None = None
+) -> HourOutcome:
+    """One run and its retries."""
+    for number in range(9):
+        run = f"{root}-{number}"
+        answer = bench.push(flow, HOUR, run=run, root=root, force=force)[HOUR]
+        if isinstance(answer, HourOutcome):
+            return answer
+    pytest.fail("the hour was never settled")
+
+
+def one_refused_then_in_doubt(bench: Bench, flow: Flow) -> bytes:
+    """Two of three accepted; the third refused, then forced and never answered. Returns its request's body."""
+    one_refused_of_three(bench, flow)
+    bench.gateway.rule(faults.accept_then_nothing)
+    outcome = pushed_until_settled(bench, flow, root="again", force="refused")
+    assert (outcome.word, outcome.counts) == ("in_doubt", {"accepted": 2, "in_doubt": 1})
+    bench.gateway.clear()
+    return bench.gateway.bodies[-1]
+
+
+@each_flow
+def test_ledger_19_a_refused_event_that_was_forced_and_got_no_answer_is_in_doubt_to_the_next_force(
+    bench: Bench, flow: Flow
+) -> None:
+    body = one_refused_then_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    left = bench.push_one(flow, run="other", force="refused")
+    assert (left.word, left.counts) == ("in_doubt", {"accepted": 2, "in_doubt": 1})
+    assert len(bench.gateway.requests) == requests
+    outcome = bench.push_one(flow, run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 3})
+    assert list(bench.gateway.bodies[requests:]) == [body]
+
+
+@pytest.mark.parametrize("flow", ["catalog_snapshot", "lineage"])
+def test_ledger_22_what_was_refused_then_forced_and_is_in_doubt_goes_with_the_next_hour(
+    bench: Bench, flow: Flow
+) -> None:
+    body = one_refused_then_in_doubt(bench, flow)
+    requests = len(bench.gateway.requests)
+    records = list(bench.store.records(bench.store.header(flow, HOUR, bench.named[flow][HOUR])))
+    bench.collect(flow, records, window=HOUR.next)
+    outcome = bench.push_one(flow, run="next", window=HOUR.next)
+    assert outcome.counts == {"accepted": 1, "accepted_before": 2}
+    assert list(bench.gateway.bodies[requests:]) == [body]
+
+
+def test_ledger_19_an_entry_in_doubt_goes_when_that_is_forced_though_another_hours_was_refused(
+    bench: Bench,
+) -> None:
+    bench.configure(send_superseded=True)
+    one_in_doubt(bench, "catalog_snapshot")
+    bench.collect("catalog_snapshot", entries(1), window=HOUR.next)
+    bench.gateway.rule(faults.answers(400))
+    refused = bench.push_one("catalog_snapshot", run="next", window=HOUR.next)
+    assert refused.counts == {"refused": 1}
+    bench.gateway.clear()
+    outcome = bench.push_one("catalog_snapshot", run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 1})
+
+
+@each_flow
+def test_ledger_19_a_doubt_stays_one_after_a_forced_push_that_broke_off_before_its_first_answer(
+    bench: Bench, flow: Flow
+) -> None:
+    one_in_doubt(bench, flow)
+    bench.gateway.rule(BUSY)
+    assert not isinstance(bench.push(flow, HOUR, run="broken", force="in_doubt")[HOUR], HourOutcome)
+    bench.gateway.clear()
+    requests = len(bench.gateway.requests)
+    left = bench.push_one(flow, run="other", force="refused")
+    assert (left.word, left.counts) == ("in_doubt", {"in_doubt": 1})
+    assert len(bench.gateway.requests) == requests
+    outcome = bench.push_one(flow, run="forced", force="in_doubt")
+    assert (outcome.word, outcome.counts) == ("pushed", {"accepted": 1})
+
+
+@dataclass(slots=True)
+class Fates:
+    """Whoever takes a batch: the gateway, which treats each event as its fate says, one request after another.
+
+    Attributes:
+        of: each event's fate, by its number.
+        last: how each event's last request ended.
+        posted: events of requests that had an end, since it was emptied.
+    """
+
+    inner: Ingest
+    gateway: Gateway
+    of: list[str] = field(default_factory=list[str])
+    last: dict[int, str] = field(default_factory=dict[int, str])
+    posted: set[int] = field(default_factory=set[int])
+    lock: Lock = field(default_factory=Lock)
+
+    def send(self, outgoing: Outgoing) -> str:
+        [event] = json.loads(outgoing.body)["events"]
+        number = int(key_of(event)[1:])
+        with self.lock:
+            fate = self.of[number]
+            self.gateway.script(ENDS.get(fate, BUSY))
+            if fate in ENDS:
+                self.last[number] = fate
+                self.posted.add(number)
+            return self.inner.send(outgoing)
+
+
+def settled_by(
+    bench: Bench, flow: Flow, fates: Fates, chance: random.Random, *, root: str, force: Force | None
+) -> HourOutcome:
+    """The outcome of a run and its retries; in the first one the gateway may be too busy for some events."""
+    odds = chance.choice(((4, 2, 3), (2, 6, 0), (0, 1, 9)))
+    drawn = chance.choices(("accepted", "refused", "in_doubt"), odds, k=EVENTS)
+    refused = [number for number, end in enumerate(drawn) if end == "refused"]
+    for number in refused[2:]:  # more would look like configuration
+        drawn[number] = "accepted"
+    for number in range(9):
+        busy = chance.random() < 0.5 if number == 0 else False
+        fates.of = [chance.choice(("busy", end)) if busy else end for end in drawn]
+        run = f"{root}-{number}"
+        answer = bench.push(flow, HOUR, run=run, root=root, force=force)[HOUR]
+        if isinstance(answer, HourOutcome):
+            return answer
+    pytest.fail("the hour was never settled")
+
+
+def plays(bench: Bench, flow: Flow, seed: int) -> None:
+    """A force sends what the outcome before counts as its name, and the outcome after counts last ends."""
+    bench.configure(max_assets=1, max_queries=1, max_edges=1)
+    bench.collect_some(flow, EVENTS)
+    fates = Fates(bench.ingest, bench.gateway)
+    bench.ingest = fates
+    chance = random.Random(seed)  # noqa: S311 - a game
+    outcome = settled_by(bench, flow, fates, chance, root="plain", force=None)
+    assert outcome.counts == Counter(fates.last.values())
+    for number in range(8):
+        force = chance.choice((*FORCES, "refused", "in_doubt"))
+        named = {event for event, end in fates.last.items() if force in ("all", end)}
+        fates.posted.clear()
+        outcome = settled_by(bench, flow, fates, chance, root=f"forced-{number}", force=force)
+        assert fates.posted == named, (force, outcome.counts)
+        assert outcome.counts == Counter(fates.last.values()), force
+
+
+@each_flow
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + 5))
+def test_a_force_sends_what_the_outcome_counts_as_its_name_after_any_history(
+    bench: Bench, flow: Flow, seed: int
+) -> None:
+    plays(bench, flow, seed)
+
+
+@pytest.mark.nightly
+@each_flow
+@pytest.mark.parametrize("seed", range(FIRST_SEED + 5, FIRST_SEED + 105))
+def test_a_force_sends_what_the_outcome_counts_as_its_name_after_many_more_histories(
+    bench: Bench, flow: Flow, seed: int
+) -> None:
+    plays(bench, flow, seed)
 
 
 @each_flow
