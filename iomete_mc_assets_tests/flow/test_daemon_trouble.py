@@ -198,6 +198,18 @@ class Trouble(Daemon):
         ended = self.dagster.wait_until_finished(run_id, within_s=PATIENCE_S)
         assert ended.status == dg.DagsterRunStatus.SUCCESS
 
+    def wait_for_receipts(self, hours: Sequence[HourWindow], count: int) -> None:
+        """Wait until that many batches of query logs have their receipts."""
+
+        def written() -> int:
+            return sum(
+                len(generation.receipts())
+                for window in hours
+                for generation in self.sent(window).generations()
+            )
+
+        wait_for(lambda: written() == count, within_s=PATIENCE_S, what=f"{count} receipts")
+
     def in_flight(self, before: int, *, taken: int) -> Counter[str]:
         """The queries that were taken and not answered by ``hang_after``."""
         ids = {request.invocation_id for request in self.gateway.requests[before + taken :]}
@@ -435,6 +447,7 @@ def test_a_push_whose_every_worker_is_killed_is_asked_for_again(
         before = daemon.hang_after(1, at_work=at_work)
         daemon.dagster.stop_sensor(PUSH)
         run = daemon.wait_for_run_after(known + kill)
+        daemon.wait_for_receipts(hours, kill + 1)  # else the answered batch were in flight too
         os.kill(daemon.dagster.worker(run), signal.SIGKILL)
         unanswered = daemon.in_flight(before, taken=1)
         assert len(unanswered) == at_work * A_BATCH <= IN_FLIGHT * A_BATCH
