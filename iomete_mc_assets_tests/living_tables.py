@@ -113,6 +113,11 @@ class LivingTable:
 
     # The truth
 
+    @property
+    def shows_no_metadata_file(self) -> bool:
+        """Whether listings tell its current snapshot alone, as in v2 catalogs."""
+        return self.table.catalog == "lake"
+
     def before(self, instant: datetime) -> Deed | None:
         """The last deed before an instant; None where the table was not there (or was another one)."""
         earlier = [deed for deed in self.deeds if deed.at < instant]

@@ -402,7 +402,8 @@ def judge_by_the_log(
         assert seen.row_count == deed.rows, told
     if seen.last_data_change is None and table.change_may_be_unknown(window.end, paths=paths):
         return
-    if table.expired and back_again(table, deed, seen.last_data_change, since):
+    unseen = table.expired or table.shows_no_metadata_file
+    if unseen and back_again(table, deed, seen.last_data_change, since):
         return
     assert seen.last_data_change == table.last_change(window.end), told
 
@@ -410,7 +411,10 @@ def judge_by_the_log(
 def back_again(
     table: LivingTable, deed: Deed, said: datetime | None, since: datetime | None
 ) -> bool:
-    """The one thing nobody can see: expired commits that led away from the observed data and back to it."""
+    """What is not seen: commits that led away from the observed data and back to it.
+
+    Nobody can see them once they are expired, and a listing that shows no metadata file shows none of them.
+    """
     before = None if since is None else table.before(since)
     if since is None or before is None:
         return False
