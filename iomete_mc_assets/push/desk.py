@@ -10,7 +10,6 @@ from iomete_mc_assets.errors import LedgerBusy
 from iomete_mc_assets.manifests.model import Flow, Header
 from iomete_mc_assets.manifests.receipts import Force, Generation, Plan, SentFolder, Settled
 from iomete_mc_assets.manifests.store import Line, ManifestStore
-from iomete_mc_assets.montecarlo.events.event import Envelope
 from iomete_mc_assets.montecarlo.ingest import Ingest
 from iomete_mc_assets.push.accounts import Unsent, accounts_of, settled_of
 from iomete_mc_assets.push.candidates import Numbered
@@ -164,10 +163,13 @@ class Desk:
             bodies: of its events.
             max_sends: of a piece without an answer.
         """
+        envelope = self.config.envelope(
+            header.flow, resource_type=plan.resource_type, log_type=plan.log_type
+        )
         Delivery(
             generation=generation,
             plan=plan,
-            envelope=self._envelope(header, plan),
+            envelope=envelope,
             flow=header.flow,
             hour=header.window.key,
             remark=self.config.retyped(header.flow, plan),
@@ -177,11 +179,6 @@ class Desk:
             max_sends=max_sends,
             now=self.now,
         ).deliver(pending_of(generation, plan), bodies)
-
-    def _envelope(self, header: Header, plan: Plan) -> Envelope:
-        return self.config.envelope(
-            header.flow, resource_type=plan.resource_type, log_type=plan.log_type
-        )
 
     def settle(
         self,

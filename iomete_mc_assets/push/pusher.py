@@ -26,20 +26,19 @@ from iomete_mc_assets.windows import HourWindow
 
 
 class Nobody:
-    """An ingest that takes everything and sends nothing: whose dry run it is reads what would have gone."""
+    """An ingest that takes everything and sends nothing.
+
+    Attributes:
+        requests: events and bytes of each that would have gone.
+    """
 
     def __init__(self) -> None:
-        self._requests: list[tuple[int, int]] = []
+        self.requests: list[tuple[int, int]] = []
 
     def send(self, outgoing: Outgoing) -> str:
         """Note its events and bytes."""
-        self._requests.append((outgoing.events, len(outgoing.body)))
+        self.requests.append((outgoing.events, len(outgoing.body)))
         return "dry run"
-
-    def told(self) -> list[tuple[int, int]]:
-        """Events and bytes of each request since the last question."""
-        told, self._requests = self._requests, []
-        return told
 
 
 class Pusher:
@@ -139,18 +138,17 @@ class Pusher:
 
         Sends nothing, and writes nothing but in memory.
         """
-        nobody, ahead = Nobody(), self._store.unwritten()
+        ahead = self._store.unwritten()
         for window in sorted(hours, reverse=True):
             if flow == "query_logs":  # such hours do not bear on one another: let memory go
                 ahead = self._store.unwritten()
+            nobody, hour = Nobody(), {window: hours[window]}
             pusher = Pusher(ahead, nobody, self._config, now=self._now)
-            hour = {window: hours[window]}
             for _, answer in pusher.push(
                 flow, hour, named=named, owner=owner, force=force, only=only
             ):
-                requests = nobody.told()
                 if isinstance(answer, HourOutcome):
-                    yield window, Preview.of(answer, requests)
+                    yield window, Preview.of(answer, nobody.requests)
                 else:
                     yield window, answer
 
